@@ -1,0 +1,113 @@
+//! Boot information: one page that the monitor fills before the first instruction.
+//!
+//! All `*_gpa` fields are guest-physical addresses; the page itself is reached
+//! through the direct map, its address is in RDI at entry.
+//!
+//! The strings block holds, each ended by a NUL byte and in this order:
+//! `argc` arguments, `envc` environment strings, the working directory, the
+//! host name.
+
+use core::mem::{offset_of, size_of};
+
+/// First eight bytes of the boot information.
+pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"UKBOOT01");
+
+/// Standard input is passed on by the monitor; without it, it is empty.
+pub const FLAG_STDIN: u32 = 1 << 0;
+/// Standard input is a terminal.
+pub const FLAG_STDIN_TTY: u32 = 1 << 1;
+/// Standard output is a terminal.
+pub const FLAG_STDOUT_TTY: u32 = 1 << 2;
+/// Standard error is a terminal.
+pub const FLAG_STDERR_TTY: u32 = 1 << 3;
+
+/// Most supplementary groups of the first process.
+pub const GROUPS_MAX: usize = 64;
+
+/// Most bytes of the strings block (Linux's default argument limit).
+pub const STRINGS_MAX_BYTES: u64 = 2 << 20;
+
+/// See the module documentation.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct BootInfo {
+    /// [`BOOT_MAGIC`].
+    pub magic: u64,
+    /// [`crate::ABI_VERSION`] that the monitor was built with.
+    pub abi_version: u32,
+    /// Bytes of this structure.
+    pub info_bytes: u32,
+    /// vCPUs; each has a block and a call page.
+    pub vcpu_count: u32,
+    /// `FLAG_*` bits.
+    pub flags: u32,
+
+    /// Boot arena: small pages, present from the start, in the direct map.
+    pub boot_arena_gpa: u64,
+    /// Bytes of the boot arena.
+    pub boot_arena_bytes: u64,
+    /// First page of the boot arena that the monitor left free; free up to its end.
+    pub boot_free_gpa: u64,
+    /// Pages in `boot_free_gpa..boot_populated_gpa` are backed by the host already.
+    pub boot_populated_gpa: u64,
+    /// Page-table root (PML4).
+    pub pml4_gpa: u64,
+
+    /// First [`crate::vcpu::VcpuBlock`]; one page each, by vCPU index.
+    pub vcpu_blocks_gpa: u64,
+    /// First [`crate::call::CallPage`]; one page each, by vCPU index.
+    pub call_pages_gpa: u64,
+    /// [`crate::shared::SharedPage`].
+    pub shared_page_gpa: u64,
+
+    /// The unikernel file from its first byte, which is also the EROFS root file system.
+    pub rootfs_gpa: u64,
+    /// Bytes of it that belong to the root file system.
+    pub rootfs_bytes: u64,
+    /// The file is mapped in windows of this many bytes (a power of two, at
+    /// least 2 MiB), on request ([`crate::call::ROOTFS_MAP`]).
+    pub rootfs_window_bytes: u64,
+    /// Windows `0..rootfs_windows_mapped` are mapped already.
+    pub rootfs_windows_mapped: u64,
+
+    /// What the guest may use in all: MemTotal.
+    pub memory_limit_bytes: u64,
+
+    /// Strings block.
+    pub strings_gpa: u64,
+    /// Bytes of the strings block.
+    pub strings_bytes: u64,
+    /// Arguments, the program first.
+    pub argc: u32,
+    /// Environment strings.
+    pub envc: u32,
+    /// User of the first process.
+    pub uid: u32,
+    /// Group of the first process.
+    pub gid: u32,
+    /// Supplementary groups in use.
+    pub group_count: u32,
+    /// CPUID.1:EDX, for AT_HWCAP.
+    pub hwcap: u32,
+    /// Supplementary groups.
+    pub groups: [u32; GROUPS_MAX],
+
+    /// XCR0 as the monitor set it.
+    pub xcr0: u64,
+    /// Bytes of an XSAVE area (standard format) for that XCR0.
+    pub xsave_bytes: u64,
+    /// TSC frequency in kHz.
+    pub tsc_khz: u64,
+    /// Host-random bytes, different for every boot.
+    pub entropy: [u8; 64],
+    /// Guest TSC when the monitor process began to build this VM.
+    pub start_tsc: u64,
+}
+
+const _: () = assert!(size_of::<BootInfo>() <= crate::PAGE_BYTES as usize);
+const _: () = assert!(size_of::<BootInfo>() == 520);
+const _: () = assert!(offset_of!(BootInfo, boot_arena_gpa) == 24);
+const _: () = assert!(offset_of!(BootInfo, rootfs_gpa) == 88);
+const _: () = assert!(offset_of!(BootInfo, strings_gpa) == 128);
+const _: () = assert!(offset_of!(BootInfo, groups) == 168);
+const _: () = assert!(offset_of!(BootInfo, entropy) == 448);

@@ -1,0 +1,56 @@
+//! Hypercalls: arguments in the vCPU's call page, the number in EAX by `out` to
+//! [`PORT`]. The vCPU continues after the `out` with `status` filled in.
+//!
+//! A status is a value ≥ 0 or a negated Linux errno. Buffers are guest-physical
+//! ranges inside one arena. The monitor reads the call page once, copies it,
+//! then checks it: an argument that cannot be right (wild address, unknown
+//! number, another port) ends the guest with a typed fault.
+
+use core::mem::{offset_of, size_of};
+
+/// The one I/O port that ring 3 may use, with a 4-byte `out`.
+pub const PORT: u16 = 0x10;
+
+/// Write bytes to the log. `[stream, gpa, len]` → bytes written (all of them).
+pub const LOG: u32 = 1;
+/// End the guest. `[reason, code, stats_gpa, stats_len]`, see [`crate::exit`];
+/// stats may be 0, 0. Does not return.
+pub const EXIT: u32 = 2;
+/// Write a crash record (UTF-8 text, several lines) to the log. `[gpa, len]` → 0.
+pub const RECORD: u32 = 3;
+/// Add an arena. `[bytes]` (a multiple of 2 MiB) → its guest-physical address,
+/// or -ENOMEM past the limit. The arena is zero.
+pub const MEMORY_ADD: u32 = 4;
+/// Give a page-aligned range of an arena back; it reads as zero afterwards. `[gpa, len]` → 0.
+pub const MEMORY_RELEASE: u32 = 5;
+/// Block this vCPU. `[deadline_ns, interest]`: CLOCK_MONOTONIC, `u64::MAX` for
+/// none; → `EVENT_*` bits that are pending (0 at the deadline).
+pub const WAIT: u32 = 6;
+/// Fill a range with host randomness. `[gpa, len]`, at most 4096 → 0.
+pub const ENTROPY: u32 = 7;
+/// Map one window of the unikernel file. `[index]` → 0.
+pub const ROOTFS_MAP: u32 = 8;
+/// Read standard input. `[gpa, len, nonblock]` → bytes, 0 at its end, -EAGAIN,
+/// -EINTR when a signal came first.
+pub const STDIN_READ: u32 = 9;
+
+/// [`WAIT`]: standard input has bytes or has ended.
+pub const EVENT_STDIN: u64 = 1 << 0;
+/// [`WAIT`]: a signal came from outside ([`crate::shared::SharedPage::signals`]).
+pub const EVENT_SIGNAL: u64 = 1 << 1;
+
+/// Most bytes of one [`LOG`] or [`RECORD`].
+pub const LOG_MAX_BYTES: u64 = 1 << 20;
+
+/// Arguments of one hypercall and its status.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct CallPage {
+    /// Arguments; unused ones are ignored.
+    pub args: [u64; 6],
+    /// Value or negated errno, written by the monitor.
+    pub status: i64,
+}
+
+const _: () = assert!(size_of::<CallPage>() == 56);
+const _: () = assert!(offset_of!(CallPage, status) == 48);

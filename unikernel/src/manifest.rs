@@ -1,0 +1,72 @@
+//! What a unikernel runs and where it came from, as JSON in the file's note.
+
+use serde::{Deserialize, Serialize};
+
+/// The manifest. Holds no times, so that the same image gives the same bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Image configuration's `Entrypoint`.
+    pub entrypoint: Vec<String>,
+    /// Image configuration's `Cmd`: arguments, or the program where there is no entrypoint.
+    pub cmd: Vec<String>,
+    /// `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Absolute; `/` where the image names none.
+    pub working_dir: String,
+    /// Who runs the program, resolved against the image's /etc/passwd and /etc/group.
+    pub user: User,
+    /// Signal name or number as the image has it, such as `SIGTERM`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// `80/tcp` and so on, sorted.
+    pub exposed_ports: Vec<String>,
+    /// Declared volumes, sorted.
+    pub volumes: Vec<String>,
+    /// Where the root file system came from.
+    pub image: ImageSource,
+    /// Which libOS is linked in.
+    pub libos: LibosIdentity,
+    /// Version of the builder that wrote the file.
+    pub builder_version: String,
+    /// Bytes of memory below which the program cannot start (an estimate that the builder makes).
+    pub minimum_memory_bytes: u64,
+}
+
+/// A user as the image names it, and the numbers that it stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The image's own words (`nginx`, `1000:1000`); empty for root.
+    pub spec: String,
+    /// Numeric user.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// The image that a unikernel was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSource {
+    /// Digest of the image manifest (`sha256:…`).
+    pub digest: String,
+    /// Digests of its layers, lowest first.
+    pub layers: Vec<String>,
+    /// OCI architecture, `amd64`.
+    pub architecture: String,
+}
+
+/// The libOS linked into a unikernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LibosIdentity {
+    /// Crate version.
+    pub version: String,
+    /// `unikiln_abi::ABI_VERSION`.
+    pub abi_version: u32,
+    /// `sha256:` of the libOS ELF file.
+    pub digest: String,
+}
