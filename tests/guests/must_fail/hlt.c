@@ -1,0 +1,10 @@
+//! hlt: a privileged instruction is a general protection fault, so SIGSEGV.
+//! build: static
+//! exit: 139
+//! record: SIGSEGV|halt|main
+__attribute__((noinline)) static void halt(void) { __asm__ volatile("hlt"); }
+
+int main(void) {
+    halt();
+    return 0;
+}

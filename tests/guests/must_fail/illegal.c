@@ -1,0 +1,10 @@
+//! illegal: an instruction that does not exist is SIGILL.
+//! build: static
+//! exit: 132
+//! record: SIGILL|undefined|main
+__attribute__((noinline)) static void undefined(void) { __asm__ volatile("ud2"); }
+
+int main(void) {
+    undefined();
+    return 0;
+}

@@ -1,0 +1,11 @@
+//! write_libos: the library OS's code and constants are as read-only as the program's.
+//! build: static
+//! native: no
+//! exit: 139
+//! record: SIGSEGV|0x608000000000|overwrite|main
+__attribute__((noinline)) static void overwrite(volatile char *p) { *p = 1; }
+
+int main(void) {
+    overwrite((char *)0x608000000000);
+    return 0;
+}

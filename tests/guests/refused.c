@@ -1,0 +1,39 @@
+//! refused: what one thread without a network cannot do fails with an errno, and the
+//! program goes on.
+//! build: static, musl-static
+//! native: no
+#include "check.h"
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+static void *thread(void *argument) { return argument; }
+
+static int is_refusal(void) { return errno == ENOSYS || errno == EPERM || errno == EAGAIN || errno == EAFNOSUPPORT; }
+
+int main(void) {
+    errno = 0;
+    pid_t child = fork();
+    if (child == 0) _exit(99);
+    CHECK(child == -1 && errno == ENOSYS);
+    child = vfork();
+    if (child == 0) _exit(99);
+    CHECK(child == -1 && errno == ENOSYS);
+    CHECK(system("true") != 0);
+    CHECK(popen("true", "r") == NULL);
+    CHECK_FAILS(wait(NULL), ECHILD);
+
+    pthread_t id;
+    int failed = pthread_create(&id, NULL, thread, NULL);
+    CHECK(failed == EAGAIN || failed == ENOSYS || failed == EPERM);
+    errno = 0;
+    CHECK(socket(AF_INET, SOCK_STREAM, 0) == -1 && is_refusal());
+    CHECK(execl("/absent", "absent", NULL) == -1);
+    CHECK(syscall(SYS_init_module, NULL, 0, NULL) == -1);
+    CHECK(syscall(SYS_ptrace, 0, 0, 0, 0) == -1);
+    // After all of that the program is as healthy as before.
+    char *p = malloc(1 << 20);
+    memset(p, 1, 1 << 20);
+    free(p);
+    return done("refused");
+}
