@@ -2,6 +2,8 @@
 //! build: static, pie
 //! exit: 139
 //! record: SIGSEGV|recurse
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
+
 __attribute__((noinline)) static int recurse(volatile char *above) {
     volatile char frame[500];
     frame[0] = above[0];

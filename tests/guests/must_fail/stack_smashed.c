@@ -10,9 +10,10 @@ __attribute__((noinline)) static void copy(const char *text, size_t len) {
     char small[8];
     char *volatile to = small;
     memcpy(to, text, len);
+    __asm__ volatile("" : : "r"(small) : "memory");
 }
 
 int main(void) {
-    copy("far more than eight bytes, but less than the whole stack", 40);
+    copy("far more than eight bytes, and so over what the compiler guards", 60);
     return 0;
 }
