@@ -1,1 +1,41 @@
-//! Placeholder until the crate lands.
+//! Turns OCI images into unikernel files.
+//!
+//! ```text
+//! reference ─► oci/ layers, verified and merged ─┐
+//!              host/ a program and its files ────┴► rootfs/ tree ─► EROFS ─┐
+//!                               build.rs: the libOS ─► libos, manifest ────┴► NAME.uk
+//! ```
+//!
+//! Everything read from an image is untrusted: sizes and digests are checked,
+//! paths stay inside the root, what it unpacks to is bounded, and nothing of it
+//! is ever unpacked onto the host.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`ImageRef`] (`reference`) | names of images |
+//! | [`build`] | the way from a reference to a file |
+//! | `host` | images made of this machine's programs |
+//! | `program` | what a program needs to start |
+//! | `rootfs` | inode tree and EROFS |
+//! | `libos` | the embedded libOS |
+//! | `unikernel` | the file's writer |
+//! | [`Progress`] (`progress`) | how callers see what takes long |
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod host;
+mod libos;
+mod program;
+mod progress;
+mod reference;
+mod rootfs;
+mod unikernel;
+
+pub use build::{BuildError, BuildOptions, Limits, build};
+pub use host::HostError;
+pub use libos::LibosError;
+pub use progress::{NoProgress, Progress, Step};
+pub use reference::{ImageRef, ReferenceError};
+pub use rootfs::{ErofsError, PathError, StorageError};
+pub use unikernel::{BuildReport, WriteError};

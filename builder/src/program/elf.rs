@@ -1,0 +1,178 @@
+//! Reads of an ELF file what the dynamic linker acts on, and nothing else, so
+//! that a large program is not read as a whole. Files come from images: every
+//! offset is checked, and a file that makes no sense is simply no program.
+
+use goblin::elf::dynamic::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB};
+use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
+use goblin::elf::program_header::{PF_W, PT_DYNAMIC, PT_INTERP, PT_LOAD};
+
+use super::Files;
+
+const HEADER_BYTES: usize = 64;
+const PHDR_BYTES: usize = 56;
+const DYN_BYTES: usize = 16;
+const INTERPRETER_MAX_BYTES: u64 = 4096;
+const DYNAMIC_MAX_BYTES: u64 = 1 << 20;
+const STRINGS_MAX_BYTES: u64 = 64 << 20;
+
+/// What one ELF file asks of the dynamic linker.
+#[derive(Debug, Default)]
+pub(super) struct Linkage {
+    /// PT_INTERP.
+    pub(super) interpreter: Option<Vec<u8>>,
+    /// DT_NEEDED, in order.
+    pub(super) needed: Vec<Vec<u8>>,
+    /// DT_RPATH: for the file and what it loads.
+    pub(super) rpath: Vec<Vec<u8>>,
+    /// DT_RUNPATH: for the file alone; switches `rpath` off.
+    pub(super) runpath: Vec<Vec<u8>>,
+    /// Memory of its writable segments.
+    pub(super) writable_bytes: u64,
+}
+
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    vaddr: u64,
+    filesz: u64,
+    memsz: u64,
+}
+
+impl Linkage {
+    /// Reads the file at `path`; `None` where it is no 64-bit x86-64 ELF file.
+    pub(super) fn read(files: &dyn Files, path: &[u8]) -> Option<Self> {
+        let mut header = [0; HEADER_BYTES];
+        files.read_exact_at(path, &mut header, 0)?;
+        // 64-bit, little-endian.
+        if header[..6] != *b"\x7fELF\x02\x01" || ![ET_EXEC, ET_DYN].contains(&u16_at(&header, 16)?)
+        {
+            return None;
+        }
+        if u16_at(&header, 18)? != EM_X86_64 || usize::from(u16_at(&header, 54)?) != PHDR_BYTES {
+            return None;
+        }
+        let mut table = vec![0; usize::from(u16_at(&header, 56)?) * PHDR_BYTES];
+        files.read_exact_at(path, &mut table, u64_at(&header, 32)?)?;
+        let segments: Vec<_> = table
+            .chunks_exact(PHDR_BYTES)
+            .filter_map(Segment::parse)
+            .collect();
+
+        let mut linkage = Self::default();
+        for segment in &segments {
+            match segment.kind {
+                PT_LOAD if segment.flags & PF_W != 0 => {
+                    linkage.writable_bytes = linkage.writable_bytes.saturating_add(segment.memsz);
+                }
+                PT_INTERP => {
+                    let mut bytes = segment.bytes(files, path, INTERPRETER_MAX_BYTES)?;
+                    bytes.truncate(bytes.iter().position(|&byte| byte == 0)?);
+                    linkage.interpreter = Some(bytes);
+                }
+                PT_DYNAMIC => {
+                    let dynamic = segment.bytes(files, path, DYNAMIC_MAX_BYTES)?;
+                    linkage.read_dynamic(files, path, &dynamic, &segments)?;
+                }
+                _ => {}
+            }
+        }
+        Some(linkage)
+    }
+
+    fn read_dynamic(
+        &mut self,
+        files: &dyn Files,
+        path: &[u8],
+        dynamic: &[u8],
+        segments: &[Segment],
+    ) -> Option<()> {
+        let entries: Vec<(u64, u64)> = dynamic
+            .chunks_exact(DYN_BYTES)
+            .filter_map(|entry| Some((u64_at(entry, 0)?, u64_at(entry, 8)?)))
+            .take_while(|&(tag, _)| tag != 0)
+            .collect();
+        let value = |wanted| {
+            entries
+                .iter()
+                .find(|&&(tag, _)| tag == wanted)
+                .map(|entry| entry.1)
+        };
+        let Some(strings_vaddr) = value(DT_STRTAB) else {
+            return Some(());
+        };
+        let strings_bytes = value(DT_STRSZ)?;
+        let load = segments.iter().find(|segment| {
+            segment.kind == PT_LOAD
+                && strings_vaddr >= segment.vaddr
+                && strings_vaddr - segment.vaddr < segment.filesz
+        })?;
+        let offset = load.offset.checked_add(strings_vaddr - load.vaddr)?;
+        if strings_bytes > STRINGS_MAX_BYTES.min(files.len_bytes(path)?) {
+            return None;
+        }
+        let mut strings = vec![0; strings_bytes as usize];
+        files.read_exact_at(path, &mut strings, offset)?;
+        let string = |at: u64| {
+            let rest = strings.get(usize::try_from(at).ok()?..)?;
+            Some(rest[..rest.iter().position(|&byte| byte == 0)?].to_vec())
+        };
+        let paths = |value: u64| -> Option<Vec<Vec<u8>>> {
+            Some(
+                string(value)?
+                    .split(|&byte| byte == b':')
+                    .map(<[u8]>::to_vec)
+                    .collect(),
+            )
+        };
+        for &(tag, value) in &entries {
+            match tag {
+                DT_NEEDED => self.needed.push(string(value)?),
+                DT_RPATH => self.rpath = paths(value)?,
+                DT_RUNPATH => self.runpath = paths(value)?,
+                _ => {}
+            }
+        }
+        Some(())
+    }
+}
+
+impl Segment {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            kind: u32_at(bytes, 0)?,
+            flags: u32_at(bytes, 4)?,
+            offset: u64_at(bytes, 8)?,
+            vaddr: u64_at(bytes, 16)?,
+            filesz: u64_at(bytes, 32)?,
+            memsz: u64_at(bytes, 40)?,
+        })
+    }
+
+    fn bytes(&self, files: &dyn Files, path: &[u8], limit_bytes: u64) -> Option<Vec<u8>> {
+        if self.filesz > limit_bytes {
+            return None;
+        }
+        let mut bytes = vec![0; self.filesz as usize];
+        files.read_exact_at(path, &mut bytes, self.offset)?;
+        Some(bytes)
+    }
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(
+        bytes.get(offset..offset + 2)?.try_into().ok()?,
+    ))
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(
+        bytes.get(offset..offset + 4)?.try_into().ok()?,
+    ))
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(
+        bytes.get(offset..offset + 8)?.try_into().ok()?,
+    ))
+}

@@ -1,0 +1,184 @@
+//! Where file contents wait until the EROFS writer asks for them: an unnamed
+//! temporary file for what came out of a layer, the host's own files for a
+//! `host:` image. So a large image needs no memory of its size, and no file of
+//! it ever has a name on the host.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes copied at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// What goes wrong with stored contents.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The temporary file could not be made.
+    #[error("cannot make a temporary file in {}", directory.display())]
+    Create {
+        /// Where.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The temporary file could not be written.
+    #[error("cannot write to the temporary file for file contents")]
+    Write(#[source] io::Error),
+    /// The temporary file could not be read.
+    #[error("cannot read the temporary file for file contents")]
+    Read(#[source] io::Error),
+    /// A file of the host could not be read.
+    #[error("cannot read {}", path.display())]
+    ReadHost {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Contents of one file.
+#[derive(Clone, Debug)]
+pub(crate) enum FileData {
+    /// Made up by the builder.
+    Bytes(Arc<[u8]>),
+    /// A range of the temporary file.
+    Spooled { offset: u64, len_bytes: u64 },
+    /// A file of the host, as long as it was when it was found.
+    Host { path: Arc<Path>, len_bytes: u64 },
+}
+
+impl FileData {
+    pub(crate) fn len_bytes(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Spooled { len_bytes, .. } | Self::Host { len_bytes, .. } => *len_bytes,
+        }
+    }
+}
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(crate) struct Storage {
+    spool: File,
+    end: u64,
+    chunk: Vec<u8>,
+    /// Small files gather here, so that they cost no system call each.
+    buffered: Vec<u8>,
+}
+
+impl Storage {
+    /// Makes the temporary file, unnamed, in `directory`.
+    pub(crate) fn new_in(directory: &Path) -> Result<Self, StorageError> {
+        let spool = tempfile::tempfile_in(directory).map_err(|source| StorageError::Create {
+            directory: directory.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            spool,
+            end: 0,
+            chunk: vec![0; CHUNK_BYTES],
+            buffered: Vec::new(),
+        })
+    }
+
+    /// Keeps everything that `reader` gives. The outer error is storage's, the
+    /// inner one the reader's.
+    pub(crate) fn keep(
+        &mut self,
+        reader: &mut impl Read,
+    ) -> Result<io::Result<FileData>, StorageError> {
+        let offset = self.end;
+        loop {
+            let len = match reader.read(&mut self.chunk) {
+                Ok(0) => break,
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Ok(Err(error)),
+            };
+            self.buffered.extend_from_slice(&self.chunk[..len]);
+            self.end += len as u64;
+            if self.buffered.len() >= CHUNK_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(Ok(FileData::Spooled {
+            offset,
+            len_bytes: self.end - offset,
+        }))
+    }
+
+    /// Writes out what is buffered; needed once before reading.
+    pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
+        let at = self.end - self.buffered.len() as u64;
+        self.spool
+            .write_all_at(&self.buffered, at)
+            .map_err(StorageError::Write)?;
+        self.buffered.clear();
+        Ok(())
+    }
+
+    /// Opens contents for reading at any offset.
+    pub(crate) fn open<'a>(&'a self, data: &'a FileData) -> Result<Contents<'a>, StorageError> {
+        Ok(match data {
+            FileData::Bytes(bytes) => Contents::Bytes(bytes),
+            FileData::Spooled { offset, .. } => Contents::Spooled {
+                file: &self.spool,
+                start: *offset,
+            },
+            FileData::Host { path, .. } => {
+                let file = File::open(path).map_err(|source| StorageError::ReadHost {
+                    path: path.to_path_buf(),
+                    source,
+                })?;
+                Contents::Host { file, path }
+            }
+        })
+    }
+
+    /// Reads up to `limit_bytes` from the start of contents.
+    pub(crate) fn read_start(
+        &self,
+        data: &FileData,
+        limit_bytes: u64,
+    ) -> Result<Vec<u8>, StorageError> {
+        let mut bytes = vec![0; data.len_bytes().min(limit_bytes) as usize];
+        self.open(data)?.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+}
+
+/// Opened contents.
+pub(crate) enum Contents<'a> {
+    Bytes(&'a [u8]),
+    Spooled { file: &'a File, start: u64 },
+    Host { file: File, path: &'a Path },
+}
+
+impl Contents<'_> {
+    /// Fills `buffer` from `offset`, which must lie inside the contents with it.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), StorageError> {
+        match self {
+            Self::Bytes(bytes) => {
+                let source = usize::try_from(offset)
+                    .ok()
+                    .and_then(|start| bytes.get(start..start.checked_add(buffer.len())?))
+                    .ok_or_else(|| StorageError::Read(io::ErrorKind::UnexpectedEof.into()))?;
+                buffer.copy_from_slice(source);
+                Ok(())
+            }
+            Self::Spooled { file, start } => file
+                .read_exact_at(buffer, start + offset)
+                .map_err(StorageError::Read),
+            Self::Host { file, path } => {
+                file.read_exact_at(buffer, offset)
+                    .map_err(|source| StorageError::ReadHost {
+                        path: path.to_path_buf(),
+                        source,
+                    })
+            }
+        }
+    }
+}
