@@ -1,0 +1,149 @@
+//! Calls to the monitor: arguments into the vCPU's call page, one `out`, the status back.
+//!
+//! Buffers go by guest-physical address, so they must lie in the direct map:
+//! libOS heap and frames do, libOS statics and program memory do not. Log bytes
+//! are copied to a bounce buffer first.
+#![expect(unsafe_code, reason = "the call page is shared with the monitor")]
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use spin::Mutex;
+use unikiln_abi::call::{self, CallPage};
+use unikiln_abi::layout::DIRECT_MAP_BASE;
+
+use crate::arch;
+use crate::errno::{Errno, SysResult};
+
+/// Address of the first call page, set at boot; 0 where there is no monitor.
+static CALL_PAGES: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that one log call carries at most.
+const BOUNCE_BYTES: usize = 64 << 10;
+
+/// Buffer of bytes on their way to or from the monitor.
+static BOUNCE: Mutex<alloc::vec::Vec<u8>> = Mutex::new(alloc::vec::Vec::new());
+
+/// Makes calls possible.
+pub fn init(call_pages_gpa: u64) {
+    CALL_PAGES.store(DIRECT_MAP_BASE + call_pages_gpa, Ordering::Relaxed);
+}
+
+/// One call; the monitor ends the guest when the arguments cannot be right.
+fn call(number: u32, args: [u64; 6]) -> Result<u64, Errno> {
+    let base = CALL_PAGES.load(Ordering::Relaxed);
+    if base == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    let address = base + arch::vcpu_index() as u64 * unikiln_abi::PAGE_BYTES;
+    let page = core::ptr::with_exposed_provenance_mut::<CallPage>(address as usize);
+    // SAFETY: the monitor gave each vCPU a call page of its own, mapped in the
+    // direct map; this vCPU alone writes it, and waits while the monitor does.
+    let status = unsafe {
+        (&raw mut (*page).args).write_volatile(args);
+        arch::hypercall_out(number);
+        (&raw const (*page).status).read_volatile()
+    };
+    if status < 0 { Err(Errno::from_status(status)) } else { Ok(status as u64) }
+}
+
+/// Guest-physical address of libOS heap memory.
+fn gpa_of(bytes: &[u8]) -> u64 {
+    (bytes.as_ptr().expose_provenance() as u64).wrapping_sub(DIRECT_MAP_BASE)
+}
+
+/// Runs `with` on the bounce buffer.
+fn bounce<R>(with: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut buffer = BOUNCE.lock();
+    if buffer.is_empty() {
+        buffer.resize(BOUNCE_BYTES, 0);
+    }
+    with(&mut buffer)
+}
+
+/// Writes bytes to a log stream, all of them, in order.
+pub fn log(stream: u64, bytes: &[u8]) {
+    for part in bytes.chunks(BOUNCE_BYTES) {
+        bounce(|buffer| {
+            buffer[..part.len()].copy_from_slice(part);
+            // The log cannot be helped when the log fails.
+            let _ = call(call::LOG, [stream, gpa_of(buffer), part.len() as u64, 0, 0, 0]);
+        });
+    }
+}
+
+/// Writes a crash record.
+pub fn record(text: &str) {
+    bounce(|buffer| {
+        let len = text.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&text.as_bytes()[..len]);
+        let _ = call(call::RECORD, [gpa_of(buffer), len as u64, 0, 0, 0, 0]);
+    });
+}
+
+/// Ends the guest.
+pub fn exit(reason: u64, code: u64) -> ! {
+    let stats = crate::stats::snapshot();
+    let (gpa, len) = match &stats {
+        Some(bytes) => (gpa_of(bytes), bytes.len() as u64),
+        None => (0, 0),
+    };
+    let _ = call(call::EXIT, [reason, code, gpa, len, 0, 0]);
+    loop {
+        arch::idle_hint();
+    }
+}
+
+/// Adds an arena: its guest-physical address.
+///
+/// # Errors
+/// ENOMEM past the limit.
+pub fn memory_add(bytes: u64) -> Result<u64, Errno> {
+    call(call::MEMORY_ADD, [bytes, 0, 0, 0, 0, 0])
+}
+
+/// Gives a range of an arena back.
+///
+/// # Errors
+/// What the host's madvise says.
+pub fn memory_release(gpa: u64, bytes: u64) -> Result<(), Errno> {
+    call(call::MEMORY_RELEASE, [gpa, bytes, 0, 0, 0, 0]).map(drop)
+}
+
+/// Blocks this vCPU until an event or `deadline_ns` (CLOCK_MONOTONIC): `EVENT_*` bits.
+pub fn wait(deadline_ns: Option<u64>, interest: u64) -> u64 {
+    call(call::WAIT, [deadline_ns.unwrap_or(u64::MAX), interest, 0, 0, 0, 0]).unwrap_or(0)
+}
+
+/// Fills a buffer with host randomness.
+pub fn entropy(bytes: &mut [u8]) {
+    for part in bytes.chunks_mut(4096) {
+        bounce(|buffer| {
+            let len = part.len();
+            let _ = call(call::ENTROPY, [gpa_of(buffer), len as u64, 0, 0, 0, 0]);
+            part.copy_from_slice(&buffer[..len]);
+            buffer[..len].fill(0);
+        });
+    }
+}
+
+/// Maps one window of the unikernel file.
+///
+/// # Errors
+/// EIO when the monitor cannot.
+pub fn rootfs_map(index: u64) -> Result<(), Errno> {
+    call(call::ROOTFS_MAP, [index, 0, 0, 0, 0, 0]).map(drop)
+}
+
+/// Reads standard input: bytes read, 0 at its end.
+///
+/// # Errors
+/// EAGAIN when `nonblock` and there is nothing; EINTR when a signal came first.
+pub fn stdin_read(bytes: &mut [u8], nonblock: bool) -> SysResult {
+    bounce(|buffer| {
+        let len = bytes.len().min(buffer.len());
+        let got = call(call::STDIN_READ, [gpa_of(buffer), len as u64, u64::from(nonblock), 0, 0, 0])?;
+        let got = (got as usize).min(len);
+        bytes[..got].copy_from_slice(&buffer[..got]);
+        Ok(got)
+    })
+}

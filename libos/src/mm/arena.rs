@@ -1,0 +1,571 @@
+//! Guest-physical memory: arenas of 2 MiB chunks, chunks of 4 KiB frames.
+//!
+//! ```text
+//! arena   boot arena or one MEMORY_ADD; its first frames hold the chunk records
+//! chunk   Free → Small (frames, one count each) or Large (one mapping of 2 MiB)
+//! frame   free bit, or a count of references
+//! ```
+//!
+//! Chunk records live in the arena itself, never in the heap: the heap asks
+//! here for memory. Fresh frames come zeroed from the host; used ones are
+//! cleared when they are given out again. Page tables get chunks of their own
+//! once the boot arena is used up: under shadow paging a 2 MiB page that holds
+//! a page table cannot be mapped large by the host.
+//!
+//! The memory limit counts frames in use, libOS included. A chunk whose frames
+//! are all free again goes back to the host.
+#![expect(unsafe_code, reason = "chunk records live in guest-physical memory")]
+
+use spin::Mutex;
+use unikiln_abi::boot::BootInfo;
+
+use super::{LARGE_PAGE, PAGE, pagetable, phys, round_up};
+use crate::hypercall;
+
+const FRAMES: usize = 512;
+const ARENAS_MAX: usize = 64;
+/// The first arena beyond the boot arena; each next one doubles.
+const ARENA_FIRST_BYTES: u64 = 16 << 20;
+const ARENA_MAX_BYTES: u64 = 256 << 20;
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum State {
+    Free = 0,
+    Small = 1,
+    Large = 2,
+    /// A part of the libOS heap that spans whole chunks.
+    Heap = 3,
+}
+
+#[repr(C)]
+struct Chunk {
+    gpa: u64,
+    state: State,
+    /// Frames from here on were never used, and so are zero.
+    fresh: u32,
+    /// Data frames are fresh up to here only: beyond, the host has not backed
+    /// the boot arena yet, and page tables (which are few) go there.
+    data_end: u32,
+    /// Frames in use.
+    used: u32,
+    /// Next chunk in the list this one is in, by id.
+    next: u32,
+    /// In the partial list.
+    listed: bool,
+    /// Only for page tables.
+    tables: bool,
+    /// The boot arena stays backed.
+    boot: bool,
+    free: [u64; FRAMES / 64],
+    /// References, by frame; `counts[0]` of a large chunk.
+    counts: [u32; FRAMES],
+}
+
+#[derive(Clone, Copy)]
+struct Arena {
+    gpa: u64,
+    chunks: u64,
+}
+
+struct Arenas {
+    list: [Arena; ARENAS_MAX],
+    count: usize,
+    /// Small chunks with room, for data and for page tables.
+    partial: u32,
+    partial_tables: u32,
+    free: u32,
+    next_arena_bytes: u64,
+    arena_bytes: u64,
+    limit_frames: u64,
+    used_frames: u64,
+    peak_frames: u64,
+}
+
+static ARENAS: Mutex<Arenas> = Mutex::new(Arenas {
+    list: [Arena { gpa: 0, chunks: 0 }; ARENAS_MAX],
+    count: 0,
+    partial: NONE,
+    partial_tables: NONE,
+    free: NONE,
+    next_arena_bytes: ARENA_FIRST_BYTES,
+    arena_bytes: 0,
+    limit_frames: 0,
+    used_frames: 0,
+    peak_frames: 0,
+});
+
+/// What a frame is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Data,
+    Table,
+}
+
+impl Arenas {
+    /// The record of chunk `id`; records are only touched under the lock.
+    fn chunk(&mut self, id: u32) -> &mut Chunk {
+        let arena = self.list[(id >> 20) as usize & (ARENAS_MAX - 1)];
+        let index = u64::from(id & 0xf_ffff).min(arena.chunks.saturating_sub(1));
+        // SAFETY: `adopt` initialized a record for each chunk of the arena at
+        // its start; the exclusive borrow of `self` makes this the only one.
+        unsafe { &mut *phys::pointer::<Chunk>(records_gpa(arena.gpa)).add(index as usize) }
+    }
+
+    /// Chunk and frame index of an address in an arena.
+    fn locate(&self, gpa: u64) -> Option<(u32, usize)> {
+        let (number, arena) = (self.list[..self.count].iter().enumerate())
+            .find(|(_, a)| gpa >= a.gpa && gpa - a.gpa < a.chunks * LARGE_PAGE)?;
+        let offset = gpa - arena.gpa;
+        let id = (number as u32) << 20 | (offset / LARGE_PAGE) as u32;
+        Some((id, (offset % LARGE_PAGE / PAGE) as usize))
+    }
+
+    /// Takes an arena into use. Frames below `first_free` of it are in use for ever.
+    fn adopt(&mut self, gpa: u64, bytes: u64, first_free: u64, populated: Option<u64>) {
+        let boot = populated.is_some();
+        if self.count == ARENAS_MAX {
+            return;
+        }
+        let chunks = bytes / LARGE_PAGE;
+        let records = round_up(chunks * size_of::<Chunk>() as u64, PAGE).unwrap_or(bytes);
+        let records_at = if boot { first_free } else { gpa };
+        if boot {
+            BOOT_RECORDS.store(records_at, core::sync::atomic::Ordering::Relaxed);
+        }
+        let reserved = records_at + records - gpa;
+        let number = self.count as u32;
+        self.list[self.count] = Arena { gpa, chunks };
+        self.count += 1;
+        self.arena_bytes += bytes;
+        self.used_frames += reserved / PAGE;
+        for index in (0..chunks as u32).rev() {
+            let start = u64::from(index) * LARGE_PAGE;
+            let taken = reserved.saturating_sub(start).min(LARGE_PAGE) / PAGE;
+            let id = number << 20 | index;
+            let record = phys::pointer::<Chunk>(records_at).wrapping_add(index as usize);
+            // SAFETY: the record lies in the reserved frames at the arena's
+            // start, which are zero and ours alone. A chunk of zeros is valid.
+            let chunk = unsafe { &mut *record };
+            chunk.gpa = gpa + start;
+            chunk.boot = boot;
+            chunk.fresh = taken as u32;
+            chunk.used = taken as u32;
+            let backed = populated.map_or(LARGE_PAGE, |end| end.saturating_sub(chunk.gpa));
+            chunk.data_end = (backed.min(LARGE_PAGE) / PAGE) as u32;
+            if boot {
+                chunk.state = State::Small;
+                chunk.listed = true;
+            } else if taken > 0 {
+                chunk.state = State::Small;
+                self.list_partial(id);
+            } else {
+                self.list_free(id);
+            }
+        }
+    }
+
+    fn list_partial(&mut self, id: u32) {
+        let tables = self.chunk(id).tables;
+        let head = if tables { self.partial_tables } else { self.partial };
+        let chunk = self.chunk(id);
+        if chunk.listed {
+            return;
+        }
+        chunk.listed = true;
+        chunk.next = head;
+        if tables {
+            self.partial_tables = id;
+        } else {
+            self.partial = id;
+        }
+    }
+
+    fn list_free(&mut self, id: u32) {
+        let head = self.free;
+        let chunk = self.chunk(id);
+        chunk.state = State::Free;
+        chunk.next = head;
+        self.free = id;
+    }
+
+    /// A whole free chunk, from a new arena if there is none.
+    fn take_chunk(&mut self) -> Option<u32> {
+        if self.free == NONE {
+            self.grow(LARGE_PAGE)?;
+        }
+        let id = self.free;
+        if id == NONE {
+            return None;
+        }
+        self.free = self.chunk(id).next;
+        let chunk = self.chunk(id);
+        chunk.next = NONE;
+        Some(id)
+    }
+
+    /// Asks the monitor for an arena with at least `bytes` of whole chunks.
+    fn grow(&mut self, bytes: u64) -> Option<()> {
+        let limit = self.limit_frames * PAGE;
+        // Records cost frames of the first chunk: one more chunk than asked for.
+        let wanted = round_up(bytes + LARGE_PAGE, LARGE_PAGE)?.max(self.next_arena_bytes);
+        let room = round_up(limit.saturating_sub(self.arena_bytes), LARGE_PAGE)? + 2 * LARGE_PAGE;
+        let mut size = wanted.min(room.max(2 * LARGE_PAGE));
+        let gpa = loop {
+            match hypercall::memory_add(size) {
+                Ok(gpa) => break gpa,
+                Err(_) if size > bytes + LARGE_PAGE => size = (size / 2 / LARGE_PAGE).max(1) * LARGE_PAGE,
+                Err(_) => return None,
+            }
+            if size < bytes + LARGE_PAGE {
+                return None;
+            }
+        };
+        self.next_arena_bytes = (self.next_arena_bytes * 2).min(ARENA_MAX_BYTES);
+        let mut mapped = 0;
+        while mapped < size {
+            let table = |arenas: &mut Arenas| arenas.take_frame(Use::Table, false);
+            if !pagetable::map_direct(gpa + mapped, || table(self)) {
+                return None;
+            }
+            mapped += LARGE_PAGE;
+        }
+        self.adopt(gpa, size, gpa, None);
+        Some(())
+    }
+
+    /// One frame from the partial lists, or from a new chunk when `may_grow`.
+    fn take_frame(&mut self, purpose: Use, may_grow: bool) -> Option<u64> {
+        let tables = purpose == Use::Table;
+        // The boot arena serves both purposes while it lasts.
+        if let Some(gpa) = self.take_boot(tables) {
+            return Some(gpa);
+        }
+        loop {
+            let id = if tables { self.partial_tables } else { self.partial };
+            if id == NONE {
+                if !may_grow {
+                    return None;
+                }
+                let fresh = self.take_chunk()?;
+                let chunk = self.chunk(fresh);
+                chunk.state = State::Small;
+                chunk.tables = tables;
+                chunk.data_end = FRAMES as u32;
+                self.list_partial(fresh);
+                continue;
+            }
+            if let Some(gpa) = self.chunk(id).take(true) {
+                return Some(gpa);
+            }
+            // Full: out of its list until a frame comes back.
+            let chunk = self.chunk(id);
+            let next = chunk.next;
+            chunk.listed = false;
+            if tables {
+                self.partial_tables = next;
+            } else {
+                self.partial = next;
+            }
+        }
+    }
+
+    fn take_boot(&mut self, tables: bool) -> Option<u64> {
+        let chunks = self.list[0].chunks as u32;
+        (0..chunks).find_map(|id| self.chunk(id).take(tables))
+    }
+
+    fn count_used(&mut self, frames: u64) -> bool {
+        if self.used_frames + frames > self.limit_frames {
+            return false;
+        }
+        self.used_frames += frames;
+        self.peak_frames = self.peak_frames.max(self.used_frames);
+        true
+    }
+
+    fn release(&mut self, id: u32, index: usize) {
+        let chunk = self.chunk(id);
+        chunk.free[index / 64] |= 1 << (index % 64);
+        chunk.used -= 1;
+        self.used_frames -= 1;
+        let chunk = self.chunk(id);
+        let empty = chunk.used == 0 && !chunk.boot;
+        if !chunk.listed && !empty {
+            self.list_partial(id);
+        } else if empty && !chunk.listed {
+            self.give_back(id);
+        } else if empty {
+            self.unlist(id);
+            self.give_back(id);
+        }
+    }
+
+    fn unlist(&mut self, id: u32) {
+        let tables = self.chunk(id).tables;
+        let after = self.chunk(id).next;
+        let mut at = if tables { self.partial_tables } else { self.partial };
+        if at == id {
+            if tables {
+                self.partial_tables = after;
+            } else {
+                self.partial = after;
+            }
+        } else {
+            while at != NONE && self.chunk(at).next != id {
+                at = self.chunk(at).next;
+            }
+            if at != NONE {
+                self.chunk(at).next = after;
+            }
+        }
+        self.chunk(id).listed = false;
+    }
+
+    /// Returns an empty chunk to the host and to the free list.
+    fn give_back(&mut self, id: u32) {
+        let chunk = self.chunk(id);
+        let gpa = chunk.gpa;
+        chunk.fresh = 0;
+        chunk.used = 0;
+        chunk.tables = false;
+        chunk.free = [0; FRAMES / 64];
+        // A failure leaves old bytes: then the frames are not fresh.
+        if hypercall::memory_release(gpa, LARGE_PAGE).is_err() {
+            phys::clear(gpa, LARGE_PAGE as usize);
+        }
+        self.list_free(id);
+    }
+}
+
+impl Chunk {
+    fn take(&mut self, beyond_backed: bool) -> Option<u64> {
+        if let Some((word, bits)) = self.free.iter_mut().enumerate().find(|(_, bits)| **bits != 0) {
+            let bit = bits.trailing_zeros();
+            *bits &= *bits - 1;
+            let index = word * 64 + bit as usize;
+            return Some(self.give(index, true));
+        }
+        let end = if beyond_backed { FRAMES as u32 } else { self.data_end };
+        if self.fresh < end {
+            self.fresh += 1;
+            return Some(self.give(self.fresh as usize - 1, false));
+        }
+        None
+    }
+
+    fn give(&mut self, index: usize, clear: bool) -> u64 {
+        let gpa = self.gpa + index as u64 * PAGE;
+        self.used += 1;
+        self.counts[index] = 1;
+        if clear {
+            phys::clear(gpa, PAGE as usize);
+        }
+        gpa
+    }
+}
+
+/// Where the boot arena's records are: behind what the monitor left there.
+static BOOT_RECORDS: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
+
+fn records_gpa(arena_gpa: u64) -> u64 {
+    if arena_gpa == 0 { BOOT_RECORDS.load(core::sync::atomic::Ordering::Relaxed) } else { arena_gpa }
+}
+
+/// Takes the boot arena into use. Called once, before the heap exists.
+pub fn init(info: &BootInfo) {
+    let mut arenas = ARENAS.lock();
+    arenas.limit_frames = info.memory_limit_bytes / PAGE;
+    arenas.adopt(
+        info.boot_arena_gpa,
+        info.boot_arena_bytes,
+        info.boot_free_gpa,
+        Some(info.boot_populated_gpa),
+    );
+    arenas.peak_frames = arenas.used_frames;
+}
+
+/// A zeroed frame with one reference, or nothing at the memory limit.
+pub(in crate::mm) fn allocate_frame() -> Option<u64> {
+    allocate(Use::Data)
+}
+
+/// A zeroed frame for a page table.
+pub(in crate::mm) fn allocate_table() -> Option<u64> {
+    allocate(Use::Table)
+}
+
+fn allocate(purpose: Use) -> Option<u64> {
+    let mut arenas = ARENAS.lock();
+    if !arenas.count_used(1) {
+        return None;
+    }
+    let frame = arenas.take_frame(purpose, true);
+    if frame.is_none() {
+        arenas.used_frames -= 1;
+    }
+    frame
+}
+
+/// 2 MiB of zeros, or nothing: the caller then uses small frames.
+pub(in crate::mm) fn allocate_large() -> Option<u64> {
+    let mut arenas = ARENAS.lock();
+    // Leave small programs some room: a large page may be mostly untouched.
+    let room = arenas.limit_frames.saturating_sub(arenas.used_frames);
+    if room < 4 * FRAMES as u64 || !arenas.count_used(FRAMES as u64) {
+        return None;
+    }
+    let Some(id) = arenas.take_chunk() else {
+        arenas.used_frames -= FRAMES as u64;
+        return None;
+    };
+    let chunk = arenas.chunk(id);
+    chunk.state = State::Large;
+    chunk.used = FRAMES as u32;
+    chunk.fresh = FRAMES as u32;
+    Some(chunk.gpa)
+}
+
+/// Ends a large mapping: its memory goes back to the host.
+pub(in crate::mm) fn release_large(gpa: u64) {
+    let mut arenas = ARENAS.lock();
+    if let Some((id, 0)) = arenas.locate(gpa)
+        && arenas.chunk(id).state == State::Large
+    {
+        arenas.used_frames -= FRAMES as u64;
+        arenas.give_back(id);
+    }
+}
+
+/// Turns a large chunk into 512 frames with one reference each.
+pub(in crate::mm) fn split_large(gpa: u64) {
+    let mut arenas = ARENAS.lock();
+    if let Some((id, 0)) = arenas.locate(gpa) {
+        let chunk = arenas.chunk(id);
+        if chunk.state == State::Large {
+            chunk.state = State::Small;
+            chunk.counts = [1; FRAMES];
+        }
+    }
+}
+
+/// One more reference.
+pub(in crate::mm) fn share_frame(gpa: u64) {
+    let mut arenas = ARENAS.lock();
+    if let Some((id, index)) = arenas.locate(gpa) {
+        arenas.chunk(id).counts[index] += 1;
+    }
+}
+
+/// References of a frame.
+pub(in crate::mm) fn frame_references(gpa: u64) -> u32 {
+    let mut arenas = ARENAS.lock();
+    arenas.locate(gpa).map_or(0, |(id, index)| arenas.chunk(id).counts[index])
+}
+
+/// One reference less; the last frees the frame.
+pub(in crate::mm) fn release_frame(gpa: u64) {
+    let mut arenas = ARENAS.lock();
+    if let Some((id, index)) = arenas.locate(gpa) {
+        let count = &mut arenas.chunk(id).counts[index];
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            arenas.release(id, index);
+        }
+    }
+}
+
+/// Contiguous zeroed memory for the heap, never freed: address, bytes.
+pub(in crate::mm) fn allocate_heap(bytes: u64) -> Option<(u64, u64)> {
+    let mut arenas = ARENAS.lock();
+    let bytes = round_up(bytes, PAGE)?;
+    // From the boot arena's fresh frames while they last.
+    let frames = (bytes / PAGE) as u32;
+    for id in 0..arenas.list[0].chunks as u32 {
+        let chunk = arenas.chunk(id);
+        if bytes <= LARGE_PAGE && chunk.fresh + frames <= FRAMES as u32 {
+            let gpa = chunk.gpa + u64::from(chunk.fresh) * PAGE;
+            chunk.fresh += frames;
+            chunk.used += frames;
+            return arenas.count_used(u64::from(frames)).then_some((gpa, bytes));
+        }
+    }
+    let bytes = round_up(bytes, LARGE_PAGE)?;
+    if !arenas.count_used(bytes / PAGE) {
+        return None;
+    }
+    let found = arenas.take_run(bytes / LARGE_PAGE);
+    if found.is_none() {
+        arenas.used_frames -= bytes / PAGE;
+    }
+    found.map(|gpa| (gpa, bytes))
+}
+
+impl Arenas {
+    /// `chunks` free chunks in a row.
+    fn take_run(&mut self, chunks: u64) -> Option<u64> {
+        for attempt in 0..2 {
+            if attempt == 1 {
+                self.grow(chunks * LARGE_PAGE)?;
+            }
+            for number in (0..self.count).rev() {
+                let total = self.list[number].chunks as u32;
+                let mut run = 0;
+                for index in 0..total {
+                    let id = (number as u32) << 20 | index;
+                    run = if self.chunk(id).state == State::Free { run + 1 } else { 0 };
+                    if u64::from(run) == chunks {
+                        let first = index + 1 - run;
+                        return Some(self.claim_run(number as u32, first, index));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn claim_run(&mut self, number: u32, first: u32, last: u32) -> u64 {
+        for index in first..=last {
+            self.chunk(number << 20 | index).state = State::Heap;
+        }
+        // Rebuild the free list without them.
+        let (mut at, mut kept) = (self.free, NONE);
+        while at != NONE {
+            let next = self.chunk(at).next;
+            if self.chunk(at).state == State::Free {
+                self.chunk(at).next = kept;
+                kept = at;
+            }
+            at = next;
+        }
+        self.free = kept;
+        self.chunk(number << 20 | first).gpa
+    }
+}
+
+/// What the guest may use in all.
+pub fn limit_bytes() -> u64 {
+    ARENAS.lock().limit_frames * PAGE
+}
+
+/// In use now, the libOS included.
+pub fn used_bytes() -> u64 {
+    ARENAS.lock().used_frames * PAGE
+}
+
+/// Most in use at one time.
+pub fn peak_bytes() -> u64 {
+    ARENAS.lock().peak_frames * PAGE
+}
+
+/// Left below the limit.
+pub fn available_bytes() -> u64 {
+    let arenas = ARENAS.lock();
+    arenas.limit_frames.saturating_sub(arenas.used_frames) * PAGE
+}
+
+/// Bytes in arenas.
+pub fn arena_bytes() -> u64 {
+    ARENAS.lock().arena_bytes
+}

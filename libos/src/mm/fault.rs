@@ -1,0 +1,254 @@
+//! Page faults at program addresses: find the area, give the page.
+//!
+//! | area | first touch | write to a page that is not its own |
+//! |---|---|---|
+//! | anonymous, a whole 2 MiB slot inside it | one large page | — |
+//! | anonymous, else | up to 16 zeroed frames around | copy |
+//! | file, private | the page of the root file system or of the inode, read-only | copy |
+//! | file, shared | the page of the inode | — |
+
+use alloc::sync::Arc;
+
+use super::pagetable::{self, COPY_ON_WRITE, COUNTED, Entry};
+use super::space::{Space, access_of};
+use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE};
+use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down};
+use crate::fs::{OpenFile, Page};
+
+/// Pages mapped around a first touch of anonymous memory.
+const AROUND_ANONYMOUS: u64 = 16;
+/// Pages mapped around a first touch of a file.
+const AROUND_FILE: u64 = 64;
+
+/// Why a fault cannot be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No area: SIGSEGV, SEGV_MAPERR.
+    NotMapped,
+    /// The area forbids it: SIGSEGV, SEGV_ACCERR.
+    Denied,
+    /// Past the end of the file: SIGBUS, BUS_ADRERR.
+    PastEnd,
+    /// The memory limit.
+    OutOfMemory,
+}
+
+/// What the program did.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Address that it touched.
+    pub address: u64,
+    /// A write.
+    pub write: bool,
+    /// An instruction fetch.
+    pub execute: bool,
+}
+
+/// Serves one fault.
+///
+/// # Errors
+/// See [`Fault`].
+pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
+    let page = round_down(attempt.address, PAGE);
+    let area = space.areas.find(page).ok_or(Fault::NotMapped)?.clone();
+    let wanted = match (attempt.write, attempt.execute) {
+        (true, _) => PROT_WRITE,
+        (_, true) => PROT_EXEC,
+        // x86 has no write-only and no execute-only pages.
+        _ => PROT_READ | PROT_WRITE | PROT_EXEC,
+    };
+    if area.protection & wanted == 0 {
+        return Err(Fault::Denied);
+    }
+    let (entry, large) = pagetable::lookup(page);
+    if entry.is_present() {
+        let copy = attempt.write && !entry.is_writable() && entry.is_copy_on_write();
+        if copy {
+            return copy_page(space, &area, page, entry);
+        }
+        let refused = (attempt.write && !entry.is_writable())
+            || (attempt.execute && !entry.is_executable());
+        if refused && entry.with_access(access_of(area.protection)) != entry {
+            pagetable::replace(page, entry.with_access(access_of(area.protection)), large);
+        }
+        space.owe_flush(page, entry);
+        return Ok(());
+    }
+    match &area.backing {
+        Backing::Anonymous => give_anonymous(&area, page),
+        Backing::File { file, offset } => give_file(space, &area, file, *offset, page, attempt.write),
+    }
+}
+
+fn give_anonymous(area: &Area, page: u64) -> Result<(), Fault> {
+    let access = access_of(area.protection);
+    let slot = round_down(page, LARGE_PAGE);
+    if slot >= area.start
+        && slot + LARGE_PAGE <= area.end
+        && pagetable::large_slot_is_empty(slot)
+        && let Some(gpa) = arena::allocate_large()
+    {
+        if pagetable::set_large(slot, Entry::new(gpa, access, COUNTED)) {
+            return Ok(());
+        }
+        arena::release_large(gpa);
+    }
+    let (first, last) = around(area, page, AROUND_ANONYMOUS);
+    populate_anonymous(area, first, last, page)
+}
+
+/// Pages to map around `page`: aligned, inside the area.
+fn around(area: &Area, page: u64, pages: u64) -> (u64, u64) {
+    let first = round_down(page, pages * PAGE);
+    (first.max(area.start), (first + pages * PAGE).min(area.end))
+}
+
+/// Gives zeroed frames to the empty pages of `first..last`; only `needed` must succeed.
+pub fn populate_anonymous(area: &Area, first: u64, last: u64, needed: u64) -> Result<(), Fault> {
+    let access = access_of(area.protection);
+    let mut at = first;
+    while at < last {
+        if pagetable::lookup(at).0.is_empty() {
+            let given = Frame::zeroed().ok().is_some_and(|frame| {
+                let gpa = frame.into_counted();
+                let done = pagetable::set_small(at, Entry::new(gpa, access, COUNTED));
+                if !done {
+                    drop(Frame::from_counted(gpa));
+                }
+                done
+            });
+            if !given && at <= needed && needed < last {
+                return match pagetable::lookup(needed).0.is_empty() {
+                    false => Ok(()),
+                    true if at == needed => Err(Fault::OutOfMemory),
+                    true => populate_anonymous(area, needed, needed + PAGE, needed),
+                };
+            }
+            if !given {
+                return Ok(());
+            }
+        }
+        at += PAGE;
+    }
+    Ok(())
+}
+
+fn give_file(
+    space: &mut Space,
+    area: &Area,
+    file: &Arc<OpenFile>,
+    offset: u64,
+    page: u64,
+    write: bool,
+) -> Result<(), Fault> {
+    let end = file_end(file, area, offset);
+    if page >= end {
+        return Err(Fault::PastEnd);
+    }
+    map_file_page(area, file, offset, page, write)?;
+    if write && !area.shared {
+        let (entry, _) = pagetable::lookup(page);
+        if entry.is_present() && !entry.is_writable() {
+            return copy_page(space, area, page, entry);
+        }
+        return Ok(());
+    }
+    let (first, last) = around(area, page, AROUND_FILE);
+    populate_file(area, file, offset, first, last.min(end));
+    Ok(())
+}
+
+/// First address of `area` that is past the file's last page.
+fn file_end(file: &OpenFile, area: &Area, offset: u64) -> u64 {
+    let pages = file.size().div_ceil(PAGE).saturating_sub(offset / PAGE);
+    area.start.saturating_add(pages.saturating_mul(PAGE)).min(area.end)
+}
+
+/// Maps the pages of `first..last` that can be had without trouble.
+pub fn populate_file(area: &Area, file: &Arc<OpenFile>, offset: u64, first: u64, last: u64) {
+    let last = last.min(file_end(file, area, offset));
+    let mut at = first;
+    while at < last {
+        if pagetable::lookup(at).0.is_empty()
+            && map_file_page(area, file, offset, at, false).is_err()
+        {
+            return;
+        }
+        at += PAGE;
+    }
+}
+
+fn map_file_page(
+    area: &Area,
+    file: &Arc<OpenFile>,
+    offset: u64,
+    page: u64,
+    write: bool,
+) -> Result<(), Fault> {
+    let access = access_of(area.protection);
+    let index = (offset + (page - area.start)) / PAGE;
+    let source = if area.shared && (write || area.protection & PROT_WRITE != 0) {
+        file.page_for_write(index)
+    } else {
+        file.page(index)
+    };
+    let entry = match source.map_err(|_| Fault::PastEnd)? {
+        Page::Rootfs { gpa } => Entry::new(gpa, access, COPY_ON_WRITE),
+        Page::Frame(frame) => {
+            let extra = if area.shared { COUNTED } else { COUNTED | COPY_ON_WRITE };
+            Entry::new(frame.into_counted(), access, extra)
+        }
+    };
+    if pagetable::set_small(page, entry) {
+        return Ok(());
+    }
+    if entry.is_counted() {
+        drop(Frame::from_counted(entry.gpa()));
+    }
+    Err(Fault::OutOfMemory)
+}
+
+/// Gives a private mapping a page of its own.
+fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
+    let access = access_of(area.protection);
+    if old.is_counted() && arena::frame_references(old.gpa()) == 1 {
+        pagetable::replace(page, Entry::new(old.gpa(), access, COUNTED), false);
+        space.owe_flush(page, old);
+        return Ok(());
+    }
+    let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
+    phys::copy_page(old.gpa(), frame.gpa());
+    pagetable::replace(page, Entry::new(frame.into_counted(), access, COUNTED), false);
+    space.owe_flush(page, old);
+    if old.is_counted() {
+        drop(Frame::from_counted(old.gpa()));
+    }
+    Ok(())
+}
+
+/// Copies the pages of a writable private file area now: cheaper than a fault
+/// for each when the program is about to relocate them.
+pub fn copy_file_ahead(space: &mut Space, area: &Area, file: &Arc<OpenFile>, offset: u64) {
+    populate_file(area, file, offset, area.start, area.end);
+    let mut at = area.start;
+    while at < area.end {
+        let (entry, _) = pagetable::lookup(at);
+        if entry.is_present() && entry.is_copy_on_write() && copy_unseen(area, at, entry).is_err() {
+            return;
+        }
+        at += PAGE;
+    }
+    let _ = space;
+}
+
+/// [`copy_page`] for a translation that the CPU cannot have seen yet.
+fn copy_unseen(area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
+    let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
+    phys::copy_page(old.gpa(), frame.gpa());
+    let access = access_of(area.protection);
+    pagetable::replace(page, Entry::new(frame.into_counted(), access, COUNTED), false);
+    if old.is_counted() {
+        drop(Frame::from_counted(old.gpa()));
+    }
+    Ok(())
+}

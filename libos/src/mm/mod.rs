@@ -1,0 +1,67 @@
+//! Memory: frames, page tables, mappings, faults, and access to program memory.
+//!
+//! ```text
+//! arena.rs      guest-physical arenas, 2 MiB chunks, 4 KiB frames, the memory limit
+//! frame.rs      a counted handle of one frame
+//! heap.rs       the libOS's own heap, made of frames
+//! pagetable.rs  the four-level table, edited in place
+//! vma.rs        what is mapped where, by address
+//! space.rs      the address space: both of the above under one lock
+//! map.rs        mmap, munmap, mprotect, mremap, madvise, brk
+//! fault.rs      page faults of the program, and of the libOS at program addresses
+//! user.rs       the one file that follows the program's pointers
+//! rootfs.rs     the root file system's bytes, mapped window by window
+//! phys.rs       guest-physical addresses and the direct map
+//! ```
+
+#[cfg(target_os = "none")]
+pub mod arena;
+#[cfg(target_os = "none")]
+pub mod fault;
+#[cfg(target_os = "none")]
+pub mod heap;
+#[cfg(target_os = "none")]
+pub mod map;
+#[cfg(target_os = "none")]
+pub mod pagetable;
+#[cfg(target_os = "none")]
+pub mod space;
+
+#[cfg(not(target_os = "none"))]
+#[path = "host.rs"]
+mod host;
+
+#[cfg(target_os = "none")]
+pub mod frame;
+#[cfg(not(target_os = "none"))]
+pub use host::frame;
+
+#[cfg(target_os = "none")]
+pub mod phys;
+pub mod rootfs;
+pub mod user;
+pub mod vma;
+
+#[cfg(target_os = "none")]
+pub use arena::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
+pub use frame::Frame;
+#[cfg(not(target_os = "none"))]
+pub use host::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
+
+/// Bytes of a small page.
+pub const PAGE: u64 = unikiln_abi::PAGE_BYTES;
+/// Bytes of a large page.
+pub const LARGE_PAGE: u64 = unikiln_abi::LARGE_PAGE_BYTES;
+
+/// `value` rounded up to a multiple of `unit` (a power of two), if it fits.
+pub const fn round_up(value: u64, unit: u64) -> Option<u64> {
+    match value.checked_add(unit - 1) {
+        Some(sum) => Some(sum & !(unit - 1)),
+        None => None,
+    }
+}
+
+/// `value` rounded down to a multiple of `unit` (a power of two).
+pub const fn round_down(value: u64, unit: u64) -> u64 {
+    value & !(unit - 1)
+}

@@ -1,0 +1,214 @@
+//! The process and its threads.
+//!
+//! One process with one thread for now, in the structures of several: what
+//! belongs to a process is in [`Process`], what belongs to a thread in
+//! [`Thread`], and both are reached through [`current`] and [`thread`] alone.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `trap.rs` | exceptions: page faults, signals for the others |
+//! | `exec.rs` | execve and the first start: lookup, `#!`, errors |
+//! | `elf.rs` | reading ELF headers |
+//! | `load.rs` | mapping a program and its interpreter |
+//! | `stack.rs` | the initial stack: strings, auxv |
+//! | `recent.rs` | the last system calls of a thread |
+
+pub mod elf;
+mod recent;
+
+#[cfg(target_os = "none")]
+pub mod exec;
+#[cfg(target_os = "none")]
+mod load;
+#[cfg(target_os = "none")]
+mod stack;
+#[cfg(target_os = "none")]
+pub mod trap;
+
+use core::sync::atomic::AtomicU64;
+
+use alloc::vec::Vec;
+use spin::{Mutex, Once};
+use unikiln_abi::boot::BootInfo;
+
+pub use recent::{Call, Recent};
+
+use crate::boot::Start;
+use crate::fs::{FdTable, FsContext};
+use crate::signal::{ProcessSignals, ThreadSignals};
+
+/// Limits by RLIMIT_* number.
+pub const LIMITS: usize = 16;
+/// RLIM_INFINITY.
+pub const INFINITY: u64 = u64::MAX;
+
+/// A process.
+pub struct Process {
+    /// Process id; the first is 1.
+    pub pid: u32,
+    /// Open files.
+    pub files: Mutex<FdTable>,
+    /// Working directory, root, umask.
+    pub fs: Mutex<FsContext>,
+    /// Users and groups.
+    pub credentials: Mutex<Credentials>,
+    /// Resource limits.
+    pub limits: Mutex<Limits>,
+    /// Memory.
+    #[cfg(target_os = "none")]
+    pub space: crate::mm::space::AddressSpace,
+    /// The program that it runs.
+    pub image: Mutex<Image>,
+    /// Dispositions and pending signals.
+    pub signals: Mutex<ProcessSignals>,
+    /// Host name.
+    pub hostname: Mutex<Vec<u8>>,
+}
+
+/// A thread.
+pub struct Thread {
+    /// Thread id; the first is the process id.
+    pub tid: u32,
+    /// Mask and pending signals.
+    pub signals: Mutex<ThreadSignals>,
+    /// The last system calls.
+    pub recent: Recent,
+    /// Cleared and woken when the thread ends (set_tid_address).
+    pub clear_tid: AtomicU64,
+    /// Robust futex list (set_robust_list).
+    pub robust_list: AtomicU64,
+}
+
+/// Users and groups of a process.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "names are POSIX's")]
+pub struct Credentials {
+    pub uid: u32,
+    pub euid: u32,
+    pub suid: u32,
+    pub fsuid: u32,
+    pub gid: u32,
+    pub egid: u32,
+    pub sgid: u32,
+    pub fsgid: u32,
+    pub groups: Vec<u32>,
+}
+
+impl Credentials {
+    /// Everything of one user.
+    pub fn new(uid: u32, gid: u32, groups: Vec<u32>) -> Credentials {
+        Credentials {
+            uid,
+            euid: uid,
+            suid: uid,
+            fsuid: uid,
+            gid,
+            egid: gid,
+            sgid: gid,
+            fsgid: gid,
+            groups,
+        }
+    }
+}
+
+/// Soft and hard limit by RLIMIT_* number.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits(pub [(u64, u64); LIMITS]);
+
+impl Default for Limits {
+    /// What Docker gives a container on a plain host.
+    fn default() -> Limits {
+        let mut limits = [(INFINITY, INFINITY); LIMITS];
+        limits[3] = (8 << 20, INFINITY); // STACK
+        limits[4] = (0, INFINITY); // CORE: there is no core file, but a record
+        limits[7] = (1 << 20, 1 << 20); // NOFILE
+        limits[8] = (INFINITY, INFINITY); // MEMLOCK
+        limits[12] = (819_200, 819_200); // MSGQUEUE
+        limits[13] = (0, 0); // NICE
+        limits[14] = (0, 0); // RTPRIO
+        Limits(limits)
+    }
+}
+
+/// The program that a process runs.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// Path of the executable, resolved.
+    pub exe: Vec<u8>,
+    /// Name of the program, cut to 15 bytes, NUL-padded.
+    pub comm: [u8; 16],
+    /// Where the argument strings are: start, end.
+    pub arguments: (u64, u64),
+    /// Where the environment strings are: start, end.
+    pub environment: (u64, u64),
+    /// The auxiliary vector as the program got it.
+    pub auxv: Vec<u8>,
+    /// CLOCK_BOOTTIME at its start.
+    pub start_ns: u64,
+    /// Initial stack pointer.
+    pub stack_start: u64,
+}
+
+static FIRST: Once<Process> = Once::new();
+static FIRST_THREAD: Once<Thread> = Once::new();
+
+/// The process of the running thread.
+pub fn current() -> &'static Process {
+    FIRST.call_once(Process::new)
+}
+
+/// The running thread.
+pub fn thread() -> &'static Thread {
+    FIRST_THREAD.call_once(Thread::new)
+}
+
+impl Process {
+    fn new() -> Process {
+        Process {
+            pid: 1,
+            files: Mutex::new(FdTable::new()),
+            fs: Mutex::new(FsContext::new()),
+            credentials: Mutex::new(Credentials::default()),
+            limits: Mutex::new(Limits::default()),
+            #[cfg(target_os = "none")]
+            space: crate::mm::space::AddressSpace::new(),
+            image: Mutex::new(Image::default()),
+            signals: Mutex::new(ProcessSignals::new()),
+            hostname: Mutex::new(Vec::new()),
+        }
+    }
+}
+
+impl Thread {
+    fn new() -> Thread {
+        Thread {
+            tid: 1,
+            signals: Mutex::new(ThreadSignals::new()),
+            recent: Recent::new(),
+            clear_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Ends the process, and with it the guest.
+pub fn exit_group(status: i32) -> ! {
+    crate::hypercall::exit(unikiln_abi::exit::EXITED, (status & 0xff) as u64)
+}
+
+/// Makes the first process what the monitor said, and starts its program.
+#[cfg(target_os = "none")]
+pub fn start_first(info: &BootInfo, start: Start) -> ! {
+    let process = current();
+    let count = (info.group_count as usize).min(info.groups.len());
+    *process.credentials.lock() =
+        Credentials::new(info.uid, info.gid, info.groups[..count].to_vec());
+    *process.hostname.lock() = start.hostname;
+    exec::start(&start.directory, start.arguments, start.environment)
+}
+
+/// Keeps the signature of the start in sight of host builds.
+#[cfg(not(target_os = "none"))]
+pub fn start_first(_info: &BootInfo, _start: Start) -> ! {
+    unreachable!("host build has no program")
+}

@@ -1,0 +1,48 @@
+//! System calls: from the registers of the program to a row of the table and back.
+//!
+//! A handler gets the six argument words and returns a value or an errno; the
+//! errno is negated here and nowhere else.
+
+pub mod table;
+
+mod memory;
+mod process;
+
+use crate::arch::Registers;
+use crate::errno::Errno;
+use crate::{process as processes, signal, stats};
+
+/// rt_sigreturn: restores all registers, so it is no row like the others.
+const RT_SIGRETURN: u64 = 15;
+
+/// A handler.
+pub type Handler = fn(&[u64; 6]) -> crate::errno::SysResult;
+
+/// Serves one system call. True asks the entry code for a full restore.
+pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
+    stats::note_syscall(direct);
+    let number = regs.rax;
+    if number == RT_SIGRETURN {
+        signal::sigreturn(regs);
+        signal::deliver_pending(regs, None);
+        return true;
+    }
+    let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
+    let slot = processes::thread().recent.begin(number, &args);
+    let result = table::call(number, &args);
+    regs.rax = match result {
+        Ok(value) => value as u64,
+        Err(errno) => errno.to_return(),
+    };
+    processes::thread().recent.finish(slot, regs.rax);
+    if signal::has_pending() {
+        let restart = (result == Err(Errno::EINTR)).then_some(number);
+        return signal::deliver_pending(regs, restart);
+    }
+    false
+}
+
+/// Name of a system call, for logs.
+pub fn name(number: u64) -> &'static str {
+    table::row(number).map_or("?", |row| row.name)
+}

@@ -1,0 +1,13 @@
+//! Clocks: the TSC scaled by the shared page, and the vDSO that answers from it
+//! without a system call.
+
+mod clock;
+#[cfg(target_os = "none")]
+mod vdso;
+
+pub use clock::{Clock, init, monotonic_ns, now, realtime_ns, resolution_ns, shared, take_outside_signals};
+#[cfg(target_os = "none")]
+pub use vdso::image_address as vdso_address;
+
+/// Nanoseconds of a second.
+pub const SECOND_NS: u64 = 1_000_000_000;
