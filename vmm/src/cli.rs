@@ -1,0 +1,226 @@
+//! The command line: docker's words where docker has them.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
+use unikiln_vmm::{Config, LogFormat, LogTarget, Stdin};
+
+/// Help text.
+pub(crate) const USAGE: &str = "\
+Run one unikernel file.
+
+Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
+
+  ARG…                  replace the image's command
+  --entrypoint P        replace the image's entrypoint and drop its command
+  -e, --env K=V         set an environment variable; K alone takes the value from here
+  -w, --workdir DIR     working directory
+  -h, --hostname NAME   host name (default unikiln)
+  -m, --memory SIZE     memory limit, with K, M or G (default 256M)
+  -i, --interactive     pass standard input on
+      --log-format F    raw (default) or cri
+      --log-file PATH   append the log to a file
+      --stats[=json]    print what the run cost to standard error
+      --help, --version
+
+Exit code: the program's; 125 own failure; 126 not executable; 127 not found;
+128+N ended by signal N; 134 guest fault; 137 out of memory.
+";
+
+/// Errors of this module.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// A malformed command line.
+    #[error("{0}; see --help")]
+    Usage(lexopt::Error),
+    /// No file.
+    #[error("no unikernel file given; see --help")]
+    NoFile,
+    /// A size that is none.
+    #[error("{text:?} is no memory size; write 256M or 2G")]
+    BadSize {
+        /// As given.
+        text: String,
+    },
+    /// An unknown log or statistics format.
+    #[error("{text:?} is no format of {option}; see --help")]
+    BadFormat {
+        /// As given.
+        text: String,
+        /// The option.
+        option: &'static str,
+    },
+}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+/// Shape of the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatsFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Print the help text.
+    Help,
+    /// Print the version.
+    Version,
+    /// Run a guest.
+    Run(Box<Options>),
+}
+
+/// What to run and what to print.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// The guest.
+    pub(crate) config: Config,
+    /// Statistics at exit.
+    pub(crate) stats: Option<StatsFormat>,
+}
+
+/// Reads the command line. Options end at the file name.
+pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
+    let mut config = Config::new("");
+    config.forward_signals = true;
+    let mut stats = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") => return Ok(Command::Help),
+            Long("version") => return Ok(Command::Version),
+            Long("entrypoint") => config.entrypoint = Some(parser.value()?),
+            Short('e') | Long("env") => config.env.extend(env_setting(parser.value()?)),
+            Short('w') | Long("workdir") => config.working_dir = Some(parser.value()?),
+            Short('h') | Long("hostname") => config.hostname = parser.value()?,
+            Short('m') | Long("memory") => config.memory_bytes = size(&parser.value()?.string()?)?,
+            Short('i') | Long("interactive") => config.stdin = Stdin::Inherit,
+            Long("log-format") => config.log_format = log_format(&parser.value()?.string()?)?,
+            Long("log-file") => config.log_target = LogTarget::Path(parser.value()?.into()),
+            Long("stats") => stats = Some(stats_format(parser.optional_value())?),
+            Value(file) => {
+                config.unikernel = PathBuf::from(file);
+                let args: Vec<OsString> = parser.raw_args()?.collect();
+                config.args = Some(args).filter(|args| !args.is_empty());
+                return Ok(Command::Run(Box::new(Options { config, stats })));
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Err(CliError::NoFile)
+}
+
+/// `K=V` as it is; `K` with the monitor's own value, nothing where it has none.
+fn env_setting(setting: OsString) -> Option<OsString> {
+    if setting.as_bytes().contains(&b'=') {
+        return Some(setting);
+    }
+    let value = std::env::var_os(&setting)?;
+    let mut text = setting.into_vec();
+    text.push(b'=');
+    text.extend_from_slice(value.as_bytes());
+    Some(OsString::from_vec(text))
+}
+
+/// Bytes of `256M` and the like; units as docker has them (powers of 1024).
+fn size(text: &str) -> Result<u64, CliError> {
+    let bad = || CliError::BadSize {
+        text: text.to_owned(),
+    };
+    let lower = text.to_ascii_lowercase();
+    let plain = lower.trim_end_matches("ib").trim_end_matches('b');
+    let (number, shift) = match plain.char_indices().last() {
+        Some((at, 'k')) => (plain.split_at(at).0, 10),
+        Some((at, 'm')) => (plain.split_at(at).0, 20),
+        Some((at, 'g')) => (plain.split_at(at).0, 30),
+        _ => (plain, 0),
+    };
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(bad)
+}
+
+fn log_format(text: &str) -> Result<LogFormat, CliError> {
+    match text {
+        "raw" => Ok(LogFormat::Raw),
+        "cri" => Ok(LogFormat::Cri),
+        _ => Err(CliError::BadFormat {
+            text: text.to_owned(),
+            option: "--log-format",
+        }),
+    }
+}
+
+fn stats_format(value: Option<OsString>) -> Result<StatsFormat, CliError> {
+    match value.as_deref().map(OsStrExt::as_bytes) {
+        None | Some(b"text") => Ok(StatsFormat::Text),
+        Some(b"json") => Ok(StatsFormat::Json),
+        Some(other) => Err(CliError::BadFormat {
+            text: String::from_utf8_lossy(other).into_owned(),
+            option: "--stats",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> Result<Options, CliError> {
+        let args = line.split_whitespace();
+        match parse(Parser::from_args(args))? {
+            Command::Run(options) => Ok(*options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_end_at_the_file() {
+        let options = options("-m 64m --stats=json -e A=1 x.uk -e B --stats").unwrap();
+        assert_eq!(options.config.memory_bytes, 64 << 20);
+        assert_eq!(options.stats, Some(StatsFormat::Json));
+        assert_eq!(options.config.env, ["A=1"]);
+        assert_eq!(options.config.args.unwrap(), ["-e", "B", "--stats"]);
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("4096", 4096),
+            ("64k", 64 << 10),
+            ("1GiB", 1 << 30),
+            ("2g", 2 << 30),
+            ("10MB", 10 << 20),
+        ] {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for text in ["", "m", "-1m", "1x", "0", "99999999999g", "1.5g"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_errors() {
+        for line in [
+            "",
+            "--nope x.uk",
+            "--log-format xml x.uk",
+            "-m",
+            "--stats=x f",
+        ] {
+            assert!(options(line).is_err(), "{line}");
+        }
+    }
+}

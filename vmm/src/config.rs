@@ -1,0 +1,62 @@
+//! What to run and how: everything that the command line can say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::hypercall::Stdin;
+use crate::log::{LogFormat, LogTarget};
+
+/// Memory of a guest where nothing else is said.
+pub const MEMORY_DEFAULT_BYTES: u64 = 256 << 20;
+/// Host name where nothing else is said.
+pub const HOSTNAME_DEFAULT: &str = "unikiln";
+
+/// One guest. Build it from [`Config::new`] and change what differs.
+#[derive(Debug)]
+pub struct Config {
+    /// The unikernel file.
+    pub unikernel: PathBuf,
+    /// Memory limit: the guest's MemTotal.
+    pub memory_bytes: u64,
+    /// Replaces the image's command, as `docker run IMAGE ARG…` does.
+    pub args: Option<Vec<OsString>>,
+    /// Replaces the image's entrypoint and drops its command; empty: no entrypoint.
+    pub entrypoint: Option<OsString>,
+    /// `KEY=VALUE` each, on top of the image's.
+    pub env: Vec<OsString>,
+    /// Replaces the image's working directory.
+    pub working_dir: Option<OsString>,
+    /// Host name that the guest sees.
+    pub hostname: OsString,
+    /// What the guest reads as standard input.
+    pub stdin: Stdin,
+    /// Where its output goes.
+    pub log_target: LogTarget,
+    /// Shape of its output.
+    pub log_format: LogFormat,
+    /// Pass SIGTERM and others on to the guest. Only for a process that runs
+    /// this guest alone.
+    pub forward_signals: bool,
+    /// TSC when the process started, to count boot phases from.
+    pub start_tsc: Option<u64>,
+}
+
+impl Config {
+    /// The image's own settings, no input, output inherited.
+    pub fn new(unikernel: impl Into<PathBuf>) -> Self {
+        Self {
+            unikernel: unikernel.into(),
+            memory_bytes: MEMORY_DEFAULT_BYTES,
+            args: None,
+            entrypoint: None,
+            env: Vec::new(),
+            working_dir: None,
+            hostname: HOSTNAME_DEFAULT.into(),
+            stdin: Stdin::Empty,
+            log_target: LogTarget::Inherit,
+            log_format: LogFormat::Raw,
+            forward_signals: false,
+            start_tsc: None,
+        }
+    }
+}

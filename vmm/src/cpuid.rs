@@ -1,0 +1,138 @@
+//! What the guest's CPU can do, out of KVM's supported CPUID.
+
+use kvm_bindings::{CpuId, kvm_cpuid_entry2};
+
+/// x87, SSE, AVX, AVX-512; states beyond (PKRU, AMX) stay off.
+const XCR0_WANTED: u64 = 0xe7;
+const XCR0_X87_SSE: u64 = 0x3;
+const XCR0_AVX: u64 = 0x4;
+const XCR0_AVX512: u64 = 0xe0;
+/// Legacy area and header of an XSAVE area.
+const XSAVE_BASE_BYTES: u64 = 576;
+const ECX_XSAVE: u32 = 1 << 26;
+const EBX_FSGSBASE: u32 = 1 << 0;
+/// Where a CPU does not say.
+const PHYSICAL_ADDRESS_BITS_DEFAULT: u32 = 36;
+
+/// Errors of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this host's KVM offers guests no {feature}, which the libOS needs; use a CPU of 2012 or later, or enable the feature in the outer hypervisor"
+)]
+pub struct MissingFeature {
+    /// Name of the CPU feature.
+    pub feature: &'static str,
+}
+
+/// The features that the monitor and the libOS care about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuProfile {
+    /// Value for XCR0.
+    pub xcr0: u64,
+    /// Bytes of a standard-format XSAVE area for it.
+    pub xsave_bytes: u64,
+    /// CPUID.1:EDX.
+    pub hwcap: u32,
+    /// MAXPHYADDR.
+    pub physical_address_bits: u32,
+}
+
+impl CpuProfile {
+    /// Reads the leaves and checks what cannot be done without.
+    pub fn new(cpuid: &CpuId) -> Result<Self, MissingFeature> {
+        let entries = cpuid.as_slice();
+        let leaf = |function, index| find(entries, function, index);
+        let features = leaf(1, 0).unwrap_or_default();
+        if features.ecx & ECX_XSAVE == 0 {
+            return Err(MissingFeature { feature: "XSAVE" });
+        }
+        if leaf(7, 0).unwrap_or_default().ebx & EBX_FSGSBASE == 0 {
+            return Err(MissingFeature {
+                feature: "FSGSBASE",
+            });
+        }
+        let states = leaf(0xd, 0).unwrap_or_default();
+        let xcr0 = choose_xcr0(u64::from(states.eax) | u64::from(states.edx) << 32);
+        let xsave_bytes = (2..63)
+            .filter(|bit| xcr0 & (1 << bit) != 0)
+            .filter_map(|bit| leaf(0xd, bit))
+            .map(|state| u64::from(state.ebx) + u64::from(state.eax))
+            .fold(XSAVE_BASE_BYTES, u64::max);
+        let physical_address_bits = leaf(0x8000_0008, 0)
+            .map(|sizes| sizes.eax & 0xff)
+            .filter(|&bits| bits >= PHYSICAL_ADDRESS_BITS_DEFAULT)
+            .unwrap_or(PHYSICAL_ADDRESS_BITS_DEFAULT);
+        Ok(Self {
+            xcr0,
+            xsave_bytes,
+            hwcap: features.edx,
+            physical_address_bits,
+        })
+    }
+}
+
+/// The wanted states that are there; AVX-512 comes whole, and on top of AVX.
+fn choose_xcr0(supported: u64) -> u64 {
+    let mut xcr0 = supported & XCR0_WANTED;
+    if xcr0 & XCR0_AVX512 != XCR0_AVX512 || xcr0 & XCR0_AVX == 0 {
+        xcr0 &= !XCR0_AVX512;
+    }
+    xcr0 | XCR0_X87_SSE
+}
+
+fn find(entries: &[kvm_cpuid_entry2], function: u32, index: u32) -> Option<kvm_cpuid_entry2> {
+    entries
+        .iter()
+        .find(|entry| entry.function == function && entry.index == index)
+        .copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(function: u32, index: u32, registers: [u32; 4]) -> kvm_cpuid_entry2 {
+        let [eax, ebx, ecx, edx] = registers;
+        kvm_cpuid_entry2 {
+            function,
+            index,
+            eax,
+            ebx,
+            ecx,
+            edx,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn avx_sets_the_area_size() {
+        let cpuid = CpuId::from_entries(&[
+            entry(1, 0, [0, 0, ECX_XSAVE, 0x1234]),
+            entry(7, 0, [0, EBX_FSGSBASE, 0, 0]),
+            entry(0xd, 0, [0x207, 0, 0, 0]),
+            entry(0xd, 2, [256, 576, 0, 0]),
+            entry(0x8000_0008, 0, [0x3030, 0, 0, 0]),
+        ])
+        .unwrap();
+        let profile = CpuProfile::new(&cpuid).unwrap();
+        assert_eq!(profile.xcr0, 7);
+        assert_eq!(profile.xsave_bytes, 832);
+        assert_eq!(profile.physical_address_bits, 48);
+        assert_eq!(profile.hwcap, 0x1234);
+    }
+
+    #[test]
+    fn hosts_without_avx_or_with_half_of_avx512_work() {
+        assert_eq!(choose_xcr0(0), 3);
+        assert_eq!(choose_xcr0(0x67), 7);
+        assert_eq!(choose_xcr0(0xe3), 3);
+        assert_eq!(choose_xcr0(0x602e7), 0xe7);
+    }
+
+    #[test]
+    fn missing_features_are_named() {
+        let cpuid = CpuId::from_entries(&[entry(1, 0, [0, 0, ECX_XSAVE, 0])]).unwrap();
+        let error = CpuProfile::new(&cpuid).unwrap_err();
+        assert_eq!(error.feature, "FSGSBASE");
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a guest could not be started or served: the monitor's own failures, exit code 125.
+
+use std::io;
+
+use unikiln_unikernel::OpenError;
+
+use crate::cpuid::MissingFeature;
+use crate::events::EventsError;
+use crate::layout::LayoutError;
+use crate::loader::LoadError;
+use crate::log::LogError;
+use crate::memory::MemoryError;
+use crate::program::ProgramError;
+use crate::rootfs::RootfsError;
+use crate::vcpu::VcpuError;
+use crate::vm::VmError;
+
+/// See the module documentation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The unikernel file was refused.
+    #[error(transparent)]
+    Unikernel(#[from] OpenError),
+    /// The program to run is not clear.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The memory limit is below what the unikernel needs.
+    #[error("{} MiB of memory are too little for this unikernel; give it at least {} MiB (--memory {}M)", limit_bytes >> 20, mebibytes_up(*needed_bytes), mebibytes_up(*needed_bytes))]
+    MemoryTooSmall {
+        /// Memory limit.
+        limit_bytes: u64,
+        /// What the unikernel needs.
+        needed_bytes: u64,
+    },
+    /// The log could not be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Standard input could not be used.
+    #[error("cannot use standard input; redirect it from /dev/null or leave -i out")]
+    Stdin(#[source] io::Error),
+    /// KVM is missing or refused something.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// The CPU lacks a feature.
+    #[error(transparent)]
+    Cpu(#[from] MissingFeature),
+    /// The guest does not fit the CPU's address space.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Guest memory could not be made.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The unikernel file could not be mapped.
+    #[error(transparent)]
+    Rootfs(#[from] RootfsError),
+    /// Boot memory could not be filled.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// KVM refused registers.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+    /// Signals or timers could not be set up.
+    #[error(transparent)]
+    Events(#[from] EventsError),
+    /// The host gave no randomness.
+    #[error("the host gives no random bytes")]
+    Entropy(#[source] io::Error),
+}
+
+fn mebibytes_up(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}

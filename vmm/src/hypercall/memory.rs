@@ -1,0 +1,76 @@
+//! `MEMORY_ADD [bytes]` and `MEMORY_RELEASE [gpa, len]`: arenas grow and shrink.
+//!
+//! Arenas come one after the other from 4 GiB up. Together with the boot arena
+//! they may reach the memory limit, rounded up to 2 MiB, and
+//! [`ARENA_SLACK_BYTES`] more; what is in use is the libOS's to limit.
+
+use unikiln_abi::LARGE_PAGE_BYTES;
+
+use super::Host;
+use crate::fault::GuestFault;
+use crate::layout::{ARENA_SLACK_BYTES, ARENAS_GPA, ARENAS_MAX, align_up};
+use crate::memory::{Arena, Backing, GuestAddress};
+
+const ENOMEM: i64 = -(libc::ENOMEM as i64);
+
+/// Where arenas may go.
+#[derive(Clone, Copy, Debug)]
+pub struct ArenaSpace {
+    next_gpa: u64,
+    end_gpa: u64,
+    limit_bytes: u64,
+}
+
+impl ArenaSpace {
+    /// Arenas for this memory limit, below `end_gpa`.
+    pub fn new(memory_limit_bytes: u64, end_gpa: u64) -> Self {
+        Self {
+            next_gpa: ARENAS_GPA,
+            end_gpa,
+            limit_bytes: align_up(memory_limit_bytes, LARGE_PAGE_BYTES) + ARENA_SLACK_BYTES,
+        }
+    }
+
+    /// The address of an arena of `bytes`, when `used_bytes` are in arenas already.
+    fn place(&self, bytes: u64, used_bytes: u64) -> Option<u64> {
+        let total = used_bytes.checked_add(bytes)?;
+        let end = self.next_gpa.checked_add(bytes)?;
+        (total <= self.limit_bytes && end <= self.end_gpa).then_some(self.next_gpa)
+    }
+}
+
+pub(super) fn handle_add(host: &mut Host, bytes: u64) -> Result<i64, GuestFault> {
+    if bytes == 0 || !bytes.is_multiple_of(LARGE_PAGE_BYTES) {
+        return Err(GuestFault::BadArgument {
+            call: "memory_add",
+            name: "size",
+            value: bytes,
+        });
+    }
+    if host.memory.arenas().len() >= ARENAS_MAX {
+        return Ok(ENOMEM);
+    }
+    let Some(gpa) = host.arenas.place(bytes, host.memory.total_bytes()) else {
+        return Ok(ENOMEM);
+    };
+    let Ok(arena) = Arena::new(GuestAddress(gpa), bytes, Backing::HugePages) else {
+        return Ok(ENOMEM);
+    };
+    if host.slots.add_slot(gpa, arena.region(), false).is_err() {
+        return Ok(ENOMEM);
+    }
+    host.memory.insert(arena);
+    host.arenas.next_gpa = gpa + bytes;
+    Ok(gpa as i64)
+}
+
+pub(super) fn handle_release(host: &mut Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
+    host.memory
+        .release(gpa, len_bytes)
+        .map(|()| 0)
+        .map_err(|_| GuestFault::BadBuffer {
+            call: "memory_release",
+            gpa,
+            len_bytes,
+        })
+}

@@ -1,0 +1,29 @@
+//! `RECORD [gpa, len]`: the libOS's crash record, as it is, to the log.
+
+use unikiln_abi::call::LOG_MAX_BYTES;
+
+use super::{Host, negated_errno};
+use crate::fault::GuestFault;
+use crate::log::Stream;
+
+pub(super) fn handle(host: &mut Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
+    if len_bytes > LOG_MAX_BYTES {
+        return Err(GuestFault::BadArgument {
+            call: "record",
+            name: "length",
+            value: len_bytes,
+        });
+    }
+    let bytes = host
+        .memory
+        .slice(gpa, len_bytes)
+        .map_err(|_| GuestFault::BadBuffer {
+            call: "record",
+            gpa,
+            len_bytes,
+        })?;
+    match host.log.write_guest(Stream::Libos, &bytes) {
+        Ok(()) => Ok(0),
+        Err(error) => Ok(negated_errno(&error)),
+    }
+}

@@ -1,0 +1,198 @@
+//! From a configuration to a guest that is ready to run.
+//!
+//! Everything that can fail without KVM is done first. The order after that is
+//! the fastest of those measured: VM, vCPU, memory, slots, registers.
+
+use std::io::IsTerminal;
+
+use unikiln_abi::boot::{
+    BOOT_MAGIC, BootInfo, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY, GROUPS_MAX,
+};
+use unikiln_abi::layout::DIRECT_MAP_BASE;
+use unikiln_abi::{ABI_VERSION, PAGE_BYTES};
+use unikiln_unikernel::UnikernelFile;
+
+use super::{Machine, UpcallTimer};
+use crate::clock::{Clock, TIMER_NS, read_tsc};
+use crate::config::Config;
+use crate::cpuid::CpuProfile;
+use crate::error::Error;
+use crate::events::Events;
+use crate::hypercall::{ArenaSpace, Host, Stdin, fill_entropy};
+use crate::layout::{
+    BOOT_INFO_GPA, ROOTFS_WINDOW_BYTES, SHARED_PAGE_GPA, VCPU_BLOCKS_GPA, VCPU_COUNT, ceiling,
+    rootfs_gpa,
+};
+use crate::loader::{Image, Plan, load, plan};
+use crate::log::{Log, LogFormat, LogTarget};
+use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
+use crate::program::Program;
+use crate::rootfs::Rootfs;
+use crate::stats::Recorder;
+use crate::vcpu::{StartState, Vcpu};
+use crate::vm::{SlotHost, Vm};
+
+impl Machine {
+    /// Builds a guest.
+    pub fn boot(config: Config) -> Result<Self, Error> {
+        let mut recorder = Recorder::new(config.start_tsc.unwrap_or_else(read_tsc));
+        recorder.mark("config");
+        let unikernel = UnikernelFile::open(&config.unikernel)?;
+        recorder.mark("file_open");
+        unikernel.verify_head()?;
+        recorder.mark("file_verified");
+        let program = Program::new(unikernel.manifest(), &config)?;
+        let needed_bytes = unikernel.manifest().minimum_memory_bytes;
+        if config.memory_bytes < needed_bytes {
+            return Err(Error::MemoryTooSmall {
+                limit_bytes: config.memory_bytes,
+                needed_bytes,
+            });
+        }
+        let plan = plan(unikernel.segments(), program.strings.len() as u64)?;
+        let flags = stream_flags(&config);
+        let log = Log::open(config.log_format, config.log_target)?;
+        let stdin = config.stdin.open().map_err(Error::Stdin)?;
+
+        let mut vm = Vm::new()?;
+        recorder.mark("vm");
+        let cpuid = vm.supported_cpuid()?;
+        let cpu = CpuProfile::new(&cpuid)?;
+        let mut vcpu = Vcpu::new(vm.create_vcpu(0)?, 0, &cpuid)?;
+        recorder.mark("vcpu");
+
+        let rootfs_bytes = unikernel.rootfs_bytes();
+        let ceiling_bytes = ceiling(cpu.physical_address_bits);
+        let rootfs_gpa = rootfs_gpa(ceiling_bytes, rootfs_bytes, config.memory_bytes)?;
+        let arena = Arena::new(GuestAddress(0), plan.arena_bytes, Backing::SmallPages)?;
+        arena.populate(plan.populated_gpa)?;
+        vm.add_slot(0, arena.region(), false)?;
+        let mut memory = GuestMemory::default();
+        memory.insert(arena);
+        let file = unikernel
+            .file()
+            .try_clone()
+            .map_err(crate::rootfs::RootfsError::Clone)?;
+        let mut rootfs = Rootfs::new(file, rootfs_gpa, rootfs_bytes);
+        rootfs.map(0, &mut vm)?;
+        recorder.mark("memory");
+
+        let clock = Clock::new(vcpu.tsc_khz(), vcpu.tsc_offset());
+        let mut boot_info = boot_info(&plan, &unikernel, &program, &cpu);
+        boot_info.flags = flags;
+        boot_info.rootfs_gpa = rootfs_gpa;
+        boot_info.memory_limit_bytes = config.memory_bytes;
+        boot_info.tsc_khz = clock.tsc_khz();
+        boot_info.start_tsc = recorder.start_tsc().wrapping_add(clock.tsc_offset());
+        fill_entropy(&mut boot_info.entropy).map_err(Error::Entropy)?;
+        let image = Image {
+            unikernel: &unikernel,
+            rootfs_gpa,
+            strings: &program.strings,
+            boot_info,
+        };
+        let syscall_stub = load(&memory, &plan, &image)?;
+        recorder.mark("loaded");
+        vcpu.set_state(&StartState {
+            entry: unikernel.entry(),
+            stack_top: unikernel.libos_header().boot_stack_top,
+            boot_info_address: DIRECT_MAP_BASE + BOOT_INFO_GPA,
+            block_address: DIRECT_MAP_BASE + VCPU_BLOCKS_GPA,
+            pml4_gpa: plan.pml4_gpa,
+            syscall_stub,
+            xcr0: cpu.xcr0,
+        })?;
+        let events = Events::new(config.forward_signals)?;
+        events.attach(vcpu.immediate_exit());
+        events.kick_after(TIMER_NS);
+        let shared = memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
+        // The shared page was just found, so its fields are there.
+        let _ = clock.publish(&shared);
+        recorder.mark("ready");
+        Ok(Self {
+            vcpu,
+            host: Host {
+                slots: Box::new(vm),
+                memory,
+                arenas: ArenaSpace::new(config.memory_bytes, rootfs_gpa),
+                rootfs,
+                log,
+                stdin,
+                clock,
+                events,
+            },
+            libos: *unikernel.libos_header(),
+            call_page_gpa: plan.call_pages_gpa,
+            recorder,
+            upcall_timer: UpcallTimer::default(),
+            memory_bytes: config.memory_bytes,
+            needed_bytes,
+        })
+    }
+}
+
+/// What file, plan and CPU say; the rest is zero.
+fn boot_info(
+    plan: &Plan,
+    unikernel: &UnikernelFile,
+    program: &Program,
+    cpu: &CpuProfile,
+) -> BootInfo {
+    let user = &unikernel.manifest().user;
+    let mut groups = [0; GROUPS_MAX];
+    for (slot, &group) in groups.iter_mut().zip(&user.groups) {
+        *slot = group;
+    }
+    BootInfo {
+        magic: BOOT_MAGIC,
+        abi_version: ABI_VERSION,
+        info_bytes: size_of::<BootInfo>() as u32,
+        vcpu_count: VCPU_COUNT,
+        flags: 0,
+        boot_arena_gpa: 0,
+        boot_arena_bytes: plan.arena_bytes,
+        boot_free_gpa: plan.free_gpa,
+        boot_populated_gpa: plan.populated_gpa,
+        pml4_gpa: plan.pml4_gpa,
+        vcpu_blocks_gpa: VCPU_BLOCKS_GPA,
+        call_pages_gpa: plan.call_pages_gpa,
+        shared_page_gpa: SHARED_PAGE_GPA,
+        rootfs_gpa: 0,
+        rootfs_bytes: unikernel.rootfs_bytes(),
+        rootfs_window_bytes: ROOTFS_WINDOW_BYTES,
+        rootfs_windows_mapped: 1,
+        memory_limit_bytes: 0,
+        strings_gpa: plan.strings_gpa,
+        strings_bytes: program.strings.len() as u64,
+        argc: program.argc,
+        envc: program.envc,
+        uid: user.uid,
+        gid: user.gid,
+        group_count: user.groups.len().min(GROUPS_MAX) as u32,
+        hwcap: cpu.hwcap,
+        groups,
+        xcr0: cpu.xcr0,
+        xsave_bytes: cpu.xsave_bytes,
+        tsc_khz: 0,
+        entropy: [0; 64],
+        start_tsc: 0,
+    }
+}
+
+fn stream_flags(config: &Config) -> u32 {
+    let stdin = match &config.stdin {
+        Stdin::Empty => 0,
+        Stdin::Inherit if std::io::stdin().is_terminal() => FLAG_STDIN | FLAG_STDIN_TTY,
+        Stdin::File(file) if file.is_terminal() => FLAG_STDIN | FLAG_STDIN_TTY,
+        Stdin::Inherit | Stdin::File(_) => FLAG_STDIN,
+    };
+    // Only bytes that reach a terminal as they are make the guest see one.
+    let (stdout, stderr) = match (&config.log_target, config.log_format) {
+        (LogTarget::Inherit, LogFormat::Raw) => (
+            std::io::stdout().is_terminal(),
+            std::io::stderr().is_terminal(),
+        ),
+        _ => (false, false),
+    };
+    stdin | if stdout { FLAG_STDOUT_TTY } else { 0 } | if stderr { FLAG_STDERR_TTY } else { 0 }
+}

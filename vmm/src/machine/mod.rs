@@ -1,0 +1,26 @@
+//! One guest: built by [`Machine::boot`], run to its end by [`Machine::run`].
+
+mod boot;
+mod run;
+mod upcall;
+
+use unikiln_abi::image::LibosHeader;
+
+use crate::hypercall::Host;
+use crate::stats::Recorder;
+use crate::vcpu::Vcpu;
+
+use upcall::UpcallTimer;
+
+/// A guest that is ready to run.
+pub struct Machine {
+    /// First: the vCPU goes before the VM, and the VM before its memory.
+    vcpu: Vcpu,
+    host: Host,
+    libos: LibosHeader,
+    call_page_gpa: u64,
+    recorder: Recorder,
+    upcall_timer: UpcallTimer,
+    memory_bytes: u64,
+    needed_bytes: u64,
+}

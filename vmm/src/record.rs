@@ -1,0 +1,108 @@
+//! The crash record of a fault that the monitor found.
+//!
+//! The libOS writes its own records; this one is for what the libOS cannot see
+//! or survive. It goes to the log as the monitor's text, one fact a line.
+
+use std::fmt::Write;
+
+use unikiln_abi::image::LibosHeader;
+use unikiln_abi::layout::{DIRECT_MAP_BASE, LIBOS_END, LIBOS_IMAGE_BASE, LIBOS_START};
+
+use crate::fault::GuestFault;
+use crate::layout::PRIVILEGED_BASE;
+use crate::vcpu::Vcpu;
+
+/// Words a record.
+pub fn crash_record(fault: &GuestFault, vcpu: &Vcpu, header: &LibosHeader) -> String {
+    let mut text = format!("unikiln: guest fault: {fault}\n");
+    match vcpu.regs() {
+        Ok(regs) => {
+            let place = place(regs.rip, header);
+            let _ = writeln!(text, "  rip {:016x} in {place}", regs.rip);
+            for row in [
+                [("rax", regs.rax), ("rbx", regs.rbx), ("rcx", regs.rcx)],
+                [("rdx", regs.rdx), ("rsi", regs.rsi), ("rdi", regs.rdi)],
+                [("rbp", regs.rbp), ("rsp", regs.rsp), ("r8 ", regs.r8)],
+                [("r9 ", regs.r9), ("r10", regs.r10), ("r11", regs.r11)],
+                [("r12", regs.r12), ("r13", regs.r13), ("r14", regs.r14)],
+                [("r15", regs.r15), ("flg", regs.rflags), ("   ", 0)],
+            ] {
+                write_row(&mut text, &row);
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(text, "  no registers: {error}");
+        }
+    }
+    if let Ok(sregs) = vcpu.sregs() {
+        write_row(
+            &mut text,
+            &[
+                ("cr2", sregs.cr2),
+                ("cr3", sregs.cr3),
+                ("cs ", sregs.cs.selector.into()),
+            ],
+        );
+        write_row(
+            &mut text,
+            &[
+                ("fs ", sregs.fs.base),
+                ("gs ", sregs.gs.base),
+                ("ss ", sregs.ss.selector.into()),
+            ],
+        );
+    }
+    text
+}
+
+fn write_row(text: &mut String, row: &[(&str, u64)]) {
+    for (name, value) in row.iter().filter(|(name, _)| !name.trim().is_empty()) {
+        let _ = write!(text, "  {name} {value:016x}");
+    }
+    text.push('\n');
+}
+
+/// What lies at an address, as far as the monitor can tell.
+fn place(address: u64, header: &LibosHeader) -> String {
+    match address {
+        _ if (header.text_start..header.text_end).contains(&address) => {
+            format!("libOS text +{:#x}", address - LIBOS_IMAGE_BASE)
+        }
+        PRIVILEGED_BASE..=0x60a0_0000_ffff => "a ring-0 stub".to_owned(),
+        LIBOS_IMAGE_BASE..PRIVILEGED_BASE => "libOS data".to_owned(),
+        DIRECT_MAP_BASE..LIBOS_IMAGE_BASE => "the direct map".to_owned(),
+        LIBOS_START..LIBOS_END => "a libOS stack".to_owned(),
+        _ => "the program".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unikiln_abi::layout::TRAP_ENTRIES;
+
+    #[test]
+    fn places_are_named() {
+        let header = LibosHeader {
+            magic: 0,
+            abi_version: 0,
+            header_bytes: 0,
+            entry: 0,
+            boot_stack_top: 0,
+            syscall_entry: 0,
+            trap_entries: [0; TRAP_ENTRIES],
+            text_start: LIBOS_IMAGE_BASE,
+            text_end: LIBOS_IMAGE_BASE + 0x1000,
+        };
+        for (address, name) in [
+            (LIBOS_IMAGE_BASE + 16, "libOS text +0x10"),
+            (LIBOS_IMAGE_BASE + 0x1000, "libOS data"),
+            (PRIVILEGED_BASE + 0x4000, "a ring-0 stub"),
+            (DIRECT_MAP_BASE + 1, "the direct map"),
+            (0x40_1000, "the program"),
+            (0x7fff_0000_0000, "the program"),
+        ] {
+            assert_eq!(place(address, &header), name);
+        }
+    }
+}
