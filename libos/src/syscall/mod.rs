@@ -5,6 +5,12 @@
 
 pub mod table;
 
+mod directory;
+mod fdctl;
+mod file;
+mod open;
+mod path;
+mod stat;
 mod memory;
 mod process;
 

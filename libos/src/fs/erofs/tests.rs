@@ -1,0 +1,1 @@
+//! Malformed images: any bytes are read without a panic.

@@ -1,0 +1,133 @@
+//! Event counters (`eventfd`).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::{EFD_SEMAPHORE, EPOLLIN, EPOLLOUT, O_RDWR};
+use spin::Mutex;
+
+use super::attributes::{ANONYMOUS_DEVICE, Attributes};
+use super::open_file::{File, OpenFile, Readiness};
+use super::readiness;
+use super::transfer::{Sink, Source};
+use crate::errno::{Errno, SysResult};
+use crate::sched::{self, WaitQueue};
+
+/// The counter never reaches u64::MAX.
+const COUNT_MAX: u64 = u64::MAX - 1;
+const INO: u64 = 2 << 20;
+
+struct State {
+    count: u64,
+    generation: u64,
+}
+
+struct Event {
+    state: Mutex<State>,
+    changed: WaitQueue,
+    semaphore: bool,
+}
+
+/// A new counter with `EFD_*` and `O_*` flags.
+pub fn open(count: u32, flags: u32) -> Arc<OpenFile> {
+    let event = Event {
+        state: Mutex::new(State {
+            count: u64::from(count),
+            generation: 0,
+        }),
+        changed: WaitQueue::new(),
+        semaphore: flags & EFD_SEMAPHORE != 0,
+    };
+    OpenFile::new(event, O_RDWR | flags & !EFD_SEMAPHORE, None)
+}
+
+impl Event {
+    fn wake(&self) {
+        self.changed.wake_all();
+        readiness::changed();
+    }
+
+    fn try_read(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let taken = match (state.count, self.semaphore) {
+            (0, _) => return None,
+            (_, true) => 1,
+            (count, false) => count,
+        };
+        state.count -= taken;
+        state.generation += 1;
+        Some(taken)
+    }
+
+    fn try_add(&self, value: u64) -> Option<()> {
+        let mut state = self.state.lock();
+        state.count = state
+            .count
+            .checked_add(value)
+            .filter(|&count| count <= COUNT_MAX)?;
+        state.generation += 1;
+        Some(())
+    }
+}
+
+impl File for Event {
+    fn attributes(&self) -> Result<Attributes, Errno> {
+        Ok(Attributes::generated(ANONYMOUS_DEVICE, INO, 0o600))
+    }
+
+    fn read(&self, _offset: u64, nonblocking: bool, sink: &mut dyn Sink) -> SysResult {
+        if sink.remaining() < 8 {
+            return Err(Errno::EINVAL);
+        }
+        let value = match self.try_read() {
+            Some(value) => value,
+            None if nonblocking => return Err(Errno::EAGAIN),
+            None => sched::wait(&self.changed, None, || self.try_read())?,
+        };
+        self.wake();
+        sink.put(&value.to_le_bytes())?;
+        Ok(8)
+    }
+
+    fn write(&self, _offset: u64, nonblocking: bool, source: &mut dyn Source) -> SysResult {
+        let mut raw = [0; 8];
+        if source.remaining() < raw.len() {
+            return Err(Errno::EINVAL);
+        }
+        source.take(&mut raw)?;
+        let value = u64::from_le_bytes(raw);
+        if value > COUNT_MAX {
+            return Err(Errno::EINVAL);
+        }
+        match self.try_add(value) {
+            Some(()) => {}
+            None if nonblocking => return Err(Errno::EAGAIN),
+            None => sched::wait(&self.changed, None, || self.try_add(value))?,
+        }
+        self.wake();
+        Ok(8)
+    }
+
+    fn readiness(&self) -> Readiness {
+        let state = self.state.lock();
+        let mut events = 0;
+        if state.count > 0 {
+            events |= EPOLLIN;
+        }
+        if state.count < COUNT_MAX {
+            events |= EPOLLOUT;
+        }
+        Readiness {
+            events,
+            generation: state.generation,
+        }
+    }
+
+    fn label(&self) -> Option<Vec<u8>> {
+        Some(b"anon_inode:[eventfd]".to_vec())
+    }
+
+    fn info(&self) -> Vec<u8> {
+        alloc::format!("eventfd-count: {:16x}\n", self.state.lock().count).into_bytes()
+    }
+}

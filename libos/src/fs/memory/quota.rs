@@ -1,0 +1,49 @@
+//! How much memory files may hold in all, and the page that counts itself.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::super::PAGE_BYTES;
+use crate::errno::Errno;
+use crate::mm::{self, Frame};
+
+static USED_PAGES: AtomicU64 = AtomicU64::new(0);
+
+/// Pages that memory files hold.
+pub fn used_pages() -> u64 {
+    USED_PAGES.load(Ordering::Relaxed)
+}
+
+/// Pages that they may hold: half of the memory limit.
+pub fn limit_pages() -> u64 {
+    mm::limit_bytes() / PAGE_BYTES / 2
+}
+
+/// A frame of a memory file, counted until it is dropped.
+pub(crate) struct CountedFrame(Frame);
+
+impl CountedFrame {
+    /// A zero frame; ENOSPC at the limit.
+    pub(crate) fn zeroed() -> Result<CountedFrame, Errno> {
+        if USED_PAGES.fetch_add(1, Ordering::Relaxed) >= limit_pages() {
+            USED_PAGES.fetch_sub(1, Ordering::Relaxed);
+            return Err(Errno::ENOSPC);
+        }
+        match Frame::zeroed() {
+            Ok(frame) => Ok(CountedFrame(frame)),
+            Err(errno) => {
+                USED_PAGES.fetch_sub(1, Ordering::Relaxed);
+                Err(errno)
+            }
+        }
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.0
+    }
+}
+
+impl Drop for CountedFrame {
+    fn drop(&mut self) {
+        USED_PAGES.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,61 @@
+//! The file systems: one tree of the root file system, `/dev`, `/proc` and `/sys`.
+//!
+//! ```text
+//!  path ──▶ node (image │ memory │ made up) ──▶ open file ──▶ descriptor table
+//!           │                                   File: regular, directory, pipe, device, …
+//!           └ overlay: the image's inodes, replaced in memory once they change
+//! ```
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `erofs` | reading the image |
+//! | `memory` | inodes in memory, their data and names, the space limit |
+//! | `overlay` | which inodes of the image were replaced |
+//! | `node`, `path`, `place` | the tree: asking a node, walking to it, walking back |
+//! | `access` | permissions |
+//! | `tree`, `rename` | making, removing, renaming |
+//! | `open`, `open_file`, `table`, `context` | open files, descriptors, working directory |
+//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file` | kinds of files |
+//! | `pseudo` | `/proc` and `/sys` |
+//! | `transfer` | bytes between files and program memory |
+//!
+//! Locks are leaves and short; none is held while program memory is touched.
+
+pub mod access;
+pub mod attributes;
+mod context;
+mod directory;
+mod erofs;
+pub mod event;
+mod limits;
+pub mod memory;
+mod mount;
+mod name;
+pub mod node;
+mod open;
+pub mod open_file;
+pub mod overlay;
+pub mod path;
+pub mod pipe;
+pub mod place;
+pub mod pseudo;
+pub mod readiness;
+mod regular;
+pub mod rename;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod transfer;
+pub mod tree;
+
+pub use access::Caller;
+pub use context::{FsContext, change_directory, enter_directory, resolve};
+pub use limits::open_files;
+pub use mount::init;
+pub use open::{execute_check, open, open_from, open_node, open_with};
+pub use open_file::{OpenFile, Page};
+pub use regular::{open_memory, resize};
+pub use table::FdTable;
+
+/// Bytes of a page.
+pub const PAGE_BYTES: u64 = 4096;

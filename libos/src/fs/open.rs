@@ -1,0 +1,221 @@
+//! Opening: from a path and `O_*` flags to an [`OpenFile`].
+
+use alloc::sync::Arc;
+
+use linux_raw_sys::general::{
+    __O_TMPFILE, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_PATH, O_RDONLY,
+    O_RDWR, O_TRUNC, O_WRONLY,
+};
+
+use super::access::{Caller, EXECUTE, READ, WRITE};
+use super::attributes::FileType;
+use super::context::resolve;
+use super::directory::{DirectoryFile, PathFile};
+use super::memory::{Body, MemoryInode};
+use super::node::Node;
+use super::open_file::{OpenFile, Origin};
+use super::path::{Found, Last};
+use super::regular::{ImageFile, MemoryFile, resize};
+use super::tree::{self, NewFile};
+use crate::dev;
+use crate::errno::Errno;
+use crate::process;
+
+/// Opens `path` for the current process; `mode` is for a file that is made, the
+/// creation mask not yet applied.
+pub fn open(path: &[u8], flags: u32, mode: u32) -> Result<Arc<OpenFile>, Errno> {
+    open_from(None, path, flags, mode)
+}
+
+/// [`open`] relative to the directory `start`.
+pub fn open_from(
+    start: Option<&Node>,
+    path: &[u8],
+    flags: u32,
+    mode: u32,
+) -> Result<Arc<OpenFile>, Errno> {
+    let caller = Caller::current();
+    open_with(&caller, flags, mode, |follow| {
+        resolve(&caller, start, path, follow)
+    })
+}
+
+/// Opens what `find` finds; it is told whether to follow a symlink at the end.
+pub fn open_with(
+    caller: &Caller,
+    flags: u32,
+    mode: u32,
+    find: impl FnOnce(bool) -> Result<Found, Errno>,
+) -> Result<Arc<OpenFile>, Errno> {
+    // With O_PATH only these count, as in Linux.
+    let flags = if flags & O_PATH != 0 {
+        flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW)
+    } else {
+        flags
+    };
+    if flags & __O_TMPFILE != 0 {
+        return open_unnamed(caller, flags, mode, find(true)?);
+    }
+    let creates = flags & O_CREAT != 0;
+    if creates && flags & O_DIRECTORY != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let exclusive = creates && flags & O_EXCL != 0;
+    let follow = flags & O_NOFOLLOW == 0 && !exclusive;
+    let found = find(follow)?;
+    let (node, made) = match &found.node {
+        Some(_) if exclusive => return Err(Errno::EEXIST),
+        Some(node) => (node.clone(), false),
+        None if !creates => return Err(Errno::ENOENT),
+        None if found.slash => return Err(Errno::EISDIR),
+        None => {
+            let umask = process::current().fs.lock().umask;
+            (
+                tree::create(caller, &found, &NewFile::Regular, mode & 0o7777 & !umask)?,
+                true,
+            )
+        }
+    };
+    if node.is_directory() {
+        if creates || (flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY) {
+            return Err(Errno::EISDIR);
+        }
+    } else if found.slash || flags & O_DIRECTORY != 0 {
+        return Err(Errno::ENOTDIR);
+    }
+    let origin =
+        (found.last == Last::Name).then(|| Origin::new(found.directory, found.name.as_bytes()));
+    if flags & O_PATH != 0 {
+        return Ok(OpenFile::new(PathFile::new(node), flags, origin));
+    }
+    // A file that was just made may be opened in any way, whatever its mode.
+    open_node(caller, &node, flags, origin, !made)
+}
+
+/// Opens a node, as far as its permissions let the caller.
+pub fn open_node(
+    caller: &Caller,
+    node: &Node,
+    flags: u32,
+    origin: Option<Origin>,
+    check: bool,
+) -> Result<Arc<OpenFile>, Errno> {
+    let kind = node.file_type();
+    if kind == FileType::Symlink {
+        return Err(Errno::ELOOP);
+    }
+    let writes = flags & O_ACCMODE != O_RDONLY;
+    if check {
+        check_open(caller, node, flags)?;
+    }
+    let kept = flags
+        & !(O_CREAT
+            | O_EXCL
+            | O_TRUNC
+            | linux_raw_sys::general::O_NOCTTY
+            | linux_raw_sys::general::O_CLOEXEC);
+    let inode = match node {
+        Node::Lower(lower) if kind == FileType::Regular && !writes && flags & O_TRUNC == 0 => {
+            return Ok(OpenFile::new(ImageFile::new(*lower)?, kept, origin));
+        }
+        Node::Lower(_) if kind == FileType::Directory => {
+            return Ok(OpenFile::new(
+                DirectoryFile::new(node.clone()),
+                kept,
+                origin,
+            ));
+        }
+        // Everything else has state of its own: it is opened in memory.
+        Node::Lower(_) => node.writable()?,
+        Node::Memory(inode) => inode.clone(),
+        Node::Pseudo(pseudo) => return pseudo.open(kept, origin),
+        Node::Open(file) => return file.file().reopen(kept),
+    };
+    open_memory_inode(&inode, flags, kept, origin)
+}
+
+fn open_memory_inode(
+    inode: &Arc<MemoryInode>,
+    flags: u32,
+    kept: u32,
+    origin: Option<Origin>,
+) -> Result<Arc<OpenFile>, Errno> {
+    match &inode.body {
+        Body::Regular(_) => {
+            if flags & O_TRUNC != 0 {
+                resize(inode, 0)?;
+            }
+            Ok(OpenFile::new(MemoryFile::new(inode.clone()), kept, origin))
+        }
+        Body::Directory(_) => Ok(OpenFile::new(
+            DirectoryFile::new(Node::Memory(inode.clone())),
+            kept,
+            origin,
+        )),
+        Body::Fifo(pipe) => pipe.open_named(inode, kept, origin),
+        Body::CharDevice(rdev) => dev::open(*rdev, Node::Memory(inode.clone()), kept, origin),
+        Body::Symlink(_) => Err(Errno::ELOOP),
+        Body::BlockDevice(_) | Body::Socket => Err(Errno::ENXIO),
+    }
+}
+
+fn check_open(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {
+    if caller.is_root() {
+        return Ok(());
+    }
+    let mut wanted = match flags & O_ACCMODE {
+        O_RDONLY => READ,
+        O_WRONLY => WRITE,
+        O_RDWR => READ | WRITE,
+        _ => READ | WRITE,
+    };
+    if flags & O_TRUNC != 0 {
+        wanted |= WRITE;
+    }
+    let attributes = node.attributes()?;
+    caller.check(&attributes, wanted)?;
+    if flags & O_NOATIME != 0 && !caller.owns(&attributes) {
+        Err(Errno::EPERM)
+    } else {
+        Ok(())
+    }
+}
+
+/// O_TMPFILE: a regular file without a name in a directory.
+fn open_unnamed(
+    caller: &Caller,
+    flags: u32,
+    mode: u32,
+    found: Found,
+) -> Result<Arc<OpenFile>, Errno> {
+    if flags & O_DIRECTORY == 0 || flags & O_ACCMODE == O_RDONLY {
+        return Err(Errno::EINVAL);
+    }
+    let (directory, ..) = found.existing()?;
+    if !directory.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    caller.check_change(&directory)?;
+    let umask = process::current().fs.lock().umask;
+    let inode = tree::make(
+        caller,
+        &directory,
+        &NewFile::Regular,
+        mode & 0o7777 & !umask,
+    )?;
+    inode.meta.lock().nlink = 0;
+    let kept = flags & !(__O_TMPFILE | O_DIRECTORY | O_CREAT | O_EXCL | O_TRUNC);
+    Ok(OpenFile::new(MemoryFile::new(inode), kept, None))
+}
+
+/// Checks that `path` can be executed: EACCES where it is no regular file or
+/// has no execute permission, ENOENT and so on as `open`.
+pub fn execute_check(path: &[u8]) -> Result<(), Errno> {
+    let caller = Caller::current();
+    let (node, ..) = resolve(&caller, None, path, true)?.existing()?;
+    let attributes = node.attributes()?;
+    if attributes.file_type() != FileType::Regular {
+        return Err(Errno::EACCES);
+    }
+    caller.check(&attributes, EXECUTE)
+}

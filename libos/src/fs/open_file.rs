@@ -1,0 +1,415 @@
+//! An open file description: [`OpenFile`], shared by all descriptors that were
+//! duplicated from one, and the trait [`File`] that every kind of file implements.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use linux_raw_sys::general::{
+    O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR,
+    SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+};
+
+use super::attributes::Attributes;
+use super::name::name_hash;
+use super::node::{Listed, Node};
+use super::place;
+use super::transfer::{BufferSink, BufferSource, Sink, Source};
+use crate::errno::{Errno, SysResult};
+use crate::mm::Frame;
+
+/// One page of a file, for mappings.
+pub enum Page {
+    /// A page of the root file system that may be mapped read-only as it is.
+    Rootfs {
+        /// Its guest-physical address.
+        gpa: u64,
+    },
+    /// A page-cache frame: mapped for shared mappings, copied for private ones.
+    Frame(Frame),
+}
+
+/// Readiness of a file, in `poll` bits (`EPOLLIN` and so on).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is ready.
+    pub events: u32,
+    /// Counts up with every new event: what edge-triggered watchers compare.
+    pub generation: u64,
+}
+
+/// What a kind of file does. Offsets are ignored by files that are streams.
+pub trait File: Send + Sync {
+    /// What `fstat` shows.
+    fn attributes(&self) -> Result<Attributes, Errno>;
+
+    /// The file's node, where it has one.
+    fn node(&self) -> Option<Node> {
+        None
+    }
+
+    /// Reads at `offset`; 0 at the end.
+    fn read(&self, _offset: u64, _nonblocking: bool, _sink: &mut dyn Sink) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes at `offset`.
+    fn write(&self, _offset: u64, _nonblocking: bool, _source: &mut dyn Source) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
+    /// Whether the file has a position.
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// The offset of the next data (`true`) or hole from `offset`.
+    fn seek_content(&self, offset: u64, data: bool) -> Result<u64, Errno> {
+        let size = self.attributes()?.size;
+        match (offset < size, data) {
+            (false, _) => Err(Errno::ENXIO),
+            (true, true) => Ok(offset),
+            (true, false) => Ok(size),
+        }
+    }
+
+    /// What is ready now.
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            events: linux_raw_sys::general::EPOLLIN | linux_raw_sys::general::EPOLLOUT,
+            generation: 0,
+        }
+    }
+
+    /// Whether epoll takes it; regular files and directories are refused.
+    fn pollable(&self) -> bool {
+        true
+    }
+
+    /// When its readiness changes by itself, in CLOCK_MONOTONIC ns.
+    fn wakes_at_ns(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether it is standard input, whose readiness the monitor tells.
+    fn is_stdin(&self) -> bool {
+        false
+    }
+
+    /// Page `index`; ENODEV where the file cannot be mapped, ENXIO past its end.
+    fn page(&self, _index: u64, _writable: bool) -> Result<Page, Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// Whether it can be mapped.
+    fn mappable(&self) -> bool {
+        false
+    }
+
+    /// Bytes that can be mapped.
+    fn size(&self) -> u64 {
+        self.attributes().map_or(0, |attributes| attributes.size)
+    }
+
+    /// Sets the size.
+    fn truncate(&self, _size: u64) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// A control request of this kind of file alone.
+    fn ioctl(&self, _request: u32, _argument: u64) -> SysResult {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Visits the names in a directory from `position` on, each with the position
+    /// after it, until `visit` says false.
+    fn visit(
+        &self,
+        _position: u64,
+        _visit: &mut dyn FnMut(u64, &Listed) -> Result<bool, Errno>,
+    ) -> Result<(), Errno> {
+        Err(Errno::ENOTDIR)
+    }
+
+    /// What `/proc/self/fd/N` shows of a file without a place, such as `pipe:[7]`.
+    fn label(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Another open of the same thing, through `/proc/self/fd/N`.
+    fn reopen(&self, _flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        Err(Errno::ENXIO)
+    }
+
+    /// The pipe behind it.
+    fn as_pipe(&self) -> Option<&Arc<super::pipe::Pipe>> {
+        None
+    }
+
+    /// More lines of `/proc/self/fdinfo/N`.
+    fn info(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+/// Where an open file was found, for its path.
+#[derive(Clone)]
+pub struct Origin {
+    /// The directory.
+    pub directory: Node,
+    /// Hash of its name there.
+    pub name_hash: u32,
+}
+
+impl Origin {
+    /// The place called `name` in `directory`.
+    pub fn new(directory: Node, name: &[u8]) -> Origin {
+        Origin {
+            directory,
+            name_hash: name_hash(name),
+        }
+    }
+}
+
+/// See the module documentation. Made by [`OpenFile::new`], handed about as `Arc<OpenFile>`.
+pub struct OpenFile<F: ?Sized = dyn File> {
+    flags: AtomicU32,
+    /// Signal owner of `F_SETOWN`; kept, not used.
+    pub owner: AtomicU32,
+    position: AtomicU64,
+    origin: Option<Origin>,
+    file: F,
+}
+
+/// Flags that `fcntl(F_SETFL)` changes.
+const SETTABLE_FLAGS: u32 =
+    O_APPEND | O_NONBLOCK | linux_raw_sys::general::O_DIRECT | linux_raw_sys::general::O_NOATIME;
+
+impl<F: File + 'static> OpenFile<F> {
+    /// An open file with `O_*` flags.
+    pub fn new(file: F, flags: u32, origin: Option<Origin>) -> Arc<OpenFile> {
+        Arc::new(OpenFile {
+            flags: AtomicU32::new(flags),
+            owner: AtomicU32::new(0),
+            position: AtomicU64::new(0),
+            origin,
+            file,
+        })
+    }
+}
+
+impl OpenFile {
+    /// What kind of file it is.
+    #[inline]
+    pub fn file(&self) -> &dyn File {
+        &self.file
+    }
+
+    /// `O_*` flags: access mode and status.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Changes the status flags that can be changed.
+    pub fn set_flags(&self, flags: u32) {
+        let kept = self.flags() & !SETTABLE_FLAGS;
+        self.flags
+            .store(kept | flags & SETTABLE_FLAGS, Ordering::Relaxed);
+    }
+
+    /// Opened for reading.
+    #[inline]
+    pub fn readable(&self) -> bool {
+        let flags = self.flags();
+        flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_RDONLY | O_RDWR)
+    }
+
+    /// Opened for writing.
+    #[inline]
+    pub fn writable(&self) -> bool {
+        let flags = self.flags();
+        flags & O_PATH == 0 && matches!(flags & O_ACCMODE, O_WRONLY | O_RDWR)
+    }
+
+    /// Opened as a mere place.
+    #[inline]
+    pub fn is_path(&self) -> bool {
+        self.flags() & O_PATH != 0
+    }
+
+    #[inline]
+    fn nonblocking(&self) -> bool {
+        self.flags() & O_NONBLOCK != 0
+    }
+
+    /// Reads at the position and moves it.
+    #[inline]
+    pub fn read(&self, sink: &mut dyn Sink) -> SysResult {
+        if !self.readable() {
+            return Err(Errno::EBADF);
+        }
+        let position = self.position.load(Ordering::Relaxed);
+        let count = self.file.read(position, self.nonblocking(), sink)?;
+        if self.file.seekable() {
+            self.position
+                .store(position + count as u64, Ordering::Relaxed);
+        }
+        Ok(count)
+    }
+
+    /// Writes at the position, or at the end with O_APPEND, and moves it.
+    pub fn write(&self, source: &mut dyn Source) -> SysResult {
+        if !self.writable() {
+            return Err(Errno::EBADF);
+        }
+        if !self.file.seekable() {
+            return self.file.write(0, self.nonblocking(), source);
+        }
+        let position = self.write_offset(self.position.load(Ordering::Relaxed))?;
+        let count = self.file.write(position, self.nonblocking(), source)?;
+        self.position
+            .store(position + count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn write_offset(&self, position: u64) -> Result<u64, Errno> {
+        if self.flags() & O_APPEND != 0 {
+            Ok(self.file.attributes()?.size)
+        } else {
+            Ok(position)
+        }
+    }
+
+    /// Reads at `offset` without moving the position.
+    pub fn read_from(&self, offset: u64, sink: &mut dyn Sink) -> SysResult {
+        if !self.readable() {
+            return Err(Errno::EBADF);
+        }
+        if !self.file.seekable() {
+            return Err(Errno::ESPIPE);
+        }
+        self.file.read(offset, self.nonblocking(), sink)
+    }
+
+    /// Writes at `offset`, or at the end with O_APPEND as Linux does, without moving the position.
+    pub fn write_to(&self, offset: u64, source: &mut dyn Source) -> SysResult {
+        if !self.writable() {
+            return Err(Errno::EBADF);
+        }
+        if !self.file.seekable() {
+            return Err(Errno::ESPIPE);
+        }
+        self.file
+            .write(self.write_offset(offset)?, self.nonblocking(), source)
+    }
+
+    /// Reads into kernel memory; short only at the end of the file. For the loader and mappings.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> SysResult {
+        self.file
+            .read(offset, self.nonblocking(), &mut BufferSink(buffer))
+    }
+
+    /// Writes from kernel memory.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> SysResult {
+        self.file
+            .write(offset, self.nonblocking(), &mut BufferSource(bytes))
+    }
+
+    /// Page `index` for reading: ENODEV where the file cannot be mapped, ENXIO past
+    /// its end. A file that is open for writing gives frames only, so that shared
+    /// mappings and `write` agree.
+    pub fn page(&self, index: u64) -> Result<Page, Errno> {
+        self.file.page(index, self.writable())
+    }
+
+    /// Page `index` for a shared mapping that is written: always a frame.
+    pub fn page_for_write(&self, index: u64) -> Result<Page, Errno> {
+        self.file.page(index, true)
+    }
+
+    /// Whether the file may be mapped so: ENODEV where it cannot be mapped at
+    /// all, EACCES where it was not opened for what the mapping does.
+    pub fn check_map(&self, protection: u32, shared: bool) -> Result<(), Errno> {
+        if self.is_path() {
+            return Err(Errno::EBADF);
+        }
+        if !self.readable() || shared && protection & PROT_WRITE != 0 && !self.writable() {
+            return Err(Errno::EACCES);
+        }
+        if self.file.mappable() {
+            Ok(())
+        } else {
+            Err(Errno::ENODEV)
+        }
+    }
+
+    /// Bytes of the file, as far as mappings and the loader are concerned.
+    pub fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    /// What `fstat` shows.
+    pub fn attributes(&self) -> Result<Attributes, Errno> {
+        self.file.attributes()
+    }
+
+    /// Device and inode number.
+    pub fn inode_id(&self) -> (u64, u64) {
+        self.file
+            .attributes()
+            .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
+    }
+
+    /// The file's node, where it has one.
+    pub fn node(&self) -> Option<Node> {
+        self.file.node()
+    }
+
+    /// Its path now: what `/proc/self/fd/N` shows, with ` (deleted)` after a lost one.
+    pub fn path(&self) -> Vec<u8> {
+        if let Some(label) = self.file.label() {
+            return label;
+        }
+        match (self.file.node(), &self.origin) {
+            (Some(node), origin) => place::path_of(&node, origin.as_ref()),
+            (None, _) => b"anon_inode:[file]".to_vec(),
+        }
+    }
+
+    /// Moves the position, as `lseek`.
+    pub fn seek(&self, offset: i64, whence: u32) -> SysResult {
+        if self.is_path() {
+            return Err(Errno::EBADF);
+        }
+        if !self.file.seekable() {
+            return Err(Errno::ESPIPE);
+        }
+        let base = match whence {
+            SEEK_SET => 0,
+            SEEK_CUR => self.position.load(Ordering::Relaxed) as i64,
+            SEEK_END => self.file.attributes()?.size as i64,
+            SEEK_DATA | SEEK_HOLE => {
+                let from = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+                let found = self.file.seek_content(from, whence == SEEK_DATA)?;
+                self.position.store(found, Ordering::Relaxed);
+                return Ok(found as usize);
+            }
+            _ => return Err(Errno::EINVAL),
+        };
+        let target = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+        let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
+        self.position.store(target, Ordering::Relaxed);
+        Ok(target as usize)
+    }
+
+    /// The position.
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// Sets the position.
+    pub fn set_position(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+}

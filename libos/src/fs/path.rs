@@ -1,0 +1,285 @@
+//! Path resolution: from bytes to a [`Found`] place.
+//!
+//! Components are looked up one by one on the nodes themselves, without a
+//! cache: the image's directories are searched in place. Symlinks inside a path
+//! are followed by recursion, the last one in a loop, at most 40 in all.
+
+use linux_raw_sys::general::{
+    RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+};
+
+use super::access::Caller;
+use super::attributes::FileType;
+use super::name::{NAME_MAX, Name};
+use super::node::{Node, Target};
+use crate::errno::Errno;
+
+/// Most bytes of a path, with its NUL.
+pub const PATH_MAX: usize = 4096;
+const LINKS_MAX: u32 = 40;
+
+/// What kind of component a path ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// A name that can be made, removed or renamed.
+    Name,
+    /// `.`
+    Dot,
+    /// `..`
+    DotDot,
+    /// The root, or a magic link: there is no name.
+    Place,
+}
+
+/// Where a path leads.
+pub struct Found {
+    /// The directory of the last component.
+    pub directory: Node,
+    /// The last component.
+    pub name: Name,
+    /// What kind of component it is.
+    pub last: Last,
+    /// What is there, if anything.
+    pub node: Option<Node>,
+    /// The path ended with a slash.
+    pub slash: bool,
+}
+
+impl Found {
+    /// The node; ENOENT where there is none, ENOTDIR where a trailing slash asks for a directory.
+    #[inline]
+    pub fn existing(self) -> Result<(Node, Node, Name), Errno> {
+        let node = self.node.ok_or(Errno::ENOENT)?;
+        if self.slash && !node.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        Ok((node, self.directory, self.name))
+    }
+}
+
+/// One resolution: who asks, what they see as root, how many links are left.
+pub struct Resolver<'a> {
+    caller: &'a Caller,
+    root: &'a Node,
+    links_left: u32,
+    restrictions: u32,
+}
+
+/// A round of the walk: done, or on with a symlink's path from a directory.
+enum Step {
+    Done(Found),
+    Link {
+        directory: Node,
+        target: Target,
+        slash: bool,
+    },
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolution below `root`.
+    #[inline]
+    pub fn new(caller: &'a Caller, root: &'a Node) -> Resolver<'a> {
+        Resolver {
+            caller,
+            root,
+            links_left: LINKS_MAX,
+            restrictions: 0,
+        }
+    }
+
+    /// With `RESOLVE_*` bits of openat2.
+    pub fn restricted(caller: &'a Caller, root: &'a Node, restrictions: u32) -> Resolver<'a> {
+        Resolver {
+            restrictions,
+            ..Resolver::new(caller, root)
+        }
+    }
+
+    /// Resolves `path` from `start`; `follow` says what happens to a symlink at the end.
+    pub fn find(&mut self, start: &Node, path: &[u8], follow: bool) -> Result<Found, Errno> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        if path.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let mut step = self.step(start.clone(), path, follow)?;
+        let mut slash_seen = false;
+        loop {
+            match step {
+                Step::Done(mut found) => {
+                    found.slash |= slash_seen;
+                    return Ok(found);
+                }
+                Step::Link {
+                    directory,
+                    target,
+                    slash,
+                } => {
+                    slash_seen |= slash;
+                    let path = target.path().ok_or(Errno::EIO)?;
+                    step = self.step(directory, path, true)?;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, start: Node, path: &[u8], follow: bool) -> Result<Step, Errno> {
+        let mut directory = start;
+        let mut rest = path;
+        if path.first() == Some(&b'/') {
+            if self.restrictions & RESOLVE_BENEATH != 0 {
+                return Err(Errno::EXDEV);
+            }
+            directory = self.root.clone();
+            rest = trim_slashes(path);
+            if rest.is_empty() {
+                return self.done(directory.clone(), b"", Last::Place, Some(directory), true);
+            }
+        } else if !directory.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        loop {
+            let end = rest
+                .iter()
+                .position(|&byte| byte == b'/')
+                .unwrap_or(rest.len());
+            let (component, tail) = rest.split_at_checked(end).ok_or(Errno::EIO)?;
+            let after = trim_slashes(tail);
+            if component.len() > NAME_MAX {
+                return Err(Errno::ENAMETOOLONG);
+            }
+            self.caller.check_search(&directory)?;
+            if after.is_empty() {
+                return self.last(directory, component, !tail.is_empty(), follow);
+            }
+            rest = after;
+            let next = match component {
+                b"." => continue,
+                b".." => self.up(&directory)?,
+                name => directory.lookup(name)?.ok_or(Errno::ENOENT)?,
+            };
+            directory = match next.file_type() {
+                FileType::Directory => next,
+                FileType::Symlink => self.follow_inside(directory, &next)?,
+                _ => return Err(Errno::ENOTDIR),
+            };
+            self.check_device(&directory)?;
+        }
+    }
+
+    fn last(
+        &mut self,
+        directory: Node,
+        component: &[u8],
+        slash: bool,
+        follow: bool,
+    ) -> Result<Step, Errno> {
+        match component {
+            b"." => {
+                return self.done(
+                    directory.clone(),
+                    component,
+                    Last::Dot,
+                    Some(directory),
+                    slash,
+                );
+            }
+            b".." => {
+                let up = self.up(&directory)?;
+                return self.done(directory, component, Last::DotDot, Some(up), slash);
+            }
+            _ => {}
+        }
+        let node = directory.lookup(component)?;
+        if let Some(link) = &node
+            && (follow || slash)
+            && link.file_type() == FileType::Symlink
+        {
+            return match self.target(link)? {
+                Target::Node(node) => self.done(directory, b"", Last::Place, Some(node), slash),
+                target => Ok(Step::Link {
+                    directory,
+                    target,
+                    slash,
+                }),
+            };
+        }
+        self.done(directory, component, Last::Name, node, slash)
+    }
+
+    fn done(
+        &self,
+        directory: Node,
+        name: &[u8],
+        last: Last,
+        node: Option<Node>,
+        slash: bool,
+    ) -> Result<Step, Errno> {
+        if let Some(node) = &node {
+            self.check_device(node)?;
+        }
+        Ok(Step::Done(Found {
+            directory,
+            name: Name::new(name)?,
+            last,
+            node,
+            slash,
+        }))
+    }
+
+    /// Counts one more symlink, then reads it.
+    fn target(&mut self, link: &Node) -> Result<Target, Errno> {
+        if self.restrictions & RESOLVE_NO_SYMLINKS != 0 {
+            return Err(Errno::ELOOP);
+        }
+        self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
+        let target = link.link_target()?;
+        let magic = matches!(target, Target::Node(_));
+        if magic && self.restrictions & (RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH) != 0 {
+            return Err(Errno::ELOOP);
+        }
+        Ok(target)
+    }
+
+    /// Follows a symlink that more components come after.
+    fn follow_inside(&mut self, directory: Node, link: &Node) -> Result<Node, Errno> {
+        let node = match self.target(link)? {
+            Target::Node(node) => node,
+            target => {
+                let found = self.find(&directory, target.path().ok_or(Errno::EIO)?, true)?;
+                found.node.ok_or(Errno::ENOENT)?
+            }
+        };
+        if node.is_directory() {
+            Ok(node)
+        } else {
+            Err(Errno::ENOTDIR)
+        }
+    }
+
+    /// The directory above, or the same at the root.
+    fn up(&self, directory: &Node) -> Result<Node, Errno> {
+        if directory.identity() == self.root.identity() {
+            return if self.restrictions & RESOLVE_BENEATH != 0 {
+                Err(Errno::EXDEV)
+            } else {
+                Ok(directory.clone())
+            };
+        }
+        directory.parent()
+    }
+
+    fn check_device(&self, node: &Node) -> Result<(), Errno> {
+        let crosses = self.restrictions & RESOLVE_NO_XDEV != 0
+            && node.identity().device != self.root.identity().device;
+        if crosses { Err(Errno::EXDEV) } else { Ok(()) }
+    }
+}
+
+/// `path` without its leading slashes.
+#[inline]
+fn trim_slashes(path: &[u8]) -> &[u8] {
+    let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
+    path.get(slashes..).unwrap_or(&[])
+}

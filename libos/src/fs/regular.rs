@@ -1,0 +1,299 @@
+//! Open regular files: of the image ([`ImageFile`]) and in memory ([`MemoryFile`]).
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+use linux_raw_sys::general::{F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE};
+use spin::Mutex;
+
+use super::PAGE_BYTES;
+use super::attributes::Attributes;
+use super::erofs::Inode;
+use super::limits;
+use super::memory::data::SIZE_MAX_BYTES;
+use super::memory::{MemoryInode, Piece};
+use super::node::{Lower, Node};
+use super::open_file::{File, OpenFile, Page};
+use super::overlay::{Replacement, overlay};
+use super::transfer::{Sink, Source};
+use crate::errno::{Errno, SysResult};
+use crate::mm::Frame;
+
+/// Bytes copied at once between program memory and frames.
+const BOUNCE_BYTES: usize = PAGE_BYTES as usize;
+/// Most bytes asked of the image at once; it is mapped in windows of many MiB.
+const IMAGE_PIECE_BYTES: u64 = 1 << 20;
+
+/// Pages of image files that cannot be mapped as they are (inline tails), by
+/// node number and index. Few: files below a page.
+static TAILS: Mutex<BTreeMap<(u64, u64), Frame>> = Mutex::new(BTreeMap::new());
+
+/// A file of the image, open for reading.
+pub(super) struct ImageFile {
+    lower: Lower,
+    inode: Inode,
+}
+
+impl ImageFile {
+    /// Opens the image's inode.
+    #[inline]
+    pub(super) fn new(lower: Lower) -> Result<ImageFile, Errno> {
+        Ok(ImageFile {
+            lower,
+            inode: overlay()?.image.inode(lower.nid)?,
+        })
+    }
+
+    /// The memory inode, where the file was copied up since.
+    #[inline]
+    fn replacement(&self) -> Option<Arc<MemoryInode>> {
+        match overlay().ok()?.replacement(self.lower.nid) {
+            Some(Replacement::Inode(inode)) => Some(inode),
+            _ => None,
+        }
+    }
+}
+
+impl File for ImageFile {
+    fn attributes(&self) -> Result<Attributes, Errno> {
+        Node::Lower(self.lower).attributes()
+    }
+
+    fn node(&self) -> Option<Node> {
+        Some(Node::Lower(self.lower))
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn pollable(&self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn read(&self, offset: u64, _nonblocking: bool, sink: &mut dyn Sink) -> SysResult {
+        if let Some(inode) = self.replacement() {
+            return read_memory(&inode, offset, sink);
+        }
+        let image = &overlay()?.image;
+        let mut done = 0;
+        while sink.remaining() > 0 {
+            let want = (sink.remaining() as u64).min(IMAGE_PIECE_BYTES);
+            let piece = self.inode.data(image, offset.saturating_add(done), want)?;
+            if piece.is_empty() {
+                break;
+            }
+            match sink.put(piece) {
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+                Ok(()) => done += piece.len() as u64,
+            }
+        }
+        Ok(done as usize)
+    }
+
+    fn mappable(&self) -> bool {
+        true
+    }
+
+    fn page(&self, index: u64, writable: bool) -> Result<Page, Errno> {
+        if let Some(inode) = self.replacement() {
+            return memory_page(&inode, index, writable);
+        }
+        let image = &overlay()?.image;
+        if let Some(gpa) = self.inode.whole_page_gpa(image, index) {
+            return Ok(Page::Rootfs { gpa });
+        }
+        let start = index.checked_mul(PAGE_BYTES).ok_or(Errno::ENXIO)?;
+        if start >= self.inode.size {
+            return Err(Errno::ENXIO);
+        }
+        let key = (self.inode.nid, index);
+        if let Some(frame) = TAILS.lock().get(&key) {
+            return Ok(Page::Frame(frame.clone()));
+        }
+        let frame = Frame::zeroed()?;
+        let end = self.inode.size.min(start + PAGE_BYTES);
+        let mut at = start;
+        while at < end {
+            let bytes = self.inode.data(image, at, end - at)?;
+            if bytes.is_empty() {
+                return Err(Errno::EIO);
+            }
+            frame.write((at - start) as usize, bytes);
+            at += bytes.len() as u64;
+        }
+        Ok(Page::Frame(
+            TAILS.lock().entry(key).or_insert(frame).clone(),
+        ))
+    }
+}
+
+/// A regular file in memory.
+pub(super) struct MemoryFile {
+    inode: Arc<MemoryInode>,
+}
+
+impl MemoryFile {
+    /// Opens the inode, which is a regular file.
+    pub(super) fn new(inode: Arc<MemoryInode>) -> MemoryFile {
+        MemoryFile { inode }
+    }
+}
+
+impl File for MemoryFile {
+    fn attributes(&self) -> Result<Attributes, Errno> {
+        Ok(self.inode.attributes())
+    }
+
+    fn node(&self) -> Option<Node> {
+        Some(Node::Memory(self.inode.clone()))
+    }
+
+    fn seekable(&self) -> bool {
+        true
+    }
+
+    fn pollable(&self) -> bool {
+        false
+    }
+
+    fn seek_content(&self, offset: u64, data: bool) -> Result<u64, Errno> {
+        self.inode.data()?.lock().seek(offset, data)
+    }
+
+    fn read(&self, offset: u64, _nonblocking: bool, sink: &mut dyn Sink) -> SysResult {
+        read_memory(&self.inode, offset, sink)
+    }
+
+    fn write(&self, offset: u64, _nonblocking: bool, source: &mut dyn Source) -> SysResult {
+        write_memory(&self.inode, offset, source)
+    }
+
+    fn mappable(&self) -> bool {
+        true
+    }
+
+    fn page(&self, index: u64, writable: bool) -> Result<Page, Errno> {
+        memory_page(&self.inode, index, writable)
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), Errno> {
+        resize(&self.inode, size)
+    }
+}
+
+/// Reads a memory file.
+fn read_memory(inode: &MemoryInode, offset: u64, sink: &mut dyn Sink) -> SysResult {
+    let data = inode.data()?;
+    let mut bounce = [0; BOUNCE_BYTES];
+    let mut done = 0;
+    while sink.remaining() > 0 {
+        let at = offset.saturating_add(done as u64);
+        let piece = data.lock().piece(at, sink.remaining())?;
+        let len = piece.len();
+        if len == 0 {
+            break;
+        }
+        let put = match piece {
+            Piece::Image(bytes) => sink.put(bytes),
+            Piece::Zeros(len) => sink.put_zeros(len),
+            Piece::Frame(frame, in_page, len) => {
+                let bounce = bounce.get_mut(..len).ok_or(Errno::EIO)?;
+                frame.read(in_page, bounce);
+                sink.put(bounce)
+            }
+        };
+        match put {
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+            Ok(()) => done += len,
+        }
+    }
+    Ok(done)
+}
+
+/// Writes a memory file, page by page.
+fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> SysResult {
+    let data = inode.data()?;
+    if source.remaining() == 0 {
+        return Ok(0);
+    }
+    let limit = SIZE_MAX_BYTES.min(limits::file_size());
+    if offset >= limit {
+        return Err(Errno::EFBIG);
+    }
+    {
+        let data = data.lock();
+        if data.seals & F_SEAL_WRITE != 0
+            || data.seals & F_SEAL_GROW != 0 && offset + source.remaining() as u64 > data.size()
+        {
+            return Err(Errno::EPERM);
+        }
+    }
+    let mut bounce = [0; BOUNCE_BYTES];
+    let mut done = 0;
+    let mut failed = None;
+    while source.remaining() > 0 {
+        let at = offset + done as u64;
+        let room = (PAGE_BYTES - at % PAGE_BYTES).min(limit - at) as usize;
+        let len = room.min(source.remaining());
+        if len == 0 {
+            break;
+        }
+        let chunk = bounce.get_mut(..len).ok_or(Errno::EIO)?;
+        let step = source
+            .take(chunk)
+            .and_then(|()| data.lock().write_in_page(at, chunk));
+        if let Err(errno) = step {
+            failed = Some(errno);
+            break;
+        }
+        done += len;
+    }
+    if done > 0 {
+        inode.touch_modified();
+    }
+    match failed {
+        Some(errno) if done == 0 => Err(errno),
+        _ => Ok(done),
+    }
+}
+
+fn memory_page(inode: &MemoryInode, index: u64, writable: bool) -> Result<Page, Errno> {
+    let mut data = inode.data()?.lock();
+    if index
+        .checked_mul(PAGE_BYTES)
+        .is_none_or(|start| start >= data.size())
+    {
+        return Err(Errno::ENXIO);
+    }
+    if !writable && let Some(gpa) = data.image_page(index) {
+        return Ok(Page::Rootfs { gpa });
+    }
+    Ok(Page::Frame(data.frame_for_write(index)?))
+}
+
+/// Sets the size of a memory file, as far as its seals allow.
+pub fn resize(inode: &MemoryInode, size: u64) -> Result<(), Errno> {
+    {
+        let mut data = inode.data()?.lock();
+        if size > data.size() && size > limits::file_size() {
+            return Err(Errno::EFBIG);
+        }
+        let shrinks = size < data.size() && data.seals & F_SEAL_SHRINK != 0;
+        let grows = size > data.size() && data.seals & F_SEAL_GROW != 0;
+        if shrinks || grows {
+            return Err(Errno::EPERM);
+        }
+        data.resize(size)?;
+    }
+    inode.touch_modified();
+    Ok(())
+}
+
+/// A new memory file without a name (`memfd_create`).
+pub fn open_memory(inode: Arc<MemoryInode>, flags: u32) -> Arc<OpenFile> {
+    OpenFile::new(MemoryFile::new(inode), flags, None)
+}

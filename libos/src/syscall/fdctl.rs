@@ -1,0 +1,210 @@
+//! Descriptors: duplicating them, and what `fcntl`, `ioctl` and `flock` do.
+
+use linux_raw_sys::general::{
+    F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_GETOWN,
+    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SEAL_SEAL, F_SETFD, F_SETFL,
+    F_SETLK, F_SETLKW, F_SETOWN, F_SETPIPE_SZ, F_UNLCK, F_WRLCK, FD_CLOEXEC, LOCK_EX, LOCK_NB,
+    LOCK_SH, LOCK_UN, O_APPEND, O_CLOEXEC, O_NONBLOCK,
+};
+use linux_raw_sys::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
+
+use super::file::descriptor;
+use crate::errno::{Errno, SysResult};
+use crate::fs::attributes::FileType;
+use crate::fs::node::Node;
+use crate::fs::{self, OpenFile};
+use crate::mm::user;
+use crate::process;
+
+/// O_LARGEFILE, which every open file of a 64-bit process shows.
+const O_LARGEFILE: u32 = 0o100_000;
+/// Bytes of `struct flock`.
+const FLOCK_BYTES: u64 = 32;
+
+/// dup(2).
+pub fn dup(args: &[u64; 6]) -> SysResult {
+    let file = descriptor(args[0])?;
+    super::open::install(file, false)
+}
+
+/// dup2(2).
+pub fn dup2(args: &[u64; 6]) -> SysResult {
+    let [old, new, ..] = *args;
+    let file = descriptor(old)?;
+    if old as i32 == new as i32 {
+        return Ok(new as u32 as usize);
+    }
+    duplicate_to(file, new, false)
+}
+
+/// dup3(2).
+pub fn dup3(args: &[u64; 6]) -> SysResult {
+    let [old, new, flags, ..] = *args;
+    if flags as u32 & !O_CLOEXEC != 0 || old as i32 == new as i32 {
+        return Err(Errno::EINVAL);
+    }
+    duplicate_to(descriptor(old)?, new, flags as u32 & O_CLOEXEC != 0)
+}
+
+fn duplicate_to(file: alloc::sync::Arc<OpenFile>, new: u64, close_on_exec: bool) -> SysResult {
+    let limit = fs::open_files();
+    let replaced =
+        process::current()
+            .files
+            .lock()
+            .replace(new as i32, file, close_on_exec, limit)?;
+    drop(replaced);
+    Ok(new as u32 as usize)
+}
+
+/// fcntl(2).
+pub fn fcntl(args: &[u64; 6]) -> SysResult {
+    let [fd, command, argument, ..] = *args;
+    let file = descriptor(fd)?;
+    let files = &process::current().files;
+    match command as u32 {
+        F_DUPFD => duplicate_from(file, argument, false),
+        F_DUPFD_CLOEXEC => duplicate_from(file, argument, true),
+        F_GETFD => Ok(if files.lock().closes_on_exec(fd as i32)? {
+            FD_CLOEXEC as usize
+        } else {
+            0
+        }),
+        F_SETFD => {
+            files
+                .lock()
+                .set_close_on_exec(fd as i32, argument as u32 & FD_CLOEXEC != 0)?;
+            Ok(0)
+        }
+        F_GETFL => Ok((file.flags() & !O_CLOEXEC | O_LARGEFILE) as usize),
+        _ if file.is_path() => Err(Errno::EBADF),
+        F_SETFL => {
+            file.set_flags(argument as u32);
+            Ok(0)
+        }
+        F_GETLK | F_OFD_GETLK => get_lock(&file, argument),
+        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => set_lock(&file, argument),
+        F_SETPIPE_SZ => file
+            .file()
+            .as_pipe()
+            .ok_or(Errno::EBADF)?
+            .set_capacity(argument as u32 as usize),
+        F_GETPIPE_SZ => Ok(file.file().as_pipe().ok_or(Errno::EBADF)?.capacity()),
+        F_GETOWN => Ok(file.owner.load(core::sync::atomic::Ordering::Relaxed) as usize),
+        F_SETOWN => {
+            file.owner
+                .store(argument as u32, core::sync::atomic::Ordering::Relaxed);
+            Ok(0)
+        }
+        F_GET_SEALS => with_seals(&file, |seals| Ok(*seals as usize)),
+        F_ADD_SEALS => {
+            if !file.writable() {
+                return Err(Errno::EPERM);
+            }
+            with_seals(&file, |seals| {
+                if *seals & F_SEAL_SEAL != 0 {
+                    return Err(Errno::EPERM);
+                }
+                *seals |= argument as u32;
+                Ok(0)
+            })
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn duplicate_from(file: alloc::sync::Arc<OpenFile>, from: u64, close_on_exec: bool) -> SysResult {
+    let limit = fs::open_files();
+    let from = u32::try_from(from as i32)
+        .ok()
+        .filter(|&from| from < limit)
+        .ok_or(Errno::EINVAL)?;
+    let fd = process::current()
+        .files
+        .lock()
+        .insert(file, close_on_exec, from, limit)?;
+    Ok(fd as usize)
+}
+
+fn with_seals(file: &OpenFile, apply: impl FnOnce(&mut u32) -> SysResult) -> SysResult {
+    match file.node() {
+        Some(Node::Memory(inode)) => match inode.data() {
+            Ok(data) => apply(&mut data.lock().seals),
+            Err(_) => Err(Errno::EINVAL),
+        },
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// With one process no lock is ever in the way of another of its own.
+fn get_lock(file: &OpenFile, addr: u64) -> SysResult {
+    check_lock(file, addr)?;
+    user::write::<u16>(addr, &(F_UNLCK as u16))?;
+    Ok(0)
+}
+
+fn set_lock(file: &OpenFile, addr: u64) -> SysResult {
+    match check_lock(file, addr)? {
+        F_RDLCK if !file.readable() => Err(Errno::EBADF),
+        F_WRLCK if !file.writable() => Err(Errno::EBADF),
+        _ => Ok(0),
+    }
+}
+
+/// The kind of lock in a `struct flock`, checked.
+fn check_lock(file: &OpenFile, addr: u64) -> Result<u32, Errno> {
+    let mut raw = [0; FLOCK_BYTES as usize];
+    user::copy_in(addr, &mut raw)?;
+    let kind = u32::from(user::read::<u16>(addr)?);
+    if kind != F_RDLCK && kind != F_WRLCK && kind != F_UNLCK {
+        return Err(Errno::EINVAL);
+    }
+    if file.attributes()?.file_type() == FileType::Directory && kind == F_WRLCK {
+        return Err(Errno::EBADF);
+    }
+    Ok(kind)
+}
+
+/// flock(2): one process, so the lock is always free.
+pub fn flock(args: &[u64; 6]) -> SysResult {
+    let [fd, operation, ..] = *args;
+    let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    match operation as u32 & !LOCK_NB {
+        LOCK_SH | LOCK_EX | LOCK_UN => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// ioctl(2): what all files have in common, then what the file's kind has.
+pub fn ioctl(args: &[u64; 6]) -> SysResult {
+    let [fd, request, argument, ..] = *args;
+    let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    let request = request as u32;
+    let files = &process::current().files;
+    match request {
+        FIOCLEX => files.lock().set_close_on_exec(fd as i32, true).map(|()| 0),
+        FIONCLEX => files.lock().set_close_on_exec(fd as i32, false).map(|()| 0),
+        FIONBIO => {
+            let wanted = user::read::<u32>(argument)? != 0;
+            let kept = file.flags() & (O_APPEND | O_NONBLOCK) & !O_NONBLOCK;
+            file.set_flags(kept | if wanted { O_NONBLOCK } else { 0 });
+            Ok(0)
+        }
+        FIOASYNC => {
+            user::read::<u32>(argument)?;
+            Ok(0)
+        }
+        FIONREAD if file.attributes()?.file_type() == FileType::Regular => {
+            let left = file.attributes()?.size.saturating_sub(file.position());
+            user::write::<u32>(argument, &u32::try_from(left).unwrap_or(u32::MAX))?;
+            Ok(0)
+        }
+        _ => file.file().ioctl(request, argument),
+    }
+}
