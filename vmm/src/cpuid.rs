@@ -1,4 +1,11 @@
 //! What the guest's CPU can do, out of KVM's supported CPUID.
+//!
+//! A software KVM (PVM) runs ring 3 natively, CPUID included, and lists fewer
+//! features than its guests see. So a feature counts as there when either KVM
+//! or the host's own CPUID names it; where that is wrong, KVM refuses the
+//! control registers, which is an error with a name too.
+
+use core::arch::x86_64::__cpuid_count;
 
 use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 
@@ -39,14 +46,14 @@ pub struct CpuProfile {
 
 impl CpuProfile {
     /// Reads the leaves and checks what cannot be done without.
-    pub fn new(cpuid: &CpuId) -> Result<Self, MissingFeature> {
+    pub fn new(cpuid: &CpuId, host: HostFeatures) -> Result<Self, MissingFeature> {
         let entries = cpuid.as_slice();
         let leaf = |function, index| find(entries, function, index);
         let features = leaf(1, 0).unwrap_or_default();
-        if features.ecx & ECX_XSAVE == 0 {
+        if (features.ecx | host.leaf1_ecx) & ECX_XSAVE == 0 {
             return Err(MissingFeature { feature: "XSAVE" });
         }
-        if leaf(7, 0).unwrap_or_default().ebx & EBX_FSGSBASE == 0 {
+        if (leaf(7, 0).unwrap_or_default().ebx | host.leaf7_ebx) & EBX_FSGSBASE == 0 {
             return Err(MissingFeature {
                 feature: "FSGSBASE",
             });
@@ -68,6 +75,23 @@ impl CpuProfile {
             hwcap: features.edx,
             physical_address_bits,
         })
+    }
+}
+
+/// What the host's own CPUID says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostFeatures {
+    leaf1_ecx: u32,
+    leaf7_ebx: u32,
+}
+
+impl HostFeatures {
+    /// Asks the CPU.
+    pub fn read() -> Self {
+        Self {
+            leaf1_ecx: __cpuid_count(1, 0).ecx,
+            leaf7_ebx: __cpuid_count(7, 0).ebx,
+        }
     }
 }
 
@@ -114,7 +138,7 @@ mod tests {
             entry(0x8000_0008, 0, [0x3030, 0, 0, 0]),
         ])
         .unwrap();
-        let profile = CpuProfile::new(&cpuid).unwrap();
+        let profile = CpuProfile::new(&cpuid, HostFeatures::default()).unwrap();
         assert_eq!(profile.xcr0, 7);
         assert_eq!(profile.xsave_bytes, 832);
         assert_eq!(profile.physical_address_bits, 48);
@@ -132,7 +156,7 @@ mod tests {
     #[test]
     fn missing_features_are_named() {
         let cpuid = CpuId::from_entries(&[entry(1, 0, [0, 0, ECX_XSAVE, 0])]).unwrap();
-        let error = CpuProfile::new(&cpuid).unwrap_err();
+        let error = CpuProfile::new(&cpuid, HostFeatures::default()).unwrap_err();
         assert_eq!(error.feature, "FSGSBASE");
     }
 }

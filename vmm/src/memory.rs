@@ -263,7 +263,7 @@ mod tests {
         let memory = two_arenas();
         memory.write(4096, &[7; 16]).unwrap();
         memory.release(4096, 4096).unwrap();
-        let mut bytes = [1; 16];
+        let mut bytes = [1u8; 16];
         memory.slice(4096, 16).unwrap().copy_to(&mut bytes);
         assert_eq!(bytes, [0; 16]);
         assert!(memory.release(4095, 4096).is_err());
