@@ -1,6 +1,6 @@
 //! What ring 0 consists of: GDT, IDT, TSSs, stubs and prepared frames.
 //!
-//! Each is one page, read-only to the CPU itself and out of ring 3's reach. A
+//! Each is one page that nobody may write. A
 //! trap runs three to six instructions in ring 0 and returns to the libOS:
 //!
 //! ```text
@@ -10,7 +10,13 @@
 //! int 0x81    invlpg (%rax); iretq
 //! int 0x82    mov %cr3,%rax; mov %rax,%cr3; iretq
 //! int 0x83    mov %rax,%cr3; iretq
+//! #UD         the same three if the instruction is one of those, else frame_6
 //! ```
+//!
+//! The #UD stub knows the services because a software KVM (PVM) cannot deliver
+//! `int N`: it raises #UD at the instruction instead. It also runs the stub of
+//! `syscall` with ring 3's rights, so ring 3 may execute the stubs and read the
+//! frames, which gains it nothing.
 //!
 //! All accessed and busy bits are set here, so the CPU never writes to them.
 
@@ -70,11 +76,11 @@ impl Privileged {
         let mut stubs = Assembler::new(PRIVILEGED_BASE + STUBS_GPA);
         let mut idt = vec![0; IDT_BYTES];
         for vector in 0..EXCEPTION_VECTORS {
-            let stub = if vector == PAGE_FAULT_VECTOR {
+            let stub = match vector {
                 // push %rax; mov %cr2,%rax; xchg %rax,(%rsp)
-                stubs.code(&[0x50, 0x0f, 0x20, 0xd0, 0x48, 0x87, 0x04, 0x24])
-            } else {
-                stubs.code(&[])
+                PAGE_FAULT_VECTOR => stubs.code(&[0x50, 0x0f, 0x20, 0xd0, 0x48, 0x87, 0x04, 0x24]),
+                INVALID_OPCODE_VECTOR => stubs.services_by_instruction(),
+                _ => stubs.code(&[]),
             };
             stubs.return_through(vector);
             // Breakpoint and overflow are instructions that ring 3 may execute.
@@ -84,15 +90,7 @@ impl Privileged {
         let syscall_stub = stubs.code(&[0x65, 0x48, 0x89, 0x24, 0x25]);
         stubs.code(&(USER_RSP_OFFSET as u32).to_le_bytes());
         stubs.return_through(SYSCALL_FRAME);
-        let services: [(u8, &[u8]); 3] = [
-            // invlpg (%rax)
-            (FLUSH_PAGE_VECTOR, &[0x0f, 0x01, 0x38]),
-            // mov %cr3,%rax; mov %rax,%cr3
-            (FLUSH_ALL_VECTOR, &[0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8]),
-            // mov %rax,%cr3
-            (SWITCH_ROOT_VECTOR, &[0x0f, 0x22, 0xd8]),
-        ];
-        for (vector, code) in services {
+        for (vector, code) in SERVICES {
             let stub = stubs.code(code);
             stubs.code(&IRETQ);
             set_gate(&mut idt, usize::from(vector), stub, true);
@@ -119,6 +117,18 @@ impl Privileged {
         }
     }
 }
+
+/// What ring 3 asks of ring 0 by `int`.
+const SERVICES: [(u8, &[u8]); 3] = [
+    // invlpg (%rax)
+    (FLUSH_PAGE_VECTOR, &[0x0f, 0x01, 0x38]),
+    // mov %cr3,%rax; mov %rax,%cr3
+    (FLUSH_ALL_VECTOR, &[0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8]),
+    // mov %rax,%cr3
+    (SWITCH_ROOT_VECTOR, &[0x0f, 0x22, 0xd8]),
+];
+
+const INVALID_OPCODE_VECTOR: usize = 6;
 
 /// RFLAGS with nothing set: bit 1 always is.
 pub const RFLAGS_RESERVED: u64 = 2;
@@ -149,6 +159,29 @@ impl Assembler {
         let address = self.base + self.bytes.len() as u64;
         self.bytes.extend_from_slice(code);
         address
+    }
+
+    /// Serves `int 0x81` and so on where the CPU raised #UD for it; falls
+    /// through with all registers as they were for any other instruction.
+    fn services_by_instruction(&mut self) -> u64 {
+        const INT: u8 = 0xcd;
+        // push %rax; mov 8(%rsp),%rax; cmpb $INT,(%rax)
+        let stub = self.code(&[0x50, 0x48, 0x8b, 0x44, 0x24, 0x08, 0x80, 0x38, INT]);
+        let mut services = Vec::new();
+        for (vector, code) in SERVICES {
+            // cmpb $vector,1(%rax); jne over; pop %rax; code; addq $2,(%rsp); iretq
+            let mut body = vec![0x58];
+            body.extend_from_slice(code);
+            body.extend_from_slice(&[0x48, 0x83, 0x04, 0x24, 0x02]);
+            body.extend_from_slice(&IRETQ);
+            services.extend_from_slice(&[0x80, 0x78, 0x01, vector, 0x75, body.len() as u8]);
+            services.extend_from_slice(&body);
+        }
+        // The second byte is looked at only after an `int`, so it is mapped: jne past them.
+        self.code(&[0x75, services.len() as u8]);
+        self.code(&services);
+        self.code(&[0x58]); // pop %rax
+        stub
     }
 
     /// movabs $frame,%rsp; iretq

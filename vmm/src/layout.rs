@@ -6,8 +6,8 @@
 //! 0x0000_1000  GDT               supervisor, R        │
 //! 0x0000_2000  IDT               supervisor, R        │
 //! 0x0000_3000  TSSs              supervisor, R        │ boot arena: one slot, small host
-//! 0x0000_4000  ring-0 stubs      supervisor, RX       │ pages, 4 MiB unless the libOS data
-//! 0x0000_5000  prepared frames   supervisor, R        │ or the strings need more; in the
+//! 0x0000_4000  ring-0 stubs      RX                   │ pages, 4 MiB unless the libOS data
+//! 0x0000_5000  prepared frames   R                    │ or the strings need more; in the
 //! 0x0000_6000  boot information                       │ direct map but for the supervisor
 //! 0x0000_7000  shared page                            │ pages
 //! 0x0000_8000  vCPU blocks, one page each             │

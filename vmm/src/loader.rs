@@ -207,8 +207,8 @@ fn page_tables(plan: &Plan, image: &Image<'_>) -> Result<PageTables, LoadError> 
         (GDT_GPA, Access::SUPERVISOR_R),
         (IDT_GPA, Access::SUPERVISOR_R),
         (TSS_GPA, Access::SUPERVISOR_R),
-        (STUBS_GPA, Access::SUPERVISOR_RX),
-        (FRAMES_GPA, Access::SUPERVISOR_R),
+        (STUBS_GPA, Access::USER_RX),
+        (FRAMES_GPA, Access::USER_R),
     ] {
         tables.map_small(PRIVILEGED_BASE + gpa, gpa, PAGE_BYTES, access)?;
     }

@@ -61,9 +61,9 @@ impl Access {
         write: false,
         execute: false,
     };
-    /// Ring-0 text.
-    pub const SUPERVISOR_RX: Self = Self {
-        user: false,
+    /// Text.
+    pub const USER_RX: Self = Self {
+        user: true,
         write: false,
         execute: true,
     };

@@ -8,17 +8,28 @@ use std::process::Command;
 
 use tempfile::TempDir;
 use unikiln_abi::layout::LIBOS_IMAGE_BASE;
-use unikiln_unikernel::{Checksums, Manifest, NOTE_TYPE_MANIFEST, PT_LOAD, PT_NOTE, PT_ROOTFS, note};
+use unikiln_unikernel::{
+    Checksums, Manifest, NOTE_TYPE_MANIFEST, PT_LOAD, PT_NOTE, PT_ROOTFS, note,
+};
 use unikiln_vmm::{Config, LogFormat, LogTarget, Outcome};
 
 const PRELUDE: &str = include_str!("prelude.S");
 const PAGE: usize = 4096;
+const ON_TRAP: &str = "
+on_trap:
+    add $100, %r11
+    movq $0, 0(%r15)
+    ARG 1, %r11
+    movq $0, 16(%r15)
+    movq $0, 24(%r15)
+    DO EXIT";
+const ON_SYSCALL: &str = "on_syscall: FINISH 99";
 /// Text and data lie this far apart (see prelude.S).
 const DATA_OFFSET: usize = 0x1_0000;
 const BSS_BYTES: u64 = 0x8000;
 
 /// A guest that was built, in a directory of its own.
-pub struct Guest {
+pub(crate) struct Guest {
     directory: TempDir,
     manifest: Manifest,
     flat: Vec<u8>,
@@ -26,23 +37,40 @@ pub struct Guest {
 }
 
 /// What a guest left behind.
-pub struct Ran {
-    pub outcome: Outcome,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
 }
 
 /// Assembles a guest; `source` follows the prelude and starts at `main`.
-pub fn guest(source: &str) -> Guest {
+pub(crate) fn guest(source: &str) -> Guest {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    fs::write(path("guest.S"), format!("{PRELUDE}\n{source}\n.text\ntext_end: nop\n")).unwrap();
+    let mut text = format!("{PRELUDE}\n{source}\n.text\n");
+    for (label, default) in [("on_trap:", ON_TRAP), ("on_syscall:", ON_SYSCALL)] {
+        if !source.contains(label) {
+            text.push_str(default);
+            text.push('\n');
+        }
+    }
+    text.push_str("text_end: nop\n");
+    fs::write(path("guest.S"), text).unwrap();
     tool("as", &["--64", "-o"], &[&path("guest.o"), &path("guest.S")]);
     let base = format!("-Ttext={LIBOS_IMAGE_BASE:#x}");
     let data = format!("-Tdata={:#x}", LIBOS_IMAGE_BASE + DATA_OFFSET as u64);
     tool(
         "ld",
-        &["-z", "noseparate-code", "--oformat=binary", "-e", "main", &base, &data, "-o"],
+        &[
+            "-z",
+            "noseparate-code",
+            "--oformat=binary",
+            "-e",
+            "main",
+            &base,
+            &data,
+            "-o",
+        ],
         &[&path("guest.bin"), &path("guest.o")],
     );
     let flat = fs::read(path("guest.bin")).unwrap();
@@ -67,19 +95,19 @@ fn tool(name: &str, args: &[&str], files: &[&Path]) {
 
 impl Guest {
     /// Changes the manifest.
-    pub fn manifest(mut self, change: impl FnOnce(&mut Manifest)) -> Self {
+    pub(crate) fn manifest(mut self, change: impl FnOnce(&mut Manifest)) -> Self {
         change(&mut self.manifest);
         self
     }
 
     /// Makes the file longer by this many bytes of zeros, as a root file system would.
-    pub fn with_rootfs_bytes(mut self, bytes: usize) -> Self {
+    pub(crate) fn with_rootfs_bytes(mut self, bytes: usize) -> Self {
         self.extra_bytes = bytes;
         self
     }
 
     /// Writes the unikernel file and returns its path.
-    pub fn write(&self) -> PathBuf {
+    pub(crate) fn write(&self) -> PathBuf {
         let path = self.directory.path().join("guest.uk");
         fs::write(&path, self.bytes()).unwrap();
         path
@@ -114,7 +142,14 @@ impl Guest {
             (PT_NOTE, 4, notes_at, 0, notes.len(), 0),
             (PT_ROOTFS, 4, 0, 0, total, 0),
         ] {
-            file.extend(program_header(kind, flags, offset as u64, vaddr, filesz as u64, memsz));
+            file.extend(program_header(
+                kind,
+                flags,
+                offset as u64,
+                vaddr,
+                filesz as u64,
+                memsz,
+            ));
         }
         file.resize(PAGE, 0);
         file.extend(&self.flat[..text_bytes]);
@@ -132,13 +167,14 @@ impl Guest {
     }
 
     /// Runs it with the default configuration.
-    pub fn run(&self) -> Ran {
+    pub(crate) fn run(&self) -> Ran {
         self.run_with(|_| {})
     }
 
     /// Runs it with a changed configuration.
-    pub fn run_with(&self, change: impl FnOnce(&mut Config)) -> Ran {
-        let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    pub(crate) fn run_with(&self, change: impl FnOnce(&mut Config)) -> Ran {
+        let (mut stdout, mut stderr) =
+            (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut config = Config::new(self.write());
         config.log_format = LogFormat::Raw;
         config.log_target = LogTarget::Files {
@@ -161,18 +197,18 @@ impl Guest {
 
 impl Ran {
     /// Asserts the exit code.
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.outcome.exit_code, code, "{:?}", self.outcome.reason);
         self
     }
 
     /// Standard output as text.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.stdout).unwrap()
     }
 
     /// Standard output as little-endian words.
-    pub fn words(&self) -> Vec<u64> {
+    pub(crate) fn words(&self) -> Vec<u64> {
         self.stdout
             .chunks_exact(8)
             .map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
@@ -200,7 +236,14 @@ fn elf_header(entry: u64, phdr_count: u16) -> Vec<u8> {
     bytes
 }
 
-fn program_header(kind: u32, flags: u32, offset: u64, vaddr: u64, filesz: u64, memsz: u64) -> Vec<u8> {
+fn program_header(
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    vaddr: u64,
+    filesz: u64,
+    memsz: u64,
+) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend(flags.to_le_bytes());
     for word in [offset, vaddr, vaddr, filesz, memsz, PAGE as u64] {

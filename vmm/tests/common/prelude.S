@@ -1,6 +1,7 @@
 # What every test guest starts with: a libOS header, trap entries and calls.
 #   r15  call page, r14  boot information, r13  scratch buffer, r12  its guest-physical address
-# A guest defines `main`. It may define `on_trap` (r11 = vector) and `on_syscall`.
+# A guest defines `main`. It may define `on_trap` (r11 = vector) and `on_syscall`;
+# unless it does, a trap ends it with 100 + vector, a system call with 99.
 
 .set DIRECT, 0x600000000000
 .set PORT, 0x10
@@ -96,19 +97,6 @@ trap:
 syscall_entry:
     movabs $trap_stack_top, %rsp
     jmp on_syscall
-
-# Unless the guest says otherwise, a trap ends it with 100 + vector.
-.weak on_trap
-on_trap:
-    movq $0, 0(%r15)
-    add $100, %r11
-    ARG 1, %r11
-    movq $0, 16(%r15)
-    movq $0, 24(%r15)
-    DO EXIT
-.weak on_syscall
-on_syscall:
-    FINISH 99
 
 .data
     .fill 4096, 1, 0
