@@ -1,0 +1,105 @@
+//! What must be installed, and what the figures were measured on.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::Part;
+
+/// Program, its Debian package, the parts that need it; no parts: all do.
+const TOOLS: [(&str, &str, &[Part]); 9] = [
+    ("gcc", "gcc", &[]),
+    ("runc", "runc", &[Part::ColdStart]),
+    ("fsck.erofs", "erofs-utils", &[Part::ColdStart]),
+    ("python3.11", "python3.11", &[Part::Programs]),
+    ("sqlite3", "sqlite3", &[Part::Programs]),
+    ("sha256sum", "coreutils", &[Part::Programs, Part::BuildTime]),
+    ("tar", "tar", &[Part::BuildTime]),
+    ("gzip", "gzip", &[Part::BuildTime]),
+    ("find", "findutils", &[Part::BuildTime]),
+];
+
+/// Names everything that is missing at once.
+pub(crate) fn require_tools(parts: &[Part]) -> Result<()> {
+    let needed = TOOLS
+        .iter()
+        .filter(|(_, _, by)| by.is_empty() || by.iter().any(|part| parts.contains(part)));
+    let mut missing: Vec<&str> = needed
+        .filter(|(program, ..)| find(program).is_none())
+        .map(|&(_, package, _)| package)
+        .collect();
+    if !Path::new("/usr/lib/x86_64-linux-gnu/libc.a").exists() {
+        missing.push("libc6-dev");
+    }
+    if !missing.is_empty() {
+        bail!(
+            "not everything that is measured is installed; as root: apt-get install {}",
+            missing.join(" ")
+        );
+    }
+    if let Err(error) = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+    {
+        bail!("cannot open /dev/kvm ({error}), and nothing can be measured without it");
+    }
+    if parts.contains(&Part::ColdStart) && !is_root() {
+        bail!(
+            "cold starts are compared with `runc run`, which needs root; without it: --only boot-size,programs,…"
+        );
+    }
+    Ok(())
+}
+
+/// Where Debian installs a program: never somebody's shim earlier in PATH.
+pub(crate) fn find(program: &str) -> Option<String> {
+    ["/usr/bin", "/usr/sbin"]
+        .iter()
+        .map(|dir| format!("{dir}/{program}"))
+        .find(|path| Path::new(path).is_file())
+}
+
+fn is_root() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nUid:\t0\t0\t"))
+}
+
+/// Processor, kernel, kind of KVM, and how busy the machine is.
+pub(crate) fn describe() -> Vec<(&'static str, String)> {
+    let first_line = |path: &str| {
+        fs::read_to_string(path)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or_default();
+    let count = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let modules = fs::read_to_string("/proc/modules").unwrap_or_default();
+    let has = |name: &str| {
+        modules.lines().any(|line| line.starts_with(name))
+            || Path::new("/sys/module").join(name).exists()
+    };
+    let kvm = ["kvm_intel", "kvm_amd", "kvm_pvm"]
+        .into_iter()
+        .find(|name| has(name))
+        .unwrap_or("built in, kind unknown");
+    vec![
+        (
+            "cpu",
+            format!("{} × {}", count, model.trim_start_matches([' ', '\t', ':'])),
+        ),
+        ("kernel", first_line("/proc/sys/kernel/osrelease")),
+        ("kvm", kvm.to_owned()),
+        ("load", first_line("/proc/loadavg")),
+    ]
+}
