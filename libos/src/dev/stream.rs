@@ -22,7 +22,7 @@ use crate::fs::open_file::{File, OpenFile, Readiness};
 use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
 use crate::mm::user;
-use crate::process;
+use crate::{process, stats};
 
 /// Most bytes given to the log or asked of standard input at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -114,9 +114,11 @@ impl File for StreamFile {
         let mut small = [0; SMALL_BYTES];
         if let Some(bytes) = small.get_mut(..len) {
             source.take(bytes)?;
+            stats::note_log();
             hypercall::log(stream, bytes);
             return Ok(len);
         }
+        stats::note_log();
         let mut large = vec![0; len.min(CHUNK_BYTES)];
         let mut done = 0;
         while source.remaining() > 0 {

@@ -66,18 +66,26 @@ pub fn resolve(
     path: &[u8],
     follow: bool,
 ) -> Result<Found, Errno> {
-    let (root, directory) = {
-        let fs = process::current().fs.lock();
-        let directory = match start {
-            Some(_) => None,
-            // An absolute path does not look at it.
-            None if path.first() == Some(&b'/') => None,
-            None => Some(fs.directory()?),
-        };
-        (fs.root()?, directory)
-    };
+    let (root, directory) = starts(start, path)?;
     let start = start.or(directory.as_ref()).unwrap_or(&root);
     Resolver::new(caller, &root).find(start, path, follow)
+}
+
+/// [`resolve`] for a call that makes, removes or renames what is there.
+pub fn resolve_name(caller: &Caller, start: Option<&Node>, path: &[u8]) -> Result<Found, Errno> {
+    let (root, directory) = starts(start, path)?;
+    let start = start.or(directory.as_ref()).unwrap_or(&root);
+    Resolver::new(caller, &root).find_name(start, path)
+}
+
+/// The root, and the working directory where it is needed.
+#[inline]
+fn starts(start: Option<&Node>, path: &[u8]) -> Result<(Node, Option<Node>), Errno> {
+    let fs = process::current().fs.lock();
+    // An absolute path does not look at the working directory.
+    let needed = start.is_none() && path.first() != Some(&b'/');
+    let directory = if needed { Some(fs.directory()?) } else { None };
+    Ok((fs.root()?, directory))
 }
 
 /// Moves the current process to the directory at `path`.

@@ -25,6 +25,7 @@ pub mod access;
 pub mod attributes;
 mod context;
 mod directory;
+pub mod epoll;
 mod erofs;
 pub mod event;
 mod limits;
@@ -42,14 +43,15 @@ pub mod pseudo;
 pub mod readiness;
 mod regular;
 pub mod rename;
-mod table;
+pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod timer_file;
 pub mod transfer;
 pub mod tree;
 
 pub use access::Caller;
-pub use context::{FsContext, change_directory, enter_directory, resolve};
+pub use context::{FsContext, change_directory, enter_directory, resolve, resolve_name};
 pub use limits::open_files;
 pub use mount::init;
 pub use open::{execute_check, open, open_from, open_node, open_with};

@@ -64,6 +64,9 @@ impl Target {
     }
 }
 
+/// An extended attribute: full name and value.
+pub type Xattr = (Vec<u8>, Vec<u8>);
+
 /// Device and inode number: two nodes are one file where they are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -254,6 +257,30 @@ impl Node {
             Node::Memory(inode) => Ok(inode.clone()),
             Node::Pseudo(_) => Err(Errno::EPERM),
             Node::Open(_) => Err(Errno::EPERM),
+        }
+    }
+
+    /// Extended attributes: full names and values.
+    pub fn xattrs(&self) -> Result<Vec<Xattr>, Errno> {
+        match self {
+            Node::Lower(lower) => match now(*lower)? {
+                Now::Image(inode) | Now::Removed(inode) => {
+                    let found = inode.xattrs(&overlay()?.image)?;
+                    Ok(found
+                        .into_iter()
+                        .map(|(name, value)| (name, value.to_vec()))
+                        .collect())
+                }
+                Now::Memory(inode) => Node::Memory(inode).xattrs(),
+            },
+            Node::Memory(inode) => {
+                let meta = inode.meta.lock();
+                let pairs = meta.xattrs.iter().flat_map(|xattrs| xattrs.iter());
+                Ok(pairs
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect())
+            }
+            Node::Pseudo(_) | Node::Open(_) => Err(Errno::EOPNOTSUPP),
         }
     }
 

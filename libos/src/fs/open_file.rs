@@ -146,6 +146,16 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// The event poll behind it.
+    fn as_epoll(&self) -> Option<&super::epoll::Epoll> {
+        None
+    }
+
+    /// The timer behind it.
+    fn as_timer(&self) -> Option<&super::timer_file::TimerFile> {
+        None
+    }
+
     /// More lines of `/proc/self/fdinfo/N`.
     fn info(&self) -> Vec<u8> {
         Vec::new()

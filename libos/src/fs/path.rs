@@ -63,9 +63,15 @@ pub struct Resolver<'a> {
     root: &'a Node,
     links_left: u32,
     restrictions: u32,
+    /// A slash after a symlink at the end does not follow it: its name is what counts.
+    names_only: bool,
 }
 
 /// A round of the walk: done, or on with a symlink's path from a directory.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "short-lived; a box would cost every walk"
+)]
 enum Step {
     Done(Found),
     Link {
@@ -84,6 +90,7 @@ impl<'a> Resolver<'a> {
             root,
             links_left: LINKS_MAX,
             restrictions: 0,
+            names_only: false,
         }
     }
 
@@ -93,6 +100,12 @@ impl<'a> Resolver<'a> {
             restrictions,
             ..Resolver::new(caller, root)
         }
+    }
+
+    /// Resolves `path` for a call that makes, removes or renames what is there.
+    pub fn find_name(&mut self, start: &Node, path: &[u8]) -> Result<Found, Errno> {
+        self.names_only = true;
+        self.find(start, path, false)
     }
 
     /// Resolves `path` from `start`; `follow` says what happens to a symlink at the end.
@@ -193,7 +206,7 @@ impl<'a> Resolver<'a> {
         }
         let node = directory.lookup(component)?;
         if let Some(link) = &node
-            && (follow || slash)
+            && (follow || slash && !self.names_only)
             && link.file_type() == FileType::Symlink
         {
             return match self.target(link)? {

@@ -7,7 +7,7 @@ use super::open_file::OpenFile;
 use crate::errno::Errno;
 
 /// No table grows beyond this, whatever the limit says (Linux's `nr_open`).
-pub(super) const NR_OPEN: u32 = 1 << 20;
+pub const NR_OPEN: u32 = 1 << 20;
 
 #[derive(Clone)]
 struct Slot {

@@ -14,7 +14,7 @@ use super::open_file::Page;
 use super::path::Found;
 use super::rename::{Mode, rename};
 use super::tree::{self, NewFile};
-use super::{Caller, open, resolve};
+use super::{Caller, open, resolve, resolve_name};
 use crate::errno::Errno;
 use crate::mm::rootfs;
 
@@ -199,4 +199,280 @@ fn a_large_directory_is_searched_and_listed() {
     );
     assert_eq!(fails("/many/a", O_RDONLY), Errno::ENOENT);
     assert_eq!(fails("/many/z", O_RDONLY), Errno::ENOENT);
+}
+
+#[test]
+fn writing_copies_up_and_keeps_the_inode_number() {
+    let Some(_alone) = mounted() else { return };
+    let base = used_pages();
+    let old = open(b"/usr/bin/tool", O_RDONLY, 0).expect("opens");
+    let before = old.attributes().expect("stats");
+    assert_eq!(before.nlink, 2);
+    let file = open(b"/usr/bin/tool", O_RDWR, 0).expect("opens for writing");
+    assert_eq!(used_pages(), base, "opening copies nothing");
+    assert_eq!(file.write_at(5000, b"CHANGED"), Ok(7));
+    assert_eq!(used_pages(), base + 1, "one page is copied");
+    let mut expected = pattern(10_000);
+    expected[5000..5007].copy_from_slice(b"CHANGED");
+    // The other hard link and the descriptor from before see it too.
+    assert_eq!(read_all("/usr/bin/alias"), Ok(expected.clone()));
+    let mut seen = vec![0; 10_000];
+    assert_eq!(old.read_at(0, &mut seen), Ok(10_000));
+    assert_eq!(seen, expected);
+    let after = file.attributes().expect("stats");
+    assert_eq!(
+        (after.ino, after.device, after.nlink),
+        (before.ino, before.device, 2)
+    );
+    // Truncated and grown again, the image does not show through.
+    file.file().truncate(100).expect("truncates");
+    file.file().truncate(6000).expect("grows");
+    expected.truncate(100);
+    expected.resize(6000, 0);
+    assert_eq!(read_all("/usr/bin/tool"), Ok(expected));
+    assert_eq!(used_pages(), base, "the copied page is free again");
+    write_all("/usr/bin/tool", O_WRONLY | O_TRUNC, &pattern(10_000)).expect("restores");
+}
+
+#[test]
+fn names_come_and_go_over_the_image() {
+    let Some(_alone) = mounted() else { return };
+    let at = "/etc/conf.d/one";
+    assert_eq!(unlink(at), Ok(()));
+    assert_eq!(fails(at, O_RDONLY), Errno::ENOENT);
+    assert_eq!(names("/etc/conf.d"), ["two"]);
+    write_all(at, O_CREAT | O_EXCL | O_WRONLY, b"new").expect("makes");
+    assert_eq!(fails(at, O_CREAT | O_EXCL | O_WRONLY), Errno::EEXIST);
+    assert_eq!(read_all(at).as_deref(), Ok(&b"new"[..]));
+    assert_eq!(names("/etc/conf.d"), ["one", "two"]);
+    assert_eq!(
+        tree::remove_directory(&root(), &found("/etc/conf.d")),
+        Err(Errno::ENOTEMPTY)
+    );
+    unlink(at).expect("removes");
+    unlink("/etc/conf.d/two").expect("removes");
+    assert_eq!(
+        tree::remove_directory(&root(), &found("/etc/conf.d")),
+        Ok(())
+    );
+    assert_eq!(fails("/etc/conf.d", O_RDONLY), Errno::ENOENT);
+    // A new directory of the same name is opaque.
+    tree::create(&root(), &found("/etc/conf.d/"), &NewFile::Directory, 0o755).expect("makes");
+    assert!(names("/etc/conf.d").is_empty());
+    write_all("/dangling", O_CREAT | O_WRONLY, b"through").expect("makes through the symlink");
+    assert_eq!(read_all("/etc/made").as_deref(), Ok(&b"through"[..]));
+}
+
+#[test]
+fn a_directory_of_the_image_moves_with_all_below() {
+    let Some(_alone) = mounted() else { return };
+    let inside = open(b"/move/me/inner", O_RDONLY | O_DIRECTORY, 0).expect("opens");
+    assert_eq!(inside.path(), b"/move/me/inner");
+    assert_eq!(
+        move_to("/move/me", "/move/me/inner/x", Mode::Replace),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(move_to("/move/me", "/empty/moved", Mode::Replace), Ok(()));
+    assert_eq!(
+        read_all("/empty/moved/inner/file").as_deref(),
+        Ok(&b"inside"[..])
+    );
+    assert_eq!(
+        read_all("/empty/moved/inner/../../moved/inner/file").as_deref(),
+        Ok(&b"inside"[..])
+    );
+    assert_eq!(inside.path(), b"/empty/moved/inner");
+    assert_eq!(names("/empty"), ["moved"]);
+    assert!(names("/move").is_empty());
+    let up = found("/empty/moved/..").existing().expect("exists").0;
+    assert_eq!(
+        up.identity(),
+        found("/empty").existing().expect("exists").0.identity()
+    );
+    assert_eq!(
+        move_to("/empty/moved", "/etc/hostname", Mode::Replace),
+        Err(Errno::ENOTDIR)
+    );
+    assert_eq!(
+        move_to("/etc/hostname", "/empty/moved", Mode::Replace),
+        Err(Errno::EISDIR)
+    );
+    assert_eq!(
+        move_to("/empty/moved", "/deep", Mode::Replace),
+        Err(Errno::ENOTEMPTY)
+    );
+    assert_eq!(
+        move_to("/empty/moved", "/move", Mode::NoReplace),
+        Err(Errno::EEXIST)
+    );
+    assert_eq!(
+        move_to("/empty/moved/inner", "/deep/a", Mode::Exchange),
+        Ok(())
+    );
+    assert_eq!(
+        read_all("/empty/moved/inner/b/c/leaf").as_deref(),
+        Ok(&b"leaf"[..])
+    );
+    assert_eq!(read_all("/deep/a/file").as_deref(), Ok(&b"inside"[..]));
+    assert_eq!(
+        move_to("/empty/moved/inner", "/deep/a", Mode::Exchange),
+        Ok(())
+    );
+    assert_eq!(read_all("/deep/a/b/c/leaf").as_deref(), Ok(&b"leaf"[..]));
+}
+
+#[test]
+fn links_count_and_removed_files_stay_readable() {
+    let Some(_alone) = mounted() else { return };
+    let base = used_pages();
+    write_all("/tmp/one", O_CREAT | O_WRONLY, b"data").expect("makes");
+    let (node, ..) = found("/tmp/one").existing().expect("exists");
+    tree::link(&root(), &node, &found("/tmp/two")).expect("links");
+    assert_eq!(node.attributes().expect("stats").nlink, 2);
+    assert_eq!(
+        move_to("/tmp/one", "/tmp/two", Mode::Replace),
+        Ok(()),
+        "same file: nothing happens"
+    );
+    assert_eq!(names("/tmp"), ["one", "two"]);
+    let file = open(b"/tmp/two", O_RDWR, 0).expect("opens");
+    unlink("/tmp/one").expect("removes");
+    assert_eq!(file.path(), b"/tmp/two");
+    unlink("/tmp/two").expect("removes");
+    assert_eq!(file.attributes().expect("stats").nlink, 0);
+    assert_eq!(file.write_at(4, b"more"), Ok(4));
+    let mut seen = [0; 8];
+    assert_eq!(file.read_at(0, &mut seen), Ok(8));
+    assert_eq!(&seen, b"datamore");
+    assert_eq!(file.path(), b"/ (deleted)");
+    assert_eq!(used_pages(), base + 1);
+    drop((file, node));
+    assert_eq!(used_pages(), base, "the last close frees the data");
+}
+
+#[test]
+fn files_are_sparse_and_the_layer_is_limited() {
+    let Some(_alone) = mounted() else { return };
+    let base = used_pages();
+    let file = open(b"/tmp/sparse", O_CREAT | O_RDWR, 0o600).expect("makes");
+    assert_eq!(file.write_at(1 << 40, b"end"), Ok(3));
+    assert_eq!(file.size(), (1 << 40) + 3);
+    assert_eq!(file.attributes().expect("stats").blocks, 8);
+    let seek = linux_raw_sys::general::SEEK_DATA;
+    assert_eq!(file.seek(10, seek), Ok(1 << 40));
+    let mut zeros = [1; 10];
+    assert_eq!(file.read_at(5000, &mut zeros), Ok(10));
+    assert_eq!(zeros, [0; 10]);
+    let chunk = vec![7; 1 << 20];
+    let mut at = 0;
+    let full = loop {
+        match file.write_at(at, &chunk) {
+            Ok(count) => at += count as u64,
+            Err(errno) => break errno,
+        }
+    };
+    assert_eq!(full, Errno::ENOSPC);
+    unlink("/tmp/sparse").expect("removes");
+    drop(file);
+    assert_eq!(used_pages(), base);
+}
+
+#[test]
+fn pages_are_the_image_until_written() {
+    let Some(_alone) = mounted() else { return };
+    let file = open(b"/usr/lib/whole", O_RDONLY, 0).expect("opens");
+    assert!(matches!(file.page(0), Ok(Page::Rootfs { .. })));
+    assert!(matches!(file.page(1), Ok(Page::Rootfs { .. })));
+    assert_eq!(file.page(2).err(), Some(Errno::ENXIO));
+    let small = open(b"/etc/hostname", O_RDONLY, 0).expect("opens");
+    let Ok(Page::Frame(frame)) = small.page(0) else {
+        panic!("an inline tail is copied")
+    };
+    let mut seen = [1; 8];
+    frame.read(0, &mut seen);
+    assert_eq!(&seen, b"box\n\0\0\0\0");
+    let written = open(b"/usr/lib/whole", O_RDWR, 0).expect("opens");
+    let Ok(Page::Frame(frame)) = written.page_for_write(1) else {
+        panic!("a frame")
+    };
+    frame.write(0, b"mapped");
+    assert_eq!(
+        &read_all("/usr/lib/whole").expect("reads")[4096..4102],
+        b"mapped"
+    );
+}
+
+#[test]
+fn permissions_bind_all_but_root() {
+    let Some(_alone) = mounted() else { return };
+    let other = Caller {
+        uid: 1000,
+        gid: 1000,
+        groups: vec![50],
+    };
+    let mut attributes = found("/etc/hostname")
+        .existing()
+        .expect("exists")
+        .0
+        .attributes()
+        .expect("stats");
+    (attributes.mode, attributes.uid, attributes.gid) = (0o100_640, 0, 50);
+    assert_eq!(other.check(&attributes, super::access::READ), Ok(()));
+    assert_eq!(
+        other.check(&attributes, super::access::WRITE),
+        Err(Errno::EACCES)
+    );
+    assert_eq!(root().check(&attributes, super::access::WRITE), Ok(()));
+    assert_eq!(
+        root().check(&attributes, super::access::EXECUTE),
+        Err(Errno::EACCES)
+    );
+    write_all("/tmp/theirs", O_CREAT | O_WRONLY, b"").expect("makes");
+    assert_eq!(
+        tree::unlink(&other, &found("/tmp/theirs")),
+        Err(Errno::EPERM),
+        "sticky"
+    );
+    let denied = tree::create(&other, &found("/etc/mine"), &NewFile::Regular, 0o600);
+    assert_eq!(denied.err(), Some(Errno::EACCES));
+    let made = tree::create(&other, &found("/tmp/mine"), &NewFile::Regular, 0o600).expect("makes");
+    assert_eq!(made.attributes().expect("stats").uid, 1000);
+    unlink("/tmp/theirs").expect("removes");
+    unlink("/tmp/mine").expect("removes");
+}
+
+#[test]
+fn appending_and_positions() {
+    let Some(_alone) = mounted() else { return };
+    write_all("/tmp/log", O_CREAT | O_WRONLY, b"one").expect("makes");
+    let file = open(b"/tmp/log", O_RDWR | O_APPEND, 0).expect("opens");
+    let mut source = super::transfer::BufferSource(b"two");
+    assert_eq!(file.write(&mut source), Ok(3));
+    assert_eq!(file.position(), 6);
+    assert_eq!(read_all("/tmp/log").as_deref(), Ok(&b"onetwo"[..]));
+    assert_eq!(file.seek(-1, 0), Err(Errno::EINVAL));
+    assert_eq!(file.seek(-1, 2), Ok(5));
+    unlink("/tmp/log").expect("removes");
+}
+
+#[test]
+fn mount_points_stay() {
+    let Some(_alone) = mounted() else { return };
+    assert_eq!(
+        tree::remove_directory(&root(), &found("/proc")),
+        Err(Errno::EBUSY)
+    );
+    assert_eq!(
+        move_to("/proc", "/elsewhere", Mode::Replace),
+        Err(Errno::EBUSY)
+    );
+    assert_eq!(
+        move_to("/etc", "/dev/etc", Mode::Replace),
+        Err(Errno::EXDEV)
+    );
+    let created = tree::create(&root(), &found("/proc/new"), &NewFile::Regular, 0o600);
+    assert_eq!(created.err(), Some(Errno::ENOENT));
+    assert_eq!(read_all("/dev/null"), Ok(vec![]));
+    assert_eq!(fails("/dev/tty", O_RDONLY), Errno::ENXIO);
+    assert_eq!(names("/dev/shm"), Vec::<String>::new());
 }

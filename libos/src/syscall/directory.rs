@@ -10,7 +10,7 @@ use super::file::descriptor;
 const BUFFER_MAX_BYTES: usize = 64 << 10;
 
 /// getdents64(2).
-pub fn getdents64(args: &[u64; 6]) -> SysResult {
+pub(super) fn getdents64(args: &[u64; 6]) -> SysResult {
     list(args, |out, next, listed| {
         let start = out.len();
         let bytes = (19 + listed.name.len() + 1).next_multiple_of(8);
@@ -24,7 +24,7 @@ pub fn getdents64(args: &[u64; 6]) -> SysResult {
 }
 
 /// getdents(2): the old layout, with the type in the last byte.
-pub fn getdents(args: &[u64; 6]) -> SysResult {
+pub(super) fn getdents(args: &[u64; 6]) -> SysResult {
     list(args, |out, next, listed| {
         let start = out.len();
         let bytes = (18 + listed.name.len() + 2).next_multiple_of(8);

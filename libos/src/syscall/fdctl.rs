@@ -22,13 +22,13 @@ const O_LARGEFILE: u32 = 0o100_000;
 const FLOCK_BYTES: u64 = 32;
 
 /// dup(2).
-pub fn dup(args: &[u64; 6]) -> SysResult {
+pub(super) fn dup(args: &[u64; 6]) -> SysResult {
     let file = descriptor(args[0])?;
     super::open::install(file, false)
 }
 
 /// dup2(2).
-pub fn dup2(args: &[u64; 6]) -> SysResult {
+pub(super) fn dup2(args: &[u64; 6]) -> SysResult {
     let [old, new, ..] = *args;
     let file = descriptor(old)?;
     if old as i32 == new as i32 {
@@ -38,7 +38,7 @@ pub fn dup2(args: &[u64; 6]) -> SysResult {
 }
 
 /// dup3(2).
-pub fn dup3(args: &[u64; 6]) -> SysResult {
+pub(super) fn dup3(args: &[u64; 6]) -> SysResult {
     let [old, new, flags, ..] = *args;
     if flags as u32 & !O_CLOEXEC != 0 || old as i32 == new as i32 {
         return Err(Errno::EINVAL);
@@ -58,7 +58,7 @@ fn duplicate_to(file: alloc::sync::Arc<OpenFile>, new: u64, close_on_exec: bool)
 }
 
 /// fcntl(2).
-pub fn fcntl(args: &[u64; 6]) -> SysResult {
+pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
     let [fd, command, argument, ..] = *args;
     let file = descriptor(fd)?;
     let files = &process::current().files;
@@ -166,7 +166,7 @@ fn check_lock(file: &OpenFile, addr: u64) -> Result<u32, Errno> {
 }
 
 /// flock(2): one process, so the lock is always free.
-pub fn flock(args: &[u64; 6]) -> SysResult {
+pub(super) fn flock(args: &[u64; 6]) -> SysResult {
     let [fd, operation, ..] = *args;
     let file = descriptor(fd)?;
     if file.is_path() {
@@ -179,7 +179,7 @@ pub fn flock(args: &[u64; 6]) -> SysResult {
 }
 
 /// ioctl(2): what all files have in common, then what the file's kind has.
-pub fn ioctl(args: &[u64; 6]) -> SysResult {
+pub(super) fn ioctl(args: &[u64; 6]) -> SysResult {
     let [fd, request, argument, ..] = *args;
     let file = descriptor(fd)?;
     if file.is_path() {

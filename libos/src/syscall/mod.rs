@@ -11,6 +11,14 @@ mod file;
 mod open;
 mod path;
 mod stat;
+mod attributes;
+mod names;
+mod space;
+mod pipe;
+mod poll;
+mod epoll;
+mod timer;
+mod xattr;
 mod memory;
 mod process;
 

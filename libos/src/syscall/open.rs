@@ -22,19 +22,19 @@ const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
 const OPEN_HOW_BYTES: u64 = 24;
 
 /// open(2).
-pub fn open(args: &[u64; 6]) -> SysResult {
+pub(super) fn open(args: &[u64; 6]) -> SysResult {
     let [path, flags, mode, ..] = *args;
     open_at(AT_FDCWD as u64, path, flags as u32, mode as u32)
 }
 
 /// openat(2).
-pub fn openat(args: &[u64; 6]) -> SysResult {
+pub(super) fn openat(args: &[u64; 6]) -> SysResult {
     let [fd, path, flags, mode, ..] = *args;
     open_at(fd, path, flags as u32, mode as u32)
 }
 
 /// creat(2).
-pub fn creat(args: &[u64; 6]) -> SysResult {
+pub(super) fn creat(args: &[u64; 6]) -> SysResult {
     let [path, mode, ..] = *args;
     open_at(
         AT_FDCWD as u64,
@@ -52,7 +52,7 @@ fn open_at(fd: u64, path: u64, flags: u32, mode: u32) -> SysResult {
 }
 
 /// Gives an open file the lowest free descriptor.
-pub fn install(file: alloc::sync::Arc<fs::OpenFile>, close_on_exec: bool) -> SysResult {
+pub(super) fn install(file: alloc::sync::Arc<fs::OpenFile>, close_on_exec: bool) -> SysResult {
     let limit = fs::open_files();
     let fd = process::current()
         .files
@@ -62,7 +62,7 @@ pub fn install(file: alloc::sync::Arc<fs::OpenFile>, close_on_exec: bool) -> Sys
 }
 
 /// openat2(2).
-pub fn openat2(args: &[u64; 6]) -> SysResult {
+pub(super) fn openat2(args: &[u64; 6]) -> SysResult {
     let [fd, path, how, size, ..] = *args;
     if size < OPEN_HOW_BYTES {
         return Err(Errno::EINVAL);
@@ -116,7 +116,7 @@ pub fn openat2(args: &[u64; 6]) -> SysResult {
 }
 
 /// close(2).
-pub fn close(args: &[u64; 6]) -> SysResult {
+pub(super) fn close(args: &[u64; 6]) -> SysResult {
     let file = process::current().files.lock().remove(args[0] as i32)?;
     // Dropped after the table's lock is released: closing may wake others.
     drop(file);
@@ -124,7 +124,7 @@ pub fn close(args: &[u64; 6]) -> SysResult {
 }
 
 /// close_range(2).
-pub fn close_range(args: &[u64; 6]) -> SysResult {
+pub(super) fn close_range(args: &[u64; 6]) -> SysResult {
     let [first, last, flags, ..] = *args;
     let (first, last, flags) = (first as u32, last as u32, flags as u32);
     if flags & !(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE) != 0 || first > last {

@@ -19,7 +19,11 @@ use crate::process;
 const SHORT_BYTES: usize = 256;
 
 /// A path of the program, without its NUL.
-pub enum PathArgument {
+#[expect(
+    clippy::large_enum_variant,
+    reason = "short-lived; most paths are short"
+)]
+pub(super) enum PathArgument {
     /// A short one: buffer and length.
     Short([u8; SHORT_BYTES], usize),
     /// A long one.
@@ -29,7 +33,7 @@ pub enum PathArgument {
 impl PathArgument {
     /// Copies the path at `addr`; ENAMETOOLONG, EFAULT.
     #[inline]
-    pub fn read(addr: u64) -> Result<PathArgument, Errno> {
+    pub(super) fn read(addr: u64) -> Result<PathArgument, Errno> {
         let mut short = [0; SHORT_BYTES];
         // Not past the end of the page: the next one may not be there.
         let in_page = (4096 - (addr & 4095)) as usize;
@@ -45,7 +49,7 @@ impl PathArgument {
 
     /// Its bytes.
     #[inline]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
             PathArgument::Short(bytes, len) => bytes.get(..*len).unwrap_or(&[]),
             PathArgument::Long(bytes) => bytes,
@@ -55,7 +59,7 @@ impl PathArgument {
 
 /// The node that a directory descriptor stands for; none for AT_FDCWD.
 #[inline]
-pub fn start_of(fd: u64, path: &[u8]) -> Result<Option<Node>, Errno> {
+pub(super) fn start_of(fd: u64, path: &[u8]) -> Result<Option<Node>, Errno> {
     // An absolute path does not look at the descriptor.
     if fd as i32 == AT_FDCWD || path.first() == Some(&b'/') {
         return Ok(None);
@@ -69,14 +73,14 @@ pub fn start_of(fd: u64, path: &[u8]) -> Result<Option<Node>, Errno> {
 }
 
 /// Where `path` leads from descriptor `fd`; `follow` a symlink at its end.
-pub fn found(caller: &Caller, fd: u64, path: &[u8], follow: bool) -> Result<Found, Errno> {
+pub(super) fn found(caller: &Caller, fd: u64, path: &[u8], follow: bool) -> Result<Found, Errno> {
     let start = start_of(fd, path)?;
     fs::resolve(caller, start.as_ref(), path, follow)
 }
 
 /// The existing node at `path` from `fd`, by `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
 #[inline]
-pub fn place(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result<Node, Errno> {
+pub(super) fn place(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result<Node, Errno> {
     if path.is_empty() {
         if flags & AT_EMPTY_PATH == 0 {
             return Err(Errno::ENOENT);
@@ -91,7 +95,7 @@ pub fn place(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result<Node, 
 }
 
 /// getcwd(2).
-pub fn getcwd(args: &[u64; 6]) -> SysResult {
+pub(super) fn getcwd(args: &[u64; 6]) -> SysResult {
     let [buffer, size, ..] = *args;
     let (directory, root) = {
         let fs = process::current().fs.lock();
@@ -107,13 +111,13 @@ pub fn getcwd(args: &[u64; 6]) -> SysResult {
 }
 
 /// chdir(2).
-pub fn chdir(args: &[u64; 6]) -> SysResult {
+pub(super) fn chdir(args: &[u64; 6]) -> SysResult {
     fs::change_directory(PathArgument::read(args[0])?.as_bytes())?;
     Ok(0)
 }
 
 /// fchdir(2).
-pub fn fchdir(args: &[u64; 6]) -> SysResult {
+pub(super) fn fchdir(args: &[u64; 6]) -> SysResult {
     let file = process::current().files.lock().get(args[0] as i32)?;
     let node = file.node().ok_or(Errno::ENOTDIR)?;
     fs::enter_directory(&Caller::current(), node)?;
@@ -121,7 +125,7 @@ pub fn fchdir(args: &[u64; 6]) -> SysResult {
 }
 
 /// chroot(2): user 0 only.
-pub fn chroot(args: &[u64; 6]) -> SysResult {
+pub(super) fn chroot(args: &[u64; 6]) -> SysResult {
     let path = PathArgument::read(args[0])?;
     let caller = Caller::current();
     let node = place(&caller, AT_FDCWD as u64, path.as_bytes(), 0)?;
@@ -136,12 +140,12 @@ pub fn chroot(args: &[u64; 6]) -> SysResult {
 }
 
 /// readlink(2).
-pub fn readlink(args: &[u64; 6]) -> SysResult {
+pub(super) fn readlink(args: &[u64; 6]) -> SysResult {
     read_link(AT_FDCWD as u64, args[0], args[1], args[2])
 }
 
 /// readlinkat(2).
-pub fn readlinkat(args: &[u64; 6]) -> SysResult {
+pub(super) fn readlinkat(args: &[u64; 6]) -> SysResult {
     read_link(args[0], args[1], args[2], args[3])
 }
 

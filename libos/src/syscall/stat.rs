@@ -73,22 +73,22 @@ fn stat_at(fd: u64, path: u64, out: u64, flags: u32) -> SysResult {
 }
 
 /// stat(2).
-pub fn stat(args: &[u64; 6]) -> SysResult {
+pub(super) fn stat(args: &[u64; 6]) -> SysResult {
     stat_at(HERE, args[0], args[1], 0)
 }
 
 /// lstat(2).
-pub fn lstat(args: &[u64; 6]) -> SysResult {
+pub(super) fn lstat(args: &[u64; 6]) -> SysResult {
     stat_at(HERE, args[0], args[1], AT_SYMLINK_NOFOLLOW)
 }
 
 /// fstat(2).
-pub fn fstat(args: &[u64; 6]) -> SysResult {
+pub(super) fn fstat(args: &[u64; 6]) -> SysResult {
     write_stat(args[1], &descriptor(args[0])?.attributes()?)
 }
 
 /// newfstatat(2).
-pub fn newfstatat(args: &[u64; 6]) -> SysResult {
+pub(super) fn newfstatat(args: &[u64; 6]) -> SysResult {
     let [fd, path, out, flags, ..] = *args;
     let flags = flags as u32;
     if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
@@ -98,7 +98,7 @@ pub fn newfstatat(args: &[u64; 6]) -> SysResult {
 }
 
 /// statx(2).
-pub fn statx(args: &[u64; 6]) -> SysResult {
+pub(super) fn statx(args: &[u64; 6]) -> SysResult {
     let [fd, path, flags, mask, out, ..] = *args;
     let flags = flags as u32;
     let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
@@ -138,17 +138,17 @@ pub fn statx(args: &[u64; 6]) -> SysResult {
 }
 
 /// access(2).
-pub fn access(args: &[u64; 6]) -> SysResult {
+pub(super) fn access(args: &[u64; 6]) -> SysResult {
     access_at(HERE, args[0], args[1], 0)
 }
 
 /// faccessat(2), without flags.
-pub fn faccessat(args: &[u64; 6]) -> SysResult {
+pub(super) fn faccessat(args: &[u64; 6]) -> SysResult {
     access_at(args[0], args[1], args[2], 0)
 }
 
 /// faccessat2(2).
-pub fn faccessat2(args: &[u64; 6]) -> SysResult {
+pub(super) fn faccessat2(args: &[u64; 6]) -> SysResult {
     let flags = args[3] as u32;
     if flags & !(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
@@ -172,14 +172,14 @@ fn access_at(fd: u64, path: u64, wanted: u64, flags: u32) -> SysResult {
 }
 
 /// statfs(2).
-pub fn statfs(args: &[u64; 6]) -> SysResult {
+pub(super) fn statfs(args: &[u64; 6]) -> SysResult {
     let path = PathArgument::read(args[0])?;
     let node = place(&Caller::current(), HERE, path.as_bytes(), 0)?;
     write_statfs(args[1], &node.attributes()?)
 }
 
 /// fstatfs(2).
-pub fn fstatfs(args: &[u64; 6]) -> SysResult {
+pub(super) fn fstatfs(args: &[u64; 6]) -> SysResult {
     write_statfs(args[1], &descriptor(args[0])?.attributes()?)
 }
 

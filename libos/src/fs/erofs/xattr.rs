@@ -8,6 +8,9 @@ use crate::errno::Errno;
 const HEADER_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 4;
 
+/// Full name and value.
+pub type Attribute = (Vec<u8>, &'static [u8]);
+
 /// Prefixes by index; trusted and security ones as the kernel numbers them.
 fn prefix(index: u8) -> Option<&'static [u8]> {
     match index {
@@ -22,7 +25,7 @@ fn prefix(index: u8) -> Option<&'static [u8]> {
 
 impl Inode {
     /// All attributes, full names and values, in the image's order. Unknown prefixes are left out.
-    pub fn xattrs(&self, image: &Image) -> Result<Vec<(Vec<u8>, &'static [u8])>, Errno> {
+    pub fn xattrs(&self, image: &Image) -> Result<Vec<Attribute>, Errno> {
         let mut found = Vec::new();
         let (offset, len) = self.xattrs;
         if len < HEADER_BYTES as u64 {
@@ -59,7 +62,7 @@ fn entry_bytes(entry: &[u8]) -> usize {
     ENTRY_BYTES + usize::from(entry.first().copied().unwrap_or(0)) + usize::from(le16(entry, 2))
 }
 
-fn push(found: &mut Vec<(Vec<u8>, &'static [u8])>, entry: &'static [u8]) -> Result<(), Errno> {
+fn push(found: &mut Vec<Attribute>, entry: &'static [u8]) -> Result<(), Errno> {
     let name_bytes = usize::from(entry.first().copied().ok_or(Errno::EIO)?);
     let index = entry.get(1).copied().ok_or(Errno::EIO)?;
     let value_start = ENTRY_BYTES + name_bytes;

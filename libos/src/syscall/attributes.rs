@@ -1,0 +1,286 @@
+//! Calls that change mode, owner and times, and the creation mask.
+
+use linux_raw_sys::general::{
+    AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, S_ISGID, S_ISUID, UTIME_NOW, UTIME_OMIT,
+};
+
+use super::file::descriptor;
+use super::path::{PathArgument, place};
+use crate::errno::{Errno, SysResult};
+use crate::fs::Caller;
+use crate::fs::access::WRITE;
+use crate::fs::attributes::{FileType, Timestamp};
+use crate::fs::node::Node;
+use crate::mm::user;
+use crate::process;
+
+const HERE: u64 = AT_FDCWD as u64;
+/// An owner that stays as it is.
+const SAME: u32 = u32::MAX;
+
+fn node_at(caller: &Caller, fd: u64, path: u64, flags: u32) -> Result<Node, Errno> {
+    let path = PathArgument::read(path)?;
+    place(caller, fd, path.as_bytes(), flags)
+}
+
+/// The node behind a descriptor that is not a mere place.
+fn node_of(fd: u64) -> Result<Node, Errno> {
+    let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    Ok(file.node().unwrap_or(Node::Open(file)))
+}
+
+/// chmod(2).
+pub(super) fn chmod(args: &[u64; 6]) -> SysResult {
+    let caller = Caller::current();
+    change_mode(&caller, &node_at(&caller, HERE, args[0], 0)?, args[1])
+}
+
+/// fchmod(2).
+pub(super) fn fchmod(args: &[u64; 6]) -> SysResult {
+    change_mode(&Caller::current(), &node_of(args[0])?, args[1])
+}
+
+/// fchmodat(2).
+pub(super) fn fchmodat(args: &[u64; 6]) -> SysResult {
+    let caller = Caller::current();
+    change_mode(&caller, &node_at(&caller, args[0], args[1], 0)?, args[2])
+}
+
+/// fchmodat2(2).
+pub(super) fn fchmodat2(args: &[u64; 6]) -> SysResult {
+    let flags = args[3] as u32;
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let caller = Caller::current();
+    change_mode(
+        &caller,
+        &node_at(&caller, args[0], args[1], flags)?,
+        args[2],
+    )
+}
+
+fn change_mode(caller: &Caller, node: &Node, mode: u64) -> SysResult {
+    let attributes = node.attributes()?;
+    if !caller.owns(&attributes) {
+        return Err(Errno::EPERM);
+    }
+    if attributes.file_type() == FileType::Symlink {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let mut mode = mode as u32 & 0o7777;
+    if !caller.is_root() && !caller.in_group(attributes.gid) {
+        mode &= !S_ISGID;
+    }
+    if let Node::Open(_) = node {
+        // A pipe or a stream: there is nothing that would keep the mode.
+        return Ok(0);
+    }
+    let inode = node.writable()?;
+    let mut meta = inode.meta.lock();
+    meta.mode = mode;
+    meta.ctime = Timestamp::now();
+    Ok(0)
+}
+
+/// chown(2).
+pub(super) fn chown(args: &[u64; 6]) -> SysResult {
+    let caller = Caller::current();
+    change_owner(
+        &caller,
+        &node_at(&caller, HERE, args[0], 0)?,
+        args[1],
+        args[2],
+    )
+}
+
+/// lchown(2).
+pub(super) fn lchown(args: &[u64; 6]) -> SysResult {
+    let caller = Caller::current();
+    let node = node_at(&caller, HERE, args[0], AT_SYMLINK_NOFOLLOW)?;
+    change_owner(&caller, &node, args[1], args[2])
+}
+
+/// fchown(2).
+pub(super) fn fchown(args: &[u64; 6]) -> SysResult {
+    change_owner(&Caller::current(), &node_of(args[0])?, args[1], args[2])
+}
+
+/// fchownat(2).
+pub(super) fn fchownat(args: &[u64; 6]) -> SysResult {
+    let flags = args[4] as u32;
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let caller = Caller::current();
+    let node = node_at(&caller, args[0], args[1], flags)?;
+    change_owner(&caller, &node, args[2], args[3])
+}
+
+fn change_owner(caller: &Caller, node: &Node, uid: u64, gid: u64) -> SysResult {
+    let (uid, gid) = (uid as u32, gid as u32);
+    let attributes = node.attributes()?;
+    if !caller.is_root() {
+        // An owner may keep the user and choose among its own groups.
+        let keeps_user = uid == SAME || uid == attributes.uid;
+        let may_group = gid == SAME || gid == attributes.gid || caller.in_group(gid);
+        let changes = uid != SAME || gid != SAME;
+        if changes && !(caller.uid == attributes.uid && keeps_user && may_group) {
+            return Err(Errno::EPERM);
+        }
+    }
+    if let Node::Open(_) = node {
+        return Ok(0);
+    }
+    let inode = node.writable()?;
+    let mut meta = inode.meta.lock();
+    if uid != SAME {
+        meta.uid = uid;
+    }
+    if gid != SAME {
+        meta.gid = gid;
+    }
+    if attributes.file_type() != FileType::Directory && (uid != SAME || gid != SAME) {
+        // Set-ID bits do not survive another owner.
+        let group_bit = if meta.mode & 0o010 != 0 { S_ISGID } else { 0 };
+        meta.mode &= !(S_ISUID | group_bit);
+    }
+    meta.ctime = Timestamp::now();
+    Ok(0)
+}
+
+/// umask(2).
+pub(super) fn umask(args: &[u64; 6]) -> SysResult {
+    let mut fs = process::current().fs.lock();
+    let before = fs.umask;
+    fs.umask = args[0] as u32 & 0o777;
+    Ok(before as usize)
+}
+
+/// What becomes of one time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NewTime {
+    Now,
+    Keep,
+    At(Timestamp),
+}
+
+/// utimensat(2).
+pub(super) fn utimensat(args: &[u64; 6]) -> SysResult {
+    let [fd, path, times, flags, ..] = *args;
+    let flags = flags as u32;
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let times = if times == 0 {
+        [NewTime::Now; 2]
+    } else {
+        [timespec(times)?, timespec(times + 16)?]
+    };
+    if times == [NewTime::Keep; 2] {
+        return Ok(0);
+    }
+    let caller = Caller::current();
+    let node = if path == 0 {
+        node_of(fd)?
+    } else {
+        node_at(&caller, fd, path, flags)?
+    };
+    change_times(&caller, &node, times)
+}
+
+fn timespec(addr: u64) -> Result<NewTime, Errno> {
+    let sec = user::read::<i64>(addr)?;
+    let nsec = user::read::<u64>(addr.checked_add(8).ok_or(Errno::EFAULT)?)?;
+    match u32::try_from(nsec) {
+        Ok(UTIME_NOW) => Ok(NewTime::Now),
+        Ok(UTIME_OMIT) => Ok(NewTime::Keep),
+        Ok(nsec) if nsec < 1_000_000_000 => Ok(NewTime::At(Timestamp { sec, nsec })),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// utimes(2).
+pub(super) fn utimes(args: &[u64; 6]) -> SysResult {
+    change_times_at(HERE, args[0], args[1])
+}
+
+/// futimesat(2).
+pub(super) fn futimesat(args: &[u64; 6]) -> SysResult {
+    change_times_at(args[0], args[1], args[2])
+}
+
+fn change_times_at(fd: u64, path: u64, times: u64) -> SysResult {
+    let times = if times == 0 {
+        [NewTime::Now; 2]
+    } else {
+        [timeval(times)?, timeval(times + 16)?]
+    };
+    let caller = Caller::current();
+    let node = if path == 0 {
+        node_of(fd)?
+    } else {
+        node_at(&caller, fd, path, 0)?
+    };
+    change_times(&caller, &node, times)
+}
+
+fn timeval(addr: u64) -> Result<NewTime, Errno> {
+    let sec = user::read::<i64>(addr)?;
+    let usec = user::read::<u64>(addr.checked_add(8).ok_or(Errno::EFAULT)?)?;
+    if usec >= 1_000_000 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(NewTime::At(Timestamp {
+        sec,
+        nsec: usec as u32 * 1000,
+    }))
+}
+
+/// utime(2).
+pub(super) fn utime(args: &[u64; 6]) -> SysResult {
+    let [path, times, ..] = *args;
+    let at = |addr| user::read::<i64>(addr).map(|sec| NewTime::At(Timestamp { sec, nsec: 0 }));
+    let times = if times == 0 {
+        [NewTime::Now; 2]
+    } else {
+        [at(times)?, at(times + 8)?]
+    };
+    let caller = Caller::current();
+    let node = node_at(&caller, HERE, path, 0)?;
+    change_times(&caller, &node, times)
+}
+
+fn change_times(caller: &Caller, node: &Node, times: [NewTime; 2]) -> SysResult {
+    let attributes = node.attributes()?;
+    if !caller.owns(&attributes) {
+        // Whoever may write may set both to now, and no more.
+        if times != [NewTime::Now; 2] {
+            return Err(Errno::EPERM);
+        }
+        caller.check(&attributes, WRITE)?;
+    }
+    if let Node::Open(_) = node {
+        return Ok(0);
+    }
+    let inode = node.writable()?;
+    let now = Timestamp::now();
+    let mut meta = inode.meta.lock();
+    for (time, new) in [(0, times[0]), (1, times[1])] {
+        let value = match new {
+            NewTime::Keep => continue,
+            NewTime::Now => now,
+            NewTime::At(value) => value,
+        };
+        if time == 0 {
+            meta.atime = value;
+        } else {
+            meta.mtime = value;
+        }
+    }
+    meta.ctime = now;
+    Ok(0)
+}

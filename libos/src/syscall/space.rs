@@ -1,0 +1,305 @@
+//! Calls about the space that files take, about writing it back, and copies
+//! from file to file.
+
+use linux_raw_sys::general::{
+    AT_FDCWD, F_SEAL_GROW, F_SEAL_WRITE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_ZERO_RANGE, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
+    SYNC_FILE_RANGE_WRITE,
+};
+
+use super::file::{descriptor, offset};
+use super::path::{PathArgument, place};
+use crate::errno::{Errno, SysResult};
+use crate::fs::access::WRITE;
+use crate::fs::attributes::FileType;
+use crate::fs::memory::data::SIZE_MAX_BYTES;
+use crate::fs::node::Node;
+use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES};
+use crate::fs::{self, Caller, OpenFile};
+use crate::mm::user;
+
+/// Bytes copied at once between two files.
+const COPY_CHUNK_BYTES: usize = 64 << 10;
+
+/// truncate(2).
+pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
+    let size = offset(args[1])?;
+    let path = PathArgument::read(args[0])?;
+    let caller = Caller::current();
+    let node = place(&caller, AT_FDCWD as u64, path.as_bytes(), 0)?;
+    let attributes = node.attributes()?;
+    match attributes.file_type() {
+        FileType::Regular => {}
+        FileType::Directory => return Err(Errno::EISDIR),
+        _ => return Err(Errno::EINVAL),
+    }
+    caller.check(&attributes, WRITE)?;
+    let inode = node.writable()?;
+    fs::resize(&inode, size)?;
+    Ok(0)
+}
+
+/// ftruncate(2).
+pub(super) fn ftruncate(args: &[u64; 6]) -> SysResult {
+    let size = offset(args[1])?;
+    let file = descriptor(args[0])?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    if !file.writable() {
+        return Err(Errno::EINVAL);
+    }
+    file.file().truncate(size)?;
+    Ok(0)
+}
+
+/// fallocate(2).
+pub(super) fn fallocate(args: &[u64; 6]) -> SysResult {
+    let [fd, mode, start, len, ..] = *args;
+    let mode = mode as u32;
+    let file = descriptor(fd)?;
+    let (start, len) = (offset(start)?, offset(len)?);
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+    if mode & !known != 0 || mode & FALLOC_FL_PUNCH_HOLE != 0 && mode & FALLOC_FL_KEEP_SIZE == 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if !file.writable() {
+        return Err(Errno::EBADF);
+    }
+    let end = start
+        .checked_add(len)
+        .filter(|&end| end <= SIZE_MAX_BYTES)
+        .ok_or(Errno::EFBIG)?;
+    let inode = match file.node() {
+        Some(Node::Memory(inode)) if inode.file_type() == FileType::Regular => inode,
+        Some(node) if node.is_directory() => return Err(Errno::EISDIR),
+        Some(_) => return Err(Errno::ENODEV),
+        None => return Err(Errno::ESPIPE),
+    };
+    {
+        let mut data = inode.data()?.lock();
+        let grows = mode & FALLOC_FL_KEEP_SIZE == 0 && end > data.size();
+        if data.seals & F_SEAL_WRITE != 0 || grows && data.seals & F_SEAL_GROW != 0 {
+            return Err(Errno::EPERM);
+        }
+        if mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) != 0 {
+            data.zero_range(start, len)?;
+        } else {
+            data.reserve(start, len)?;
+        }
+        if grows {
+            data.resize(end)?;
+        }
+    }
+    inode.touch_modified();
+    Ok(0)
+}
+
+/// fsync(2) and fdatasync(2): memory files have nothing to write back.
+pub(super) fn fsync(args: &[u64; 6]) -> SysResult {
+    let file = descriptor(args[0])?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
+    match file.node() {
+        Some(_) => Ok(0),
+        None => Err(Errno::EINVAL),
+    }
+}
+
+/// syncfs(2).
+pub(super) fn syncfs(args: &[u64; 6]) -> SysResult {
+    descriptor(args[0]).map(|_| 0)
+}
+
+/// sync(2).
+pub(super) fn sync(_args: &[u64; 6]) -> SysResult {
+    Ok(0)
+}
+
+/// sync_file_range(2).
+pub(super) fn sync_file_range(args: &[u64; 6]) -> SysResult {
+    let known = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    let file = descriptor(args[0])?;
+    offset(args[1])?;
+    offset(args[2])?;
+    if args[3] as u32 & !known != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if file.node().is_some() {
+        Ok(0)
+    } else {
+        Err(Errno::ESPIPE)
+    }
+}
+
+/// fadvise64(2): advice about a cache that is the memory itself.
+pub(super) fn fadvise64(args: &[u64; 6]) -> SysResult {
+    const ADVICE_MAX: u64 = 5;
+    let file = descriptor(args[0])?;
+    if args[3] > ADVICE_MAX || args[2] > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    if file.node().is_some() {
+        Ok(0)
+    } else {
+        Err(Errno::ESPIPE)
+    }
+}
+
+/// readahead(2).
+pub(super) fn readahead(args: &[u64; 6]) -> SysResult {
+    let file = descriptor(args[0])?;
+    if !file.readable() {
+        return Err(Errno::EBADF);
+    }
+    match file.attributes()?.file_type() {
+        FileType::Regular => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Where one side of a copy reads or writes.
+enum At {
+    Position,
+    Offset(u64),
+}
+
+fn read_offset(addr: u64) -> Result<At, Errno> {
+    if addr == 0 {
+        Ok(At::Position)
+    } else {
+        Ok(At::Offset(offset(user::read::<u64>(addr)?)?))
+    }
+}
+
+/// Copies up to `len` bytes; stops early where the source ends or the target is full.
+fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: usize) -> SysResult {
+    let mut buffer = alloc::vec![0; len.min(COPY_CHUNK_BYTES)];
+    let mut done = 0;
+    while done < len {
+        let room = (len - done).min(COPY_CHUNK_BYTES);
+        let chunk = buffer.get_mut(..room).ok_or(Errno::EIO)?;
+        let before = from.position();
+        let step = match from_at {
+            At::Position => from.read(&mut BufferSink(chunk)),
+            At::Offset(at) => from.read_from(*at, &mut BufferSink(chunk)),
+        };
+        let count = match step {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        };
+        let bytes = chunk.get(..count).ok_or(Errno::EIO)?;
+        let written = match to_at {
+            At::Position => to.write(&mut BufferSource(bytes)),
+            At::Offset(at) => to.write_to(*at, &mut BufferSource(bytes)),
+        };
+        let taken = *written.as_ref().unwrap_or(&0);
+        // What was read and not written goes back, where there is a back.
+        match from_at {
+            At::Offset(at) => *at += taken as u64,
+            At::Position if taken < count => from.set_position(before + taken as u64),
+            At::Position => {}
+        }
+        if let At::Offset(at) = to_at {
+            *at += taken as u64;
+        }
+        done += taken;
+        match written {
+            Err(errno) if done == 0 => return Err(errno),
+            // A pipe gives what it has at once; asking again would wait.
+            Ok(taken) if taken == count && from.file().seekable() => {}
+            _ => break,
+        }
+    }
+    Ok(done)
+}
+
+fn write_back(addr: u64, at: &At) -> Result<(), Errno> {
+    match at {
+        At::Offset(at) => user::write::<u64>(addr, at),
+        At::Position => Ok(()),
+    }
+}
+
+/// sendfile(2).
+pub(super) fn sendfile(args: &[u64; 6]) -> SysResult {
+    let [out, input, at, len, ..] = *args;
+    let (from, to) = (descriptor(input)?, descriptor(out)?);
+    if !from.readable() || !to.writable() {
+        return Err(Errno::EBADF);
+    }
+    if !from.file().seekable() || to.flags() & O_APPEND != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut from_at = read_offset(at)?;
+    let len = (len as usize).min(TRANSFER_MAX_BYTES);
+    let done = copy(&from, &mut from_at, &to, &mut At::Position, len)?;
+    write_back(at, &from_at)?;
+    Ok(done)
+}
+
+/// copy_file_range(2).
+pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
+    let [input, input_at, out, out_at, len, flags] = *args;
+    if flags as u32 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (from, to) = (descriptor(input)?, descriptor(out)?);
+    if !from.readable() || !to.writable() || to.flags() & O_APPEND != 0 {
+        return Err(Errno::EBADF);
+    }
+    for file in [&from, &to] {
+        match file.attributes()?.file_type() {
+            FileType::Regular => {}
+            FileType::Directory => return Err(Errno::EISDIR),
+            _ => return Err(Errno::EINVAL),
+        }
+    }
+    let (mut from_at, mut to_at) = (read_offset(input_at)?, read_offset(out_at)?);
+    let len = (len as usize).min(TRANSFER_MAX_BYTES);
+    if from.inode_id() == to.inode_id() {
+        let start = |at: &At, file: &OpenFile| match at {
+            At::Position => file.position(),
+            At::Offset(at) => *at,
+        };
+        // Overlapping ranges of one file cannot be copied.
+        if start(&from_at, &from).abs_diff(start(&to_at, &to)) < len as u64 {
+            return Err(Errno::EINVAL);
+        }
+    }
+    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
+    write_back(input_at, &from_at)?;
+    write_back(out_at, &to_at)?;
+    Ok(done)
+}
+
+/// splice(2): between a pipe and a file.
+pub(super) fn splice(args: &[u64; 6]) -> SysResult {
+    let [input, input_at, out, out_at, len, _] = *args;
+    let (from, to) = (descriptor(input)?, descriptor(out)?);
+    if !from.readable() || !to.writable() {
+        return Err(Errno::EBADF);
+    }
+    let (from_pipe, to_pipe) = (
+        from.file().as_pipe().is_some(),
+        to.file().as_pipe().is_some(),
+    );
+    if !from_pipe && !to_pipe {
+        return Err(Errno::EINVAL);
+    }
+    if from_pipe && input_at != 0 || to_pipe && out_at != 0 {
+        return Err(Errno::ESPIPE);
+    }
+    let (mut from_at, mut to_at) = (read_offset(input_at)?, read_offset(out_at)?);
+    let len = (len as usize).min(COPY_CHUNK_BYTES);
+    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
+    write_back(input_at, &from_at)?;
+    write_back(out_at, &to_at)?;
+    Ok(done)
+}
