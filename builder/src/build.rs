@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use unikiln_unikernel::Manifest;
 
 use crate::host::{self, HostError};
+use crate::hot::find_hot;
 use crate::libos::Libos;
+use crate::oci::{Image, ImageError};
+use crate::program::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::reference::ImageRef;
 use crate::rootfs::RootFs;
-use crate::rootfs::tree::Kind;
 use crate::unikernel::{self, BuildReport, WriteError};
+use crate::user::{self, UserError};
 
 /// Bounds on what an image may unpack to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,22 @@ pub enum BuildError {
         /// Why.
         source: HostError,
     },
+    /// The image cannot be read.
+    #[error("cannot use image {reference}")]
+    Image {
+        /// The reference.
+        reference: String,
+        /// Why.
+        source: ImageError,
+    },
+    /// The image's user is unknown in it.
+    #[error("cannot use image {reference}")]
+    User {
+        /// The reference.
+        reference: String,
+        /// Why.
+        source: UserError,
+    },
     /// `--include` is for `host:` images.
     #[error("files can be included in host: images only, not in {reference}")]
     IncludeNotPossible {
@@ -69,29 +88,73 @@ pub fn build(
     options: &BuildOptions,
     progress: &mut dyn Progress,
 ) -> Result<BuildReport, BuildError> {
+    let is_host = matches!(reference, ImageRef::Host { .. });
+    if !is_host && !options.include.is_empty() {
+        return Err(BuildError::IncludeNotPossible {
+            reference: reference.to_string(),
+        });
+    }
     let spool_directory = unikernel::parent(output);
-    let (rootfs, mut manifest) = match reference {
-        ImageRef::Host { program } => host::image(
-            std::slice::from_ref(program),
-            &options.include,
-            spool_directory,
-        )
-        .map_err(|source| BuildError::Host {
+    let (mut rootfs, mut manifest) = load(reference, spool_directory, options, progress)?;
+    let resolved =
+        user::resolve(&rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
             reference: reference.to_string(),
             source,
-        })?,
-        _ => {
-            return Err(BuildError::IncludeNotPossible {
-                reference: reference.to_string(),
-            });
-        }
-    };
-    complete(&mut manifest, &rootfs);
+        })?;
+    manifest.user = resolved.user;
+    // What docker adds to every container.
+    add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
+    add_variable(&mut manifest.env, "HOME", &resolved.home);
+    let hot = find_hot(&rootfs, &manifest);
+    rootfs.hot = hot.inodes;
+    manifest.minimum_memory_bytes = hot.minimum_memory_bytes;
+    manifest.libos = Libos::identity();
+    manifest.builder_version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(unikernel::write(&rootfs, manifest, output, progress)?)
 }
 
-/// Fills in what is the same for every kind of image.
-fn complete(manifest: &mut Manifest, _rootfs: &RootFs) {
-    manifest.libos = Libos::identity();
-    manifest.builder_version = env!("CARGO_PKG_VERSION").to_owned();
+fn load(
+    reference: &ImageRef,
+    spool_directory: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<(RootFs, Manifest), BuildError> {
+    let limits = &options.limits;
+    let image = match reference {
+        ImageRef::Oci { directory, tag } => Image::oci(directory, tag.as_deref()),
+        ImageRef::OciArchive { file, tag } => {
+            Image::oci_archive(file, tag.as_deref(), limits, spool_directory)
+        }
+        ImageRef::DockerArchive { file, tag } => {
+            Image::docker_archive(file, tag.as_deref(), limits, spool_directory)
+        }
+        ImageRef::Host { program } => {
+            return host::image(
+                std::slice::from_ref(program),
+                &options.include,
+                spool_directory,
+            )
+            .map_err(|source| BuildError::Host {
+                reference: reference.to_string(),
+                source,
+            });
+        }
+    };
+    image
+        .and_then(|image| image.unpack(limits, spool_directory, progress))
+        .map_err(|source| BuildError::Image {
+            reference: reference.to_string(),
+            source,
+        })
+}
+
+fn add_variable(env: &mut Vec<String>, name: &str, value: &str) {
+    let is_there = env.iter().any(|entry| {
+        entry
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('='))
+    });
+    if !is_there {
+        env.push(format!("{name}={value}"));
+    }
 }

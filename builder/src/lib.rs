@@ -25,17 +25,22 @@
 
 mod build;
 mod host;
+mod hot;
 mod libos;
+mod oci;
 mod program;
 mod progress;
 mod reference;
 mod rootfs;
 mod unikernel;
+mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
 pub use host::HostError;
 pub use libos::LibosError;
+pub use oci::{ApplyError, BlobError, ContainerError, ImageError, LayerError, TarError};
 pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
 pub use unikernel::{BuildReport, WriteError};
+pub use user::UserError;

@@ -1,0 +1,286 @@
+//! Merges the members of one layer into the tree, as the OCI image
+//! specification says ("Applying Changesets"): later members replace earlier
+//! ones, directories merge, `.wh.NAME` hides a name of lower layers and
+//! `.wh..wh..opq` all that lower layers put into a directory.
+
+use std::io::Read;
+
+use tar::EntryType;
+
+use super::tar::{Member, Reader, TarError};
+use crate::rootfs::erofs::is_storable;
+use crate::rootfs::path::{PathError, components, display};
+use crate::rootfs::storage::{Storage, StorageError};
+use crate::rootfs::tree::{Attributes, InodeId, Kind, Names, Tree};
+
+const WHITEOUT_PREFIX: &[u8] = b".wh.";
+const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
+/// Left over by AUFS, and nothing to anybody else.
+const AUFS_PREFIX: &[u8] = b".wh..wh.";
+/// Most bytes of a symbolic link's target, as in Linux.
+const TARGET_MAX_BYTES: usize = 4095;
+
+/// What is wrong with a layer's contents.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The stream is damaged.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// A path that cannot be inside the root.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Contents cannot be stored.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Contents cannot be read.
+    #[error("cannot unpack {path:?}")]
+    Unpack {
+        /// The member.
+        path: String,
+        /// What the stream said.
+        source: std::io::Error,
+    },
+    /// A hard link to nothing, or to a directory.
+    #[error("hard link {path:?} points to {target:?}, which is no file of the image")]
+    BadHardLink {
+        /// The member.
+        path: String,
+        /// Where it points.
+        target: String,
+    },
+    /// A symbolic link without a target, or with too long a one.
+    #[error("symbolic link {path:?} has an empty or overlong target")]
+    BadSymlink {
+        /// The member.
+        path: String,
+    },
+    /// A whiteout that names nothing.
+    #[error("whiteout {path:?} names nothing")]
+    BadWhiteout {
+        /// The member.
+        path: String,
+    },
+    /// A user or group number that Linux does not have.
+    #[error("{path:?} has owner {uid}:{gid}, out of Linux's range")]
+    BadOwner {
+        /// The member.
+        path: String,
+        /// User.
+        uid: u64,
+        /// Group.
+        gid: u64,
+    },
+    /// A kind of member that layers do not have.
+    #[error("{path:?} is a tar member of unknown type {kind:#x}")]
+    UnknownKind {
+        /// The member.
+        path: String,
+        /// The type byte.
+        kind: u8,
+    },
+    /// More members than the limit.
+    #[error("the layers have more than {limit} entries")]
+    TooManyEntries {
+        /// The limit.
+        limit: u64,
+    },
+    /// Sparse files that claim more than the limit.
+    #[error(
+        "{path:?} claims {len_bytes} bytes, more than the limit on unpacked data; raise --max-unpacked if the image is trusted"
+    )]
+    TooLarge {
+        /// The member.
+        path: String,
+        /// Its length, holes included.
+        len_bytes: u64,
+    },
+}
+
+/// See the module documentation.
+pub(super) struct Applier<'a> {
+    pub(super) tree: &'a mut Tree,
+    pub(super) storage: &'a mut Storage,
+    /// The layer being applied, counted from 0.
+    pub(super) layer: u32,
+    /// Entries allowed, and still to come.
+    pub(super) entries_limit: u64,
+    pub(super) entries_left: u64,
+    /// Bytes that files may still have, holes included.
+    pub(super) file_bytes_left: u64,
+}
+
+impl Applier<'_> {
+    /// Merges all members of `stream`.
+    pub(super) fn apply(&mut self, stream: impl Read) -> Result<(), ApplyError> {
+        let mut reader = Reader::new(stream);
+        while let Some(member) = reader.next()? {
+            self.entries_left =
+                self.entries_left
+                    .checked_sub(1)
+                    .ok_or(ApplyError::TooManyEntries {
+                        limit: self.entries_limit,
+                    })?;
+            self.member(&member, &mut reader)?;
+        }
+        Ok(self.storage.flush()?)
+    }
+
+    fn member(
+        &mut self,
+        member: &Member,
+        reader: &mut Reader<impl Read>,
+    ) -> Result<(), ApplyError> {
+        let path = components(&member.path)?;
+        let Some((&name, parents)) = path.split_last() else {
+            // The root itself brings its attributes.
+            if member.kind == EntryType::Directory {
+                self.tree.inode_mut(InodeId::ROOT).attributes = attributes(member)?;
+            }
+            return Ok(());
+        };
+        let parent = self.tree.make_directories(parents, self.layer)?;
+        if name == OPAQUE_NAME {
+            self.tree.hide_lower(parent, self.layer);
+        } else if name.starts_with(AUFS_PREFIX) {
+        } else if let Some(hidden) = name.strip_prefix(WHITEOUT_PREFIX) {
+            if matches!(hidden, b"" | b"." | b"..") {
+                return Err(ApplyError::BadWhiteout {
+                    path: display(&member.path),
+                });
+            }
+            self.tree.hide_lower_name(parent, hidden, self.layer);
+        } else {
+            self.entry(member, parent, name, reader)?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        member: &Member,
+        parent: InodeId,
+        name: &[u8],
+        reader: &mut Reader<impl Read>,
+    ) -> Result<(), ApplyError> {
+        let is_directory = member.kind == EntryType::Directory
+            // How V7 tar writes them.
+            || (member.kind.is_file() && member.path.ends_with(b"/"));
+        if is_directory {
+            return self.directory(member, parent, name);
+        }
+        if member.kind == EntryType::Link {
+            let target = self.link_target(member)?;
+            self.tree.link(parent, name, target, self.layer);
+            return Ok(());
+        }
+        let (major, minor) = member.device;
+        let kind = match member.kind {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                self.file(member, reader)?
+            }
+            EntryType::Symlink => {
+                let len = member.link.len();
+                if len == 0 || len > TARGET_MAX_BYTES || member.link.contains(&0) {
+                    return Err(ApplyError::BadSymlink {
+                        path: display(&member.path),
+                    });
+                }
+                Kind::Symlink(member.link.clone())
+            }
+            EntryType::Char => Kind::CharDevice { major, minor },
+            EntryType::Block => Kind::BlockDevice { major, minor },
+            EntryType::Fifo => Kind::Fifo,
+            other => {
+                let path = display(&member.path);
+                return Err(ApplyError::UnknownKind {
+                    path,
+                    kind: other.as_byte(),
+                });
+            }
+        };
+        let id = self.tree.add(attributes(member)?, kind);
+        self.tree.link(parent, name, id, self.layer);
+        Ok(())
+    }
+
+    /// A directory keeps what is in it; anything else of the name goes.
+    fn directory(
+        &mut self,
+        member: &Member,
+        parent: InodeId,
+        name: &[u8],
+    ) -> Result<(), ApplyError> {
+        let attributes = attributes(member)?;
+        let there = self
+            .tree
+            .child(parent, name)
+            .filter(|&id| self.tree.names(id).is_some());
+        let id = match there {
+            Some(id) => {
+                self.tree.inode_mut(id).attributes = attributes;
+                id
+            }
+            None => self.tree.add(attributes, Kind::Directory(Names::new())),
+        };
+        self.tree.link(parent, name, id, self.layer);
+        Ok(())
+    }
+
+    fn link_target(&self, member: &Member) -> Result<InodeId, ApplyError> {
+        let target = components(&member.link)?.join(&b'/');
+        self.tree
+            .resolve_link(&target)?
+            .filter(|&id| self.tree.names(id).is_none())
+            .ok_or_else(|| ApplyError::BadHardLink {
+                path: display(&member.path),
+                target: display(&member.link),
+            })
+    }
+
+    fn file(
+        &mut self,
+        member: &Member,
+        reader: &mut Reader<impl Read>,
+    ) -> Result<Kind, ApplyError> {
+        // Holes cost nothing in the stream, so its own limit does not see them.
+        self.file_bytes_left = self
+            .file_bytes_left
+            .checked_sub(member.len_bytes)
+            .ok_or_else(|| ApplyError::TooLarge {
+                path: display(&member.path),
+                len_bytes: member.len_bytes,
+            })?;
+        let data = self
+            .storage
+            .keep(reader)?
+            .map_err(|source| ApplyError::Unpack {
+                path: display(&member.path),
+                source,
+            })?;
+        Ok(Kind::File(data))
+    }
+}
+
+fn attributes(member: &Member) -> Result<Attributes, ApplyError> {
+    let (Ok(uid), Ok(gid)) = (u32::try_from(member.uid), u32::try_from(member.gid)) else {
+        let path = display(&member.path);
+        return Err(ApplyError::BadOwner {
+            path,
+            uid: member.uid,
+            gid: member.gid,
+        });
+    };
+    Ok(Attributes {
+        mode: (member.mode & 0o7777) as u16,
+        uid,
+        gid,
+        mtime_s: member.mtime_s,
+        mtime_ns: member.mtime_ns,
+        xattrs: member
+            .xattrs
+            .iter()
+            .filter(|(name, value)| is_storable(name, value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    })
+}

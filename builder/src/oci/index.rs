@@ -1,0 +1,187 @@
+//! From the index of an OCI layout to one manifest: by tag, then by platform.
+
+use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType, Os, Platform};
+
+use super::compression::Compression;
+use super::config::{self, Documents};
+use super::container::Container;
+use super::digest::{Digest, HashingReader, read_document};
+use super::layer::Layer;
+use super::{Image, ImageError, find_blob};
+
+/// Most bytes of an index, a manifest or a configuration.
+pub(super) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
+/// Most indexes on the way to a manifest.
+const DEPTH_MAX: usize = 4;
+/// Annotation that holds the tag.
+const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
+
+const LAYOUT: &str = "an OCI image layout (a directory made by `skopeo copy … oci:DIR`)";
+
+/// Reads the documents of one image.
+pub(super) fn read(container: &Container, tag: Option<&str>) -> Result<Image, ImageError> {
+    let name = "index.json";
+    let range = container
+        .find(name)?
+        .ok_or(ImageError::NotAnImage { name, kind: LAYOUT })?;
+    let bytes = read_document(&range, name, DOCUMENT_MAX_BYTES)?;
+    let index: ImageIndex = parse(&bytes, name)?;
+    let tagged = by_tag(index.manifests(), tag)?;
+    let descriptor = manifest_descriptor(container, tagged)?;
+    read_manifest(container, &descriptor)
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8], name: &str) -> Result<T, ImageError> {
+    serde_json::from_slice(bytes).map_err(|source| ImageError::Json {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn tag_of(descriptor: &Descriptor) -> Option<&str> {
+    descriptor
+        .annotations()
+        .as_ref()?
+        .get(TAG_ANNOTATION)
+        .map(String::as_str)
+}
+
+/// The descriptors that the tag leaves: several only if they differ in platform.
+fn by_tag<'a>(
+    descriptors: &'a [Descriptor],
+    tag: Option<&str>,
+) -> Result<Vec<&'a Descriptor>, ImageError> {
+    let available = || {
+        let tags: Vec<_> = descriptors.iter().filter_map(tag_of).collect();
+        if tags.is_empty() {
+            "none with a tag".to_owned()
+        } else {
+            tags.join(", ")
+        }
+    };
+    let found: Vec<_> = descriptors
+        .iter()
+        .filter(|entry| tag.is_none() || tag_of(entry) == tag)
+        .collect();
+    match (found.len(), tag) {
+        (0, tag) => Err(ImageError::TagNotFound {
+            tag: tag.unwrap_or_default().to_owned(),
+            available: available(),
+        }),
+        (2.., None) if found.iter().any(|entry| entry.platform().is_none()) => {
+            Err(ImageError::TagNeeded {
+                available: available(),
+            })
+        }
+        _ => Ok(found),
+    }
+}
+
+/// Follows nested indexes to the manifest for this platform.
+fn manifest_descriptor(
+    container: &Container,
+    candidates: Vec<&Descriptor>,
+) -> Result<Descriptor, ImageError> {
+    let mut descriptor = by_platform(&candidates)?.clone();
+    for _ in 0..DEPTH_MAX {
+        match descriptor.media_type().as_ref() {
+            "application/vnd.oci.image.manifest.v1+json"
+            | "application/vnd.docker.distribution.manifest.v2+json" => return Ok(descriptor),
+            "application/vnd.oci.image.index.v1+json"
+            | "application/vnd.docker.distribution.manifest.list.v2+json" => {
+                let bytes = read_verified(container, &descriptor)?;
+                let index: ImageIndex = parse(&bytes, descriptor.digest().as_ref())?;
+                descriptor = by_platform(&index.manifests().iter().collect::<Vec<_>>())?.clone();
+            }
+            other => {
+                return Err(ImageError::UnknownMediaType {
+                    name: descriptor.digest().to_string(),
+                    media_type: other.to_owned(),
+                    expected: "an image manifest or index",
+                });
+            }
+        }
+    }
+    Err(ImageError::TooDeep { depth: DEPTH_MAX })
+}
+
+fn by_platform<'a>(descriptors: &[&'a Descriptor]) -> Result<&'a Descriptor, ImageError> {
+    let fits = |platform: &Platform| {
+        *platform.os() == Os::Linux && *platform.architecture() == Arch::Amd64
+    };
+    let exact = descriptors
+        .iter()
+        .find(|entry| entry.platform().as_ref().is_some_and(fits));
+    // One without a platform shows it in its configuration.
+    let unknown = || descriptors.iter().find(|entry| entry.platform().is_none());
+    exact.or_else(unknown).copied().ok_or_else(|| {
+        let found: Vec<_> = descriptors
+            .iter()
+            .filter_map(|entry| entry.platform().as_ref())
+            .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
+            .collect();
+        ImageError::WrongPlatform {
+            found: found.join(", "),
+        }
+    })
+}
+
+fn read_verified(container: &Container, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
+    let digest = Digest::parse(descriptor.digest().as_ref())?;
+    let range = find_blob(container, &digest, descriptor.size())?;
+    let bytes = read_document(&range, descriptor.digest().as_ref(), DOCUMENT_MAX_BYTES)?;
+    HashingReader::new(bytes.as_slice(), &digest).verify(&digest)?;
+    Ok(bytes)
+}
+
+fn read_manifest(container: &Container, descriptor: &Descriptor) -> Result<Image, ImageError> {
+    let digest = descriptor.digest().to_string();
+    let bytes = read_verified(container, descriptor)?;
+    let manifest: ImageManifest = parse(&bytes, &digest)?;
+    let is_config = matches!(manifest.config().media_type(), MediaType::ImageConfig)
+        || manifest.config().media_type().as_ref()
+            == "application/vnd.docker.container.image.v1+json";
+    if !is_config {
+        return Err(ImageError::UnknownMediaType {
+            name: manifest.config().digest().to_string(),
+            media_type: manifest.config().media_type().to_string(),
+            expected: "an image configuration; this is an artifact, not an image",
+        });
+    }
+    let config = read_verified(container, manifest.config())?;
+    let documents = Documents {
+        config,
+        config_name: manifest.config().digest().to_string(),
+        image_digest: digest,
+        layer_digests: manifest
+            .layers()
+            .iter()
+            .map(|layer| layer.digest().to_string())
+            .collect(),
+    };
+    let (run, diff_ids) = config::read(&documents)?;
+    let mut layers = Vec::new();
+    for (descriptor, diff_id) in manifest.layers().iter().zip(diff_ids) {
+        let name = descriptor.digest().to_string();
+        let compression = Compression::of_media_type(descriptor.media_type()).ok_or_else(|| {
+            ImageError::UnknownMediaType {
+                name: name.clone(),
+                media_type: descriptor.media_type().to_string(),
+                expected: "a layer that this builder can unpack (tar, gzip, zstd)",
+            }
+        })?;
+        let digest = Digest::parse(&name)?;
+        let range = find_blob(container, &digest, descriptor.size())?;
+        layers.push(Layer {
+            name,
+            range,
+            compression,
+            digest: Some(digest),
+            diff_id,
+        });
+    }
+    Ok(Image {
+        manifest: run,
+        layers,
+    })
+}

@@ -1,0 +1,214 @@
+//! Images from OCI layouts and docker archives. All of it is untrusted input:
+//! every blob's size and digest is checked, every path stays inside the root,
+//! every quantity has a bound.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`container`] | the directory or tar file that an image is in |
+//! | [`digest`] | digests and verified reading |
+//! | [`index`] | the way from an OCI layout's index to one manifest |
+//! | [`docker`] | `manifest.json` of a docker archive |
+//! | [`config`] | what the image configuration says about running |
+//! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
+
+mod apply;
+mod compression;
+pub(crate) mod config;
+mod container;
+mod digest;
+mod docker;
+mod index;
+mod layer;
+mod tar;
+
+use std::path::Path;
+
+use unikiln_unikernel::Manifest;
+
+pub use self::apply::ApplyError;
+pub use self::container::ContainerError;
+pub use self::digest::BlobError;
+pub use self::layer::LayerError;
+pub use self::tar::TarError;
+
+use self::apply::Applier;
+use self::container::Container;
+use self::digest::Digest;
+use self::layer::{Allowance, Layer};
+use crate::build::Limits;
+use crate::progress::{Progress, Step};
+use crate::rootfs::storage::Storage;
+use crate::rootfs::tree::Tree;
+use crate::rootfs::{RootFs, StorageError};
+
+/// What keeps an image from being read.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The directory or archive.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// A blob.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// A layer.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// File contents cannot be kept.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A file that every image of the kind has is missing.
+    #[error("there is no {name}; this is not {kind}")]
+    NotAnImage {
+        /// The file.
+        name: &'static str,
+        /// What was expected.
+        kind: &'static str,
+    },
+    /// A document is not the JSON that it should be.
+    #[error("{name} is damaged")]
+    Json {
+        /// Its name or digest.
+        name: String,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// No image of that tag.
+    #[error("there is no image with tag {tag:?}; there are: {available}")]
+    TagNotFound {
+        /// The tag.
+        tag: String,
+        /// What is there.
+        available: String,
+    },
+    /// Several images, and no tag.
+    #[error("there are several images; add a tag, one of: {available}")]
+    TagNeeded {
+        /// What is there.
+        available: String,
+    },
+    /// No image for this machine.
+    #[error("the image is for {found}, not for linux/amd64; get it for linux/amd64")]
+    WrongPlatform {
+        /// Platforms that are there.
+        found: String,
+    },
+    /// A media type that is not understood.
+    #[error("{name} has media type {media_type:?}, which is not {expected}")]
+    UnknownMediaType {
+        /// Digest.
+        name: String,
+        /// Its media type.
+        media_type: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Indexes that lead to indexes without end.
+    #[error("image indexes are nested more than {depth} deep")]
+    TooDeep {
+        /// The limit.
+        depth: usize,
+    },
+    /// Manifest and configuration disagree.
+    #[error("the manifest has {layers} layers, but the configuration has {diff_ids}")]
+    LayerCount {
+        /// Of the manifest.
+        layers: usize,
+        /// Of the configuration.
+        diff_ids: usize,
+    },
+}
+
+/// An image whose documents are read and whose layers are not.
+pub(crate) struct Image {
+    manifest: Manifest,
+    layers: Vec<Layer>,
+}
+
+impl Image {
+    /// Reads an OCI layout in a directory.
+    pub(crate) fn oci(directory: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
+        index::read(&Container::directory(directory)?, tag)
+    }
+
+    /// Reads an OCI layout in a tar file.
+    pub(crate) fn oci_archive(
+        file: &Path,
+        tag: Option<&str>,
+        limits: &Limits,
+        spool_directory: &Path,
+    ) -> Result<Self, ImageError> {
+        let container = Container::archive(file, spool_directory, limits.unpacked_bytes)?;
+        index::read(&container, tag)
+    }
+
+    /// Reads what `docker save` writes.
+    pub(crate) fn docker_archive(
+        file: &Path,
+        tag: Option<&str>,
+        limits: &Limits,
+        spool_directory: &Path,
+    ) -> Result<Self, ImageError> {
+        let container = Container::archive(file, spool_directory, limits.unpacked_bytes)?;
+        docker::read(&container, tag)
+    }
+
+    /// Unpacks and merges the layers.
+    pub(crate) fn unpack(
+        self,
+        limits: &Limits,
+        spool_directory: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<(RootFs, Manifest), ImageError> {
+        let total_bytes = self.layers.iter().map(|layer| layer.range.len_bytes).sum();
+        progress.begin(Step::Unpack, total_bytes);
+        let mut tree = Tree::new();
+        let mut storage = Storage::new_in(spool_directory)?;
+        let mut allowance = Allowance {
+            limit_bytes: limits.unpacked_bytes,
+            left_bytes: limits.unpacked_bytes,
+        };
+        let mut applier = Applier {
+            tree: &mut tree,
+            storage: &mut storage,
+            layer: 0,
+            entries_limit: limits.entries,
+            entries_left: limits.entries,
+            file_bytes_left: limits.unpacked_bytes,
+        };
+        for (number, layer) in self.layers.iter().enumerate() {
+            // Far fewer than 2^32 fit into a manifest.
+            applier.layer = number as u32;
+            layer.unpack(&mut applier, &mut allowance, progress)?;
+        }
+        Ok((
+            RootFs {
+                tree,
+                storage,
+                hot: Vec::new(),
+            },
+            self.manifest,
+        ))
+    }
+}
+
+/// Finds a blob and checks its size.
+fn find_blob(
+    container: &Container,
+    digest: &Digest,
+    size_bytes: u64,
+) -> Result<container::FileRange, ImageError> {
+    let range = container
+        .find(&digest.blob_name())?
+        .ok_or_else(|| BlobError::Missing {
+            digest: digest.to_string(),
+        })?;
+    if range.len_bytes != size_bytes {
+        return Err(BlobError::WrongSize {
+            digest: digest.to_string(),
+            expected_bytes: size_bytes,
+            found_bytes: range.len_bytes,
+        }
+        .into());
+    }
+    Ok(range)
+}
