@@ -1,7 +1,7 @@
 //! What ring 0 consists of: GDT, IDT, TSSs, stubs and prepared frames.
 //!
-//! Each is one page that nobody may write. A
-//! trap runs three to six instructions in ring 0 and returns to the libOS:
+//! Each is one page that nobody may write. A trap runs two to six instructions
+//! in ring 0 and returns to the libOS:
 //!
 //! ```text
 //! vector N    movabs $frame_N,%rsp; iretq
@@ -252,7 +252,7 @@ fn tss(trap_stack_top: u64) -> [u8; TSS_STRIDE] {
 
 const _: () = assert!(PORT <= 60);
 const _: () = assert!(TSS_FIXED_BYTES + IO_BITMAP_BYTES <= TSS_STRIDE);
-const _: () = assert!(GDT_BYTES <= PAGE_BYTES as usize && IDT_BYTES <= PAGE_BYTES as usize);
+const _: () = assert!(GDT_BYTES + IDT_BYTES <= PAGE_BYTES as usize);
 
 #[cfg(test)]
 mod tests {

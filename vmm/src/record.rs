@@ -6,10 +6,10 @@
 use std::fmt::Write;
 
 use unikiln_abi::image::LibosHeader;
-use unikiln_abi::layout::{DIRECT_MAP_BASE, LIBOS_END, LIBOS_IMAGE_BASE, LIBOS_START};
+use unikiln_abi::layout::{DIRECT_MAP_BASE, LIBOS_END, LIBOS_IMAGE_BASE, LIBOS_STACKS_BASE};
 
 use crate::fault::GuestFault;
-use crate::layout::PRIVILEGED_BASE;
+use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA};
 use crate::vcpu::Vcpu;
 
 /// Words a record.
@@ -64,16 +64,22 @@ fn write_row(text: &mut String, row: &[(&str, u64)]) {
 
 /// What lies at an address, as far as the monitor can tell.
 fn place(address: u64, header: &LibosHeader) -> String {
-    match address {
-        _ if (header.text_start..header.text_end).contains(&address) => {
-            format!("libOS text +{:#x}", address - LIBOS_IMAGE_BASE)
-        }
-        PRIVILEGED_BASE..=0x60a0_0000_ffff => "a ring-0 stub".to_owned(),
-        LIBOS_IMAGE_BASE..PRIVILEGED_BASE => "libOS data".to_owned(),
-        DIRECT_MAP_BASE..LIBOS_IMAGE_BASE => "the direct map".to_owned(),
-        LIBOS_START..LIBOS_END => "a libOS stack".to_owned(),
-        _ => "the program".to_owned(),
+    let stubs_end = PRIVILEGED_BASE + PRIVILEGED_END_GPA;
+    if (header.text_start..header.text_end).contains(&address) {
+        return format!("libOS text +{:#x}", address - LIBOS_IMAGE_BASE);
     }
+    let name = if (PRIVILEGED_BASE..stubs_end).contains(&address) {
+        "a ring-0 stub"
+    } else if (LIBOS_IMAGE_BASE..PRIVILEGED_BASE).contains(&address) {
+        "libOS data"
+    } else if (DIRECT_MAP_BASE..LIBOS_IMAGE_BASE).contains(&address) {
+        "the direct map"
+    } else if (LIBOS_STACKS_BASE..LIBOS_END).contains(&address) {
+        "a libOS stack"
+    } else {
+        "the program"
+    };
+    name.to_owned()
 }
 
 #[cfg(test)]
