@@ -1,18 +1,16 @@
 //! The binary: signals from outside, exit codes, messages for what a user gets wrong.
 
-mod common;
-
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::guest;
+use crate::common::{Guest, guest};
 
 const VMM: &str = env!("CARGO_BIN_EXE_unikiln-vmm");
 
 /// A guest whose `program` part lies behind the libOS text, and whose upcall
 /// entry takes the signals and exits with 128 + the lowest.
-fn signalled(program: &str, libos: &str) -> common::Guest {
+fn signalled(program: &str, libos: &str) -> Guest {
     guest(&format!(
         "main:   movabs $program, %rax
                  jmp *%rax

@@ -1,12 +1,10 @@
 //! The monitor with hand-made guests: starts, traps, calls and every way to fail.
 //! They run the same under a software KVM (PVM) and a hardware one.
 
-mod common;
-
 use std::fs::File;
 use std::io::Write;
 
-use common::guest;
+use crate::common::guest;
 use unikiln_vmm::fault::GuestFault;
 use unikiln_vmm::{ExitReason, LogFormat, Stdin};
 

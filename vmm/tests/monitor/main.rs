@@ -1,0 +1,5 @@
+//! The monitor with hand-made guests, as a library and as a program.
+
+mod binary;
+mod common;
+mod guests;
