@@ -7,7 +7,7 @@ use core::cell::UnsafeCell;
 
 use unikiln_abi::call::PORT;
 use unikiln_abi::layout::LIBOS_IMAGE_BASE;
-use unikiln_abi::vcpu::SYSCALL_ENTRY_OFFSET;
+use unikiln_abi::vcpu::{SYSCALL_ENTRY_OFFSET, USER_RSP_OFFSET};
 
 use super::Registers;
 
@@ -72,6 +72,11 @@ pub fn cpu_block() -> u64 {
 /// Index of this vCPU.
 pub fn vcpu_index() -> usize {
     gs_read(0x18) as usize
+}
+
+/// The program's stack pointer at the system call being served.
+pub fn program_sp() -> u64 {
+    gs_read(USER_RSP_OFFSET)
 }
 
 /// Sets the libOS stack of the thread that this vCPU runs, and the direct entry.

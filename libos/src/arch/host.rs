@@ -10,6 +10,10 @@ pub fn cpu_block() -> u64 {
 pub fn vcpu_index() -> usize {
     0
 }
+/// No program.
+pub fn program_sp() -> u64 {
+    0
+}
 /// No libOS stacks.
 pub fn set_kernel_stack(_bottom: u64, _top: u64) {}
 /// A counter that moves.

@@ -19,7 +19,7 @@ mod cpu;
 mod registers;
 
 pub use cpu::{
-    cpu_block, flush_all, flush_page, fs_base, hypercall_out, idle_hint, rdtsc, set_fs_base,
+    cpu_block, flush_all, flush_page, fs_base, hypercall_out, idle_hint, program_sp, rdtsc, set_fs_base,
     set_kernel_stack, switch_to_program, vcpu_index, xrstor, xsave,
 };
 #[cfg(target_os = "none")]

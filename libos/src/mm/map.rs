@@ -235,18 +235,13 @@ impl AddressSpace {
                 if space.clear_pages(address, end) { Ok(0) } else { Err(Errno::ENOMEM) }
             }
             MADV_REMOVE => Err(Errno::EOPNOTSUPP),
-            // Hints 0 to 4, the fork and dump hints, MERGEABLE, HUGEPAGE and
-            // their opposites, COLD, PAGEOUT, POPULATE_*.
-            0..=4 | 10..=21 => {
-                if !self.lock().areas.covers(address, end) {
-                    return Err(Errno::ENOMEM);
-                }
-                if advice == 22 || advice == 23 {
-                    super::user::fault_in(address, bytes)?;
-                }
-                Ok(0)
-            }
+            // POPULATE_READ and POPULATE_WRITE.
             22 | 23 => super::user::fault_in(address, bytes).map(|()| 0),
+            // NORMAL to WILLNEED, the fork and dump hints, MERGEABLE, HUGEPAGE
+            // and their opposites, COLD, PAGEOUT.
+            0..=4 | 10..=21 => {
+                if self.lock().areas.covers(address, end) { Ok(0) } else { Err(Errno::ENOMEM) }
+            }
             _ => Err(Errno::EINVAL),
         }
     }

@@ -20,7 +20,7 @@ use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use crate::mm::{LARGE_PAGE, PAGE, arena, round_down, space};
-use crate::{boot, dev, hypercall, stats, time};
+use crate::{boot, dev, hypercall, signal, stats, time};
 
 /// `#!` lines followed before ELOOP.
 const SCRIPTS_MAX: usize = 4;
@@ -85,6 +85,7 @@ pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) 
     current().files.lock().close_on_exec();
     current().signals.lock().reset_for_exec();
     thread().signals.lock().reset_for_exec();
+    signal::timer::reset_for_exec();
     let process = current();
     {
         let mut space = process.space.lock();
@@ -284,7 +285,7 @@ fn build_stack(
         (23, 0),                                           // AT_SECURE
         // AT_HWCAP2: no FSGSBASE, because GS belongs to the libOS.
         (26, 0),
-        (51, 2048 + boot::info().map_or(2696, |info| info.xsave_bytes)), // AT_MINSIGSTKSZ
+        (51, signal::frame_bytes()),                       // AT_MINSIGSTKSZ
     ];
     let contents = stack::Contents {
         execfn: &program.name,

@@ -24,6 +24,8 @@ const SIGSEGV: u32 = 11;
 const ERROR_WRITE: u64 = 1 << 1;
 /// The access was an instruction fetch.
 const ERROR_FETCH: u64 = 1 << 4;
+/// Vectors with which the CPU pushes an error code.
+const WITH_ERROR_CODE: [usize; 9] = [8, 10, 11, 12, 13, PAGE_FAULT_VECTOR, 17, 21, 30];
 /// SI_KERNEL.
 const SI_KERNEL: i32 = 0x80;
 
@@ -38,6 +40,10 @@ unsafe extern "C" {
 pub fn handle(regs: &mut Registers, cr2: u64) {
     let in_libos = (LIBOS_IMAGE_BASE..LIBOS_END).contains(&regs.rsp);
     let vector = regs.origin as usize;
+    if !WITH_ERROR_CODE.contains(&vector) {
+        // The slot holds an earlier trap's.
+        regs.error_code = 0;
+    }
     if vector == PAGE_FAULT_VECTOR {
         return page_fault(regs, cr2, in_libos);
     }

@@ -62,6 +62,7 @@ fn wait_for<T>(
         if deadline_ns.is_some_and(|deadline| time::monotonic_ns() >= deadline) {
             return Err(Errno::ETIMEDOUT);
         }
-        hypercall::wait(deadline_ns, interest);
+        // An alarm of the program ends the wait too.
+        hypercall::wait(signal::timer::earliest(deadline_ns), interest);
     }
 }

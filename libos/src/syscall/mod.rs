@@ -5,9 +5,12 @@
 
 pub mod table;
 
+mod clock;
+mod credentials;
 mod directory;
 mod fdctl;
 mod file;
+mod futex;
 mod open;
 mod path;
 mod stat;
@@ -21,10 +24,15 @@ mod timer;
 mod xattr;
 mod memory;
 mod process;
+mod random;
+mod schedule;
+mod signal;
+mod system;
+mod thread;
 
 use crate::arch::Registers;
 use crate::errno::Errno;
-use crate::{process as processes, signal, stats};
+use crate::{process as processes, signal as signals, stats};
 
 /// rt_sigreturn: restores all registers, so it is no row like the others.
 const RT_SIGRETURN: u64 = 15;
@@ -37,8 +45,8 @@ pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
     stats::note_syscall(direct);
     let number = regs.rax;
     if number == RT_SIGRETURN {
-        signal::sigreturn(regs);
-        signal::deliver_pending(regs, None);
+        signals::sigreturn(regs);
+        signals::deliver_pending(regs, None);
         return true;
     }
     let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
@@ -49,9 +57,9 @@ pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
         Err(errno) => errno.to_return(),
     };
     processes::thread().recent.finish(slot, regs.rax);
-    if signal::has_pending() {
+    if signals::has_pending() {
         let restart = (result == Err(Errno::EINTR)).then_some(number);
-        return signal::deliver_pending(regs, restart);
+        return signals::deliver_pending(regs, restart);
     }
     false
 }

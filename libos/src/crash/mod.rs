@@ -1,0 +1,197 @@
+//! The crash record: what a log must hold when nobody can look into the guest.
+//!
+//! ```text
+//! fatal signal ──┐
+//! memory limit ──┼→ one record: summary, registers, address, backtrace, calls → exit
+//! libOS bug    ──┘  (of the libOS: its own backtrace; the program is not looked at)
+//! ```
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `report.rs` | the words of a record |
+//! | `text.rs` | a text that is cut rather than fail |
+//! | `map.rs` | what is mapped where |
+//! | `module.rs` | symbols of a mapped ELF file |
+//! | `unwind.rs` | the backtrace |
+//! | `cfi.rs`, `dwarf.rs`, `expression.rs` | unwind tables |
+//! | `instruction.rs` | names of privileged instructions |
+//! | `panic.rs` | the panic handler and the libOS's own backtrace |
+//!
+//! A record never waits for a lock: whoever holds it may be what crashed. Should
+//! writing the record fail itself, one line says so and the guest ends as it
+//! would have, or, if that fails too, at once.
+
+mod cfi;
+mod dwarf;
+mod expression;
+mod instruction;
+mod map;
+mod module;
+#[cfg(target_os = "none")]
+mod panic;
+mod report;
+mod text;
+mod unwind;
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use spin::Mutex;
+use unikiln_abi::exit;
+
+use crate::arch::{self, Registers};
+use crate::signal::{SigInfo, Trap};
+use crate::{hypercall, mm, process};
+use map::Map;
+use report::{Reason, Report};
+use text::Text;
+
+/// Most bytes of a record.
+const RECORD_MAX_BYTES: usize = 64 << 10;
+/// Exit code of a guest that the memory limit ended: 128 + SIGKILL.
+const OOM_CODE: u64 = 137;
+/// Exit code of a libOS bug: 128 + SIGABRT.
+const PANIC_CODE: u64 = 134;
+/// Summary that is kept for a record that fails.
+const SUMMARY_MAX_BYTES: usize = 256;
+
+/// Records begun: the second one comes from the writing of the first.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+/// How the guest ends after the first record.
+static END_REASON: AtomicU64 = AtomicU64::new(exit::LIBOS_PANIC);
+static END_CODE: AtomicU64 = AtomicU64::new(PANIC_CODE);
+/// First line of the first record.
+static SUMMARY: Mutex<([u8; SUMMARY_MAX_BYTES], usize)> = Mutex::new(([0; SUMMARY_MAX_BYTES], 0));
+
+/// A signal that ends the program.
+pub struct Fatal {
+    /// The signal.
+    pub info: SigInfo,
+    /// The exception behind it.
+    pub trap: Trap,
+    /// What else there is to know; may be empty.
+    pub note: &'static str,
+}
+
+/// Begins a record, or, when one is being written already, ends the guest.
+fn begin(reason: u64, code: u64, what: &dyn core::fmt::Display) {
+    match BEGUN.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            END_REASON.store(reason, Ordering::Relaxed);
+            END_CODE.store(code, Ordering::Relaxed);
+        }
+        1 => {
+            // No allocation here: that may be what failed.
+            let mut line = Line::default();
+            if let Some(summary) = SUMMARY.try_lock() {
+                line.push(summary.0.get(..summary.1).unwrap_or_default());
+            }
+            let _ = write!(line, " [the record failed: {what}]");
+            hypercall::record(line.as_str());
+            end()
+        }
+        _ => end(),
+    }
+}
+
+fn end() -> ! {
+    hypercall::exit(END_REASON.load(Ordering::Relaxed), END_CODE.load(Ordering::Relaxed))
+}
+
+/// One line on the stack.
+struct Line {
+    bytes: [u8; 2 * SUMMARY_MAX_BYTES],
+    len: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line { bytes: [0; 2 * SUMMARY_MAX_BYTES], len: 0 }
+    }
+}
+
+impl Line {
+    fn push(&mut self, part: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(part) {
+            *to = *from;
+            self.len += 1;
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, part: &str) -> core::fmt::Result {
+        self.push(part.as_bytes());
+        Ok(())
+    }
+}
+
+fn keep_summary(summary: &str) {
+    if let Some(mut kept) = SUMMARY.try_lock() {
+        let (bytes, len) = &mut *kept;
+        *len = 0;
+        for (to, from) in bytes.iter_mut().zip(summary.bytes()) {
+            *to = from;
+            *len += 1;
+        }
+    }
+}
+
+/// Ends the guest by a signal whose default action dumps core.
+pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
+    let signal = fatal.info.number();
+    begin(exit::SIGNALED, u64::from(signal), &crate::signal::number::name(signal));
+    write_report(Reason::Signal(fatal), registers);
+    end()
+}
+
+/// Ends the guest because the memory limit left no page for `address`.
+/// `registers` are the libOS's where it was copying for the program.
+pub fn out_of_memory(registers: &Registers, address: u64) -> ! {
+    begin(exit::OOM_KILLED, OOM_CODE, &"out of memory");
+    write_report(Reason::OutOfMemory(address), registers);
+    end()
+}
+
+fn write_report(reason: Reason<'_>, registers: &Registers) {
+    let map = program_map();
+    let executable = report::executable();
+    let calls = process::thread().recent.list();
+    let report = Report {
+        reason,
+        registers,
+        fs_base: arch::fs_base(),
+        map: &map,
+        executable: &executable,
+        calls: &calls,
+        memory: (mm::used_bytes(), mm::peak_bytes(), mm::limit_bytes()),
+    };
+    let mut text = Text::new(RECORD_MAX_BYTES);
+    // A text never fails; it is cut.
+    let _ = report.write(&mut text, keep_summary);
+    hypercall::record(text.as_str());
+}
+
+#[cfg(target_os = "none")]
+fn program_map() -> Map {
+    match process::current().space.try_lock() {
+        Some(space) => Map::new(space.areas.iter()),
+        None => Map::default(),
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn program_map() -> Map {
+    Map::default()
+}
+
+/// Ends the guest because of an exception inside the libOS.
+#[cfg(target_os = "none")]
+pub fn libos_fault(registers: &Registers, address: u64) -> ! {
+    panic::fault(registers, address)
+}

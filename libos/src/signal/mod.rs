@@ -1,0 +1,301 @@
+//! Signals: from whoever sends them to the handler, and back.
+//!
+//! ```text
+//! kill, tkill, timer, monitor ─→ pending ─┐ deliver_pending, on every way back to the program
+//! exception ──────────── force ───────────┴→ action: handler → frame on the stack → sigreturn
+//!                                                    default → the guest ends (crash record)
+//! ```
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `number.rs` | names, sets, default actions |
+//! | `info.rs` | siginfo_t |
+//! | `state.rs` | dispositions, masks, what is pending |
+//! | `frame.rs` | the frame on the program's stack |
+//! | `xstate.rs` | vector registers in it |
+//! | `restart.rs` | which calls start again after a handler |
+//! | `timer.rs` | alarms and POSIX timers |
+//!
+//! Differences from Linux: the process is pid 1, but its default actions apply
+//! (Linux spares the first process of a container, and `abort()` there ends
+//! differently than anywhere else); stop signals are ignored, since nobody
+//! inside could continue the process; a signal that comes while the program
+//! computes waits for its next trap, system call or upcall.
+
+mod frame;
+pub mod info;
+pub mod number;
+mod restart;
+pub mod state;
+pub mod timer;
+mod xstate;
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use linux_raw_sys::general::{SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
+use unikiln_abi::exit;
+
+pub use info::SigInfo;
+pub use number::Set;
+pub use state::{ProcessSignals, ThreadSignals};
+
+use crate::arch::Registers;
+use crate::crash::{self, Fatal};
+use crate::errno::{Errno, SysResult};
+use crate::sched::WaitQueue;
+use crate::{hypercall, process, time};
+use number::{Default as DefaultAction, SI_KERNEL, SI_USER, default_action};
+use state::{Action, AltStack};
+
+/// Something may be deliverable to some thread; cleared when nothing was.
+static ATTENTION: AtomicBool = AtomicBool::new(false);
+/// Calls that wait for a signal itself.
+pub static ARRIVAL: WaitQueue = WaitQueue::new();
+
+/// The exception behind a signal; zeros where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trap {
+    /// Vector.
+    pub vector: u64,
+    /// Error code that the CPU pushed.
+    pub error: u64,
+    /// CR2.
+    pub address: u64,
+}
+
+/// Bytes of extended state in a signal frame, for AT_MINSIGSTKSZ.
+pub fn frame_bytes() -> u64 {
+    // Frame, alignment of both parts, red zone.
+    xstate::frame_bytes() + 440 + 64 + 16 + 128
+}
+
+/// Runs `with` on both halves of the signal state, then notes whether a signal
+/// has become deliverable.
+pub fn with_state<R>(with: impl FnOnce(&mut ProcessSignals, &mut ThreadSignals) -> R) -> R {
+    let mut shared = process::current().signals.lock();
+    let mut own = process::thread().signals.lock();
+    let result = with(&mut shared, &mut own);
+    let waiting = own.pending.set().union(shared.pending.set());
+    ATTENTION.store(!waiting.without(own.mask).is_empty(), Ordering::Relaxed);
+    result
+}
+
+/// Whether a signal wants to be delivered to the running thread.
+#[inline]
+pub fn has_pending() -> bool {
+    let outside = time::shared().is_some_and(|page| page.signals.load(Ordering::Relaxed) != 0);
+    if outside || timer::is_due() {
+        collect();
+    }
+    ATTENTION.load(Ordering::Relaxed)
+}
+
+/// Makes signals from outside and from timers that ran out pending.
+pub fn collect() {
+    let mut outside = Set::from_bits(time::take_outside_signals());
+    while let Some(signal) = outside.first() {
+        outside = outside.without(Set::of(signal));
+        // A full queue loses the signal, as Linux's does.
+        let _ = send_to_process(SigInfo::from_outside(signal));
+    }
+    timer::run();
+}
+
+/// Makes a signal pending for the process.
+///
+/// # Errors
+/// EAGAIN when too many are queued.
+pub fn send_to_process(info: SigInfo) -> Result<(), Errno> {
+    send(info, false)
+}
+
+/// Makes a signal pending for the running thread.
+///
+/// # Errors
+/// EAGAIN when too many are queued.
+pub fn send_to_thread(info: SigInfo) -> Result<(), Errno> {
+    send(info, true)
+}
+
+fn send(info: SigInfo, to_thread: bool) -> Result<(), Errno> {
+    let queued =
+        with_state(|process, thread| state::enqueue(process, thread, info, to_thread))?;
+    if queued {
+        ARRIVAL.wake_all();
+    }
+    Ok(())
+}
+
+/// Sends the running thread a signal that it caused itself, such as SIGPIPE.
+pub fn raise_current(signal: u32) {
+    let uid = process::current().credentials.lock().uid;
+    let info = SigInfo::from_sender(signal, SI_USER, process::current().pid, uid);
+    // With a full queue there are signals enough.
+    let _ = send_to_thread(info);
+}
+
+/// Runs a call with another mask, as ppoll, pselect and epoll_pwait do: `mask`
+/// is the address of a sigset_t of `bytes`, or 0.
+///
+/// When the call ends with EINTR, the handler still runs under that mask, and
+/// the way back to the program restores the old one.
+///
+/// # Errors
+/// What `call` says; EFAULT, EINVAL for a bad set.
+pub fn with_mask_at(mask: u64, bytes: u64, call: impl FnOnce() -> SysResult) -> SysResult {
+    if mask == 0 {
+        return call();
+    }
+    if bytes != size_of::<Set>() as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let mask = Set::from_bits(crate::mm::user::read(mask)?);
+    with_mask(mask, call)
+}
+
+/// The same with a mask at hand.
+///
+/// # Errors
+/// What `call` says.
+pub fn with_mask(mask: Set, call: impl FnOnce() -> SysResult) -> SysResult {
+    with_state(|_, thread| {
+        thread.saved_mask = Some(thread.mask);
+        thread.set_mask(mask);
+    });
+    let result = call();
+    if result != Err(Errno::EINTR) {
+        with_state(|_, thread| restore_mask(thread));
+    }
+    result
+}
+
+fn restore_mask(thread: &mut ThreadSignals) {
+    if let Some(mask) = thread.saved_mask.take() {
+        thread.set_mask(mask);
+    }
+}
+
+/// Delivers the signal of an exception at once: to its handler, or, where that
+/// is blocked or missing, the guest ends with a crash record.
+pub fn force(
+    regs: &mut Registers,
+    signal: u32,
+    code: i32,
+    address: u64,
+    vector: u64,
+    error: u64,
+) {
+    let info = SigInfo::from_fault(signal, code, address);
+    let trap = Trap { vector, error, address };
+    let action = with_state(|process, thread| {
+        let blocked = thread.mask.has(signal);
+        Some(process.action(signal)).filter(|a| a.is_handler() && !blocked)?;
+        Some(process.action_for_delivery(signal))
+    });
+    match action {
+        Some(action) => enter_handler(regs, &info, action, trap),
+        None => crash::fatal(regs, &Fatal { info, trap, note: "" }),
+    }
+}
+
+/// Delivers what is pending and not blocked. `restart` is the number of the
+/// system call that ended with EINTR, if one did. True if `regs` changed in
+/// more than RAX.
+pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
+    collect();
+    let mut restart = restart;
+    let mut changed = false;
+    while let Some((info, action)) = with_state(|process, thread| {
+        let info = state::dequeue(process, thread)?;
+        Some((info, process.action_for_delivery(info.number())))
+    }) {
+        if action.ignores(info.number()) {
+            continue;
+        }
+        if !action.is_handler() {
+            end_by(regs, info);
+        }
+        // The first handler decides; a second one interrupts its start.
+        if let Some(number) = restart.take()
+            && action.has(SA_RESTART)
+        {
+            restart::rewind(regs, number);
+        }
+        enter_handler(regs, &info, action, Trap::default());
+        changed = true;
+    }
+    with_state(|_, thread| restore_mask(thread));
+    changed
+}
+
+/// The default action that ends the process.
+fn end_by(regs: &Registers, info: SigInfo) -> ! {
+    if default_action(info.number()) == DefaultAction::Core {
+        crash::fatal(regs, &Fatal { info, trap: Trap::default(), note: "" });
+    }
+    hypercall::exit(exit::SIGNALED, u64::from(info.number()))
+}
+
+/// Puts a frame on the stack; where there is no room, SIGSEGV, and where that
+/// has none either, the end.
+fn enter_handler(regs: &mut Registers, info: &SigInfo, action: Action, trap: Trap) {
+    if push_frame(regs, info, action, trap).is_ok() {
+        return;
+    }
+    if info.number() != SIGSEGV {
+        let fallback = with_state(|process, thread| {
+            let blocked = thread.mask.has(SIGSEGV);
+            Some(process.action(SIGSEGV)).filter(|a| a.is_handler() && !blocked)
+        });
+        let kernel = SigInfo::from_kernel(SIGSEGV);
+        if let Some(action) = fallback
+            && push_frame(regs, &kernel, action, trap).is_ok()
+        {
+            return;
+        }
+    }
+    let info = if info.number() == SIGSEGV { *info } else { SigInfo::from_kernel(SIGSEGV) };
+    let note = "the program has a handler, but its stack has no room for the signal frame";
+    crash::fatal(regs, &Fatal { info, trap, note })
+}
+
+fn push_frame(
+    regs: &mut Registers,
+    info: &SigInfo,
+    action: Action,
+    trap: Trap,
+) -> Result<(), Errno> {
+    let (mask, stack) =
+        with_state(|_, thread| (thread.saved_mask.unwrap_or(thread.mask), thread.stack));
+    frame::enter(regs, &frame::Delivery { info, action, trap, mask, stack })?;
+    with_state(|_, thread| {
+        thread.saved_mask = None;
+        let mut blocked = thread.mask.union(Set::from_bits(action.mask));
+        if !action.has(SA_NODEFER) {
+            blocked = blocked.union(Set::of(info.number()));
+        }
+        thread.set_mask(blocked);
+        if stack.flags & SS_AUTODISARM != 0 {
+            thread.stack = AltStack::DISABLED;
+        }
+    });
+    Ok(())
+}
+
+/// rt_sigreturn(2): back to what a handler interrupted. A frame that cannot be
+/// returned through is SIGSEGV.
+pub fn sigreturn(regs: &mut Registers) {
+    match frame::leave(regs) {
+        Ok(restored) => with_state(|_, thread| {
+            thread.set_mask(restored.mask);
+            // SS_ONSTACK in it only says where the interrupted code ran.
+            if let Ok(stack) = restored.stack.checked() {
+                thread.stack = stack;
+            }
+        }),
+        Err(_) => {
+            let info = SigInfo::from_kernel(SIGSEGV);
+            force(regs, info.number(), SI_KERNEL, 0, 0, 0);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Which interrupted system calls start again after a handler with SA_RESTART.
+//!
+//! Source: signal(7), "Interruption of system calls". Calls with a timeout of
+//! their own, and those that wait for a signal, never start again.
+
+use linux_raw_sys::general::{
+    __NR_accept, __NR_accept4, __NR_connect, __NR_fcntl, __NR_flock, __NR_futex, __NR_getrandom,
+    __NR_ioctl, __NR_open, __NR_openat, __NR_openat2, __NR_pread64, __NR_preadv, __NR_preadv2,
+    __NR_pwrite64, __NR_pwritev, __NR_pwritev2, __NR_read, __NR_readv, __NR_recvfrom,
+    __NR_recvmmsg, __NR_recvmsg, __NR_sendfile, __NR_sendmmsg, __NR_sendmsg, __NR_sendto,
+    __NR_splice, __NR_wait4, __NR_waitid, __NR_write, __NR_writev,
+};
+
+use crate::arch::Registers;
+use crate::mm::user;
+
+/// The `syscall` instruction.
+const SYSCALL: u16 = u16::from_le_bytes([0x0f, 0x05]);
+/// Its length.
+const SYSCALL_BYTES: u64 = 2;
+
+fn is_restartable(number: u64) -> bool {
+    matches!(
+        number as u32,
+        __NR_read
+            | __NR_readv
+            | __NR_pread64
+            | __NR_preadv
+            | __NR_preadv2
+            | __NR_write
+            | __NR_writev
+            | __NR_pwrite64
+            | __NR_pwritev
+            | __NR_pwritev2
+            | __NR_sendfile
+            | __NR_splice
+            | __NR_ioctl
+            | __NR_open
+            | __NR_openat
+            | __NR_openat2
+            | __NR_wait4
+            | __NR_waitid
+            | __NR_accept
+            | __NR_accept4
+            | __NR_connect
+            | __NR_recvfrom
+            | __NR_recvmsg
+            | __NR_recvmmsg
+            | __NR_sendto
+            | __NR_sendmsg
+            | __NR_sendmmsg
+            | __NR_flock
+            | __NR_fcntl
+            | __NR_futex
+            | __NR_getrandom
+    )
+}
+
+/// Makes the program run its system call again, if that call can.
+///
+/// A site that was rewritten has no `syscall` instruction before its return
+/// address; such a call ends with EINTR, which every caller must handle anyway.
+pub(super) fn rewind(regs: &mut Registers, number: u64) {
+    let site = regs.rip.wrapping_sub(SYSCALL_BYTES);
+    if is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL) {
+        regs.rip = site;
+        regs.rax = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interrupted(code: &[u8; 2]) -> Registers {
+        Registers {
+            rip: code.as_ptr().expose_provenance() as u64 + 2,
+            rax: crate::errno::Errno::EINTR.to_return(),
+            ..Registers::default()
+        }
+    }
+
+    #[test]
+    fn a_read_starts_again_and_a_pause_does_not() {
+        let code = [0x0f, 0x05];
+        let mut regs = interrupted(&code);
+        rewind(&mut regs, 0);
+        assert_eq!((regs.rax, regs.rip), (0, code.as_ptr() as u64));
+        let mut regs = interrupted(&code);
+        rewind(&mut regs, 34);
+        assert_eq!(regs.rip, code.as_ptr() as u64 + 2);
+    }
+
+    #[test]
+    fn a_rewritten_site_ends_with_eintr() {
+        let code = [0x66, 0x90];
+        let mut regs = interrupted(&code);
+        rewind(&mut regs, 0);
+        assert_eq!(regs.rip, code.as_ptr() as u64 + 2);
+    }
+}

@@ -1,0 +1,372 @@
+//! Who the process is: process ids, users, groups, capabilities.
+//!
+//! One process: pid, process group and session are all 1, the parent is outside
+//! (0). The rules of set*id are Linux's; what a user may do to files is `fs`'s.
+//! Source: credentials(7), capabilities(7).
+
+use alloc::vec::Vec;
+
+use crate::errno::{Errno, SysResult};
+use crate::mm::user;
+use crate::process::{self, Credentials};
+
+/// "Leave it as it is" in setresuid and its relatives.
+const KEEP: u32 = u32::MAX;
+/// Most supplementary groups (NGROUPS_MAX).
+const GROUPS_MAX: usize = 65_536;
+/// All capabilities that Linux 6.12 knows: bits 0 to 40.
+const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
+/// _LINUX_CAPABILITY_VERSION_1, with 32-bit sets.
+const VERSION_1: u32 = 0x1998_0330;
+/// _LINUX_CAPABILITY_VERSION_3, and 2 which differs in nothing.
+const VERSION_3: u32 = 0x2008_0522;
+/// See [`VERSION_3`].
+const VERSION_2: u32 = 0x2007_1026;
+
+/// getpid(2), and getpgrp(2) as well.
+pub fn getpid(_args: &[u64; 6]) -> SysResult {
+    Ok(process::current().pid as usize)
+}
+
+/// gettid(2).
+pub fn gettid(_args: &[u64; 6]) -> SysResult {
+    Ok(process::thread().tid as usize)
+}
+
+/// getppid(2): the parent is outside.
+pub fn getppid(_args: &[u64; 6]) -> SysResult {
+    Ok(0)
+}
+
+/// getpgid(2), getsid(2): the process leads its group and its session.
+pub fn getpgid(args: &[u64; 6]) -> SysResult {
+    let own = process::current().pid;
+    if args[0] as u32 == 0 || args[0] as u32 == own { Ok(own as usize) } else { Err(Errno::ESRCH) }
+}
+
+/// setpgid(2): a session leader stays in its group.
+pub fn setpgid(args: &[u64; 6]) -> SysResult {
+    if (args[1] as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    getpgid(args)?;
+    Err(Errno::EPERM)
+}
+
+fn with<R>(with: impl FnOnce(&mut Credentials) -> R) -> R {
+    with(&mut process::current().credentials.lock())
+}
+
+/// Whether the process may do what root may.
+pub fn is_root() -> bool {
+    with(|own| own.euid == 0)
+}
+
+/// getuid(2).
+pub fn getuid(_args: &[u64; 6]) -> SysResult {
+    Ok(with(|own| own.uid) as usize)
+}
+
+/// geteuid(2).
+pub fn geteuid(_args: &[u64; 6]) -> SysResult {
+    Ok(with(|own| own.euid) as usize)
+}
+
+/// getgid(2).
+pub fn getgid(_args: &[u64; 6]) -> SysResult {
+    Ok(with(|own| own.gid) as usize)
+}
+
+/// getegid(2).
+pub fn getegid(_args: &[u64; 6]) -> SysResult {
+    Ok(with(|own| own.egid) as usize)
+}
+
+fn write_ids(args: &[u64; 6], ids: [u32; 3]) -> SysResult {
+    for (address, id) in args.iter().zip(ids) {
+        user::write(*address, &id)?;
+    }
+    Ok(0)
+}
+
+/// getresuid(2).
+pub fn getresuid(args: &[u64; 6]) -> SysResult {
+    write_ids(args, with(|own| [own.uid, own.euid, own.suid]))
+}
+
+/// getresgid(2).
+pub fn getresgid(args: &[u64; 6]) -> SysResult {
+    write_ids(args, with(|own| [own.gid, own.egid, own.sgid]))
+}
+
+/// Real, effective and saved id of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ids {
+    real: u32,
+    effective: u32,
+    saved: u32,
+}
+
+impl Ids {
+    fn has(self, id: u32) -> bool {
+        id == self.real || id == self.effective || id == self.saved
+    }
+
+    /// setuid(2), setgid(2).
+    fn set(self, privileged: bool, id: u32) -> Result<Ids, Errno> {
+        if id == KEEP {
+            return Err(Errno::EINVAL);
+        }
+        if privileged {
+            return Ok(Ids { real: id, effective: id, saved: id });
+        }
+        if id != self.real && id != self.saved {
+            return Err(Errno::EPERM);
+        }
+        Ok(Ids { effective: id, ..self })
+    }
+
+    /// setreuid(2), setregid(2).
+    fn set_pair(self, privileged: bool, real: u32, effective: u32) -> Result<Ids, Errno> {
+        let real_is_allowed = real == KEEP || real == self.real || real == self.effective;
+        let effective_is_allowed = effective == KEEP || self.has(effective);
+        if !privileged && !(real_is_allowed && effective_is_allowed) {
+            return Err(Errno::EPERM);
+        }
+        let mut new = self;
+        if real != KEEP {
+            new.real = real;
+        }
+        if effective != KEEP {
+            new.effective = effective;
+        }
+        if real != KEEP || (effective != KEEP && effective != self.real) {
+            new.saved = new.effective;
+        }
+        Ok(new)
+    }
+
+    /// setresuid(2), setresgid(2).
+    fn set_all(self, privileged: bool, wanted: [u32; 3]) -> Result<Ids, Errno> {
+        if !privileged && !wanted.iter().all(|id| *id == KEEP || self.has(*id)) {
+            return Err(Errno::EPERM);
+        }
+        let pick = |wanted, old| if wanted == KEEP { old } else { wanted };
+        Ok(Ids {
+            real: pick(wanted[0], self.real),
+            effective: pick(wanted[1], self.effective),
+            saved: pick(wanted[2], self.saved),
+        })
+    }
+}
+
+fn change_users(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResult {
+    with(|own| {
+        let ids = Ids { real: own.uid, effective: own.euid, saved: own.suid };
+        let new = change(ids, own.euid == 0)?;
+        (own.uid, own.euid, own.suid, own.fsuid) =
+            (new.real, new.effective, new.saved, new.effective);
+        Ok(0)
+    })
+}
+
+fn change_groups(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResult {
+    with(|own| {
+        let ids = Ids { real: own.gid, effective: own.egid, saved: own.sgid };
+        let new = change(ids, own.euid == 0)?;
+        (own.gid, own.egid, own.sgid, own.fsgid) =
+            (new.real, new.effective, new.saved, new.effective);
+        Ok(0)
+    })
+}
+
+/// setuid(2).
+pub fn setuid(args: &[u64; 6]) -> SysResult {
+    change_users(|ids, privileged| ids.set(privileged, args[0] as u32))
+}
+
+/// setgid(2).
+pub fn setgid(args: &[u64; 6]) -> SysResult {
+    change_groups(|ids, privileged| ids.set(privileged, args[0] as u32))
+}
+
+/// setreuid(2).
+pub fn setreuid(args: &[u64; 6]) -> SysResult {
+    change_users(|ids, privileged| ids.set_pair(privileged, args[0] as u32, args[1] as u32))
+}
+
+/// setregid(2).
+pub fn setregid(args: &[u64; 6]) -> SysResult {
+    change_groups(|ids, privileged| ids.set_pair(privileged, args[0] as u32, args[1] as u32))
+}
+
+fn three(args: &[u64; 6]) -> [u32; 3] {
+    [args[0] as u32, args[1] as u32, args[2] as u32]
+}
+
+/// setresuid(2).
+pub fn setresuid(args: &[u64; 6]) -> SysResult {
+    change_users(|ids, privileged| ids.set_all(privileged, three(args)))
+}
+
+/// setresgid(2).
+pub fn setresgid(args: &[u64; 6]) -> SysResult {
+    change_groups(|ids, privileged| ids.set_all(privileged, three(args)))
+}
+
+/// setfsuid(2): the old one, whether or not it changed.
+pub fn setfsuid(args: &[u64; 6]) -> SysResult {
+    let wanted = args[0] as u32;
+    Ok(with(|own| {
+        let old = own.fsuid;
+        let known = [own.uid, own.euid, own.suid, own.fsuid].contains(&wanted);
+        if wanted != KEEP && (own.euid == 0 || known) {
+            own.fsuid = wanted;
+        }
+        old
+    }) as usize)
+}
+
+/// setfsgid(2): as [`setfsuid`].
+pub fn setfsgid(args: &[u64; 6]) -> SysResult {
+    let wanted = args[0] as u32;
+    Ok(with(|own| {
+        let old = own.fsgid;
+        let known = [own.gid, own.egid, own.sgid, own.fsgid].contains(&wanted);
+        if wanted != KEEP && (own.euid == 0 || known) {
+            own.fsgid = wanted;
+        }
+        old
+    }) as usize)
+}
+
+/// getgroups(2).
+pub fn getgroups(args: &[u64; 6]) -> SysResult {
+    let groups = with(|own| own.groups.clone());
+    let room = usize::try_from(args[0] as i32).map_err(|_| Errno::EINVAL)?;
+    if room == 0 {
+        return Ok(groups.len());
+    }
+    if room < groups.len() {
+        return Err(Errno::EINVAL);
+    }
+    for (index, group) in groups.iter().enumerate() {
+        user::write(args[1].wrapping_add(index as u64 * 4), group)?;
+    }
+    Ok(groups.len())
+}
+
+/// setgroups(2).
+pub fn setgroups(args: &[u64; 6]) -> SysResult {
+    let count = args[0] as u32 as usize;
+    if !is_root() {
+        return Err(Errno::EPERM);
+    }
+    if count > GROUPS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let mut groups = Vec::new();
+    groups.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    for index in 0..count {
+        groups.push(user::read::<u32>(args[1].wrapping_add(index as u64 * 4))?);
+    }
+    groups.sort_unstable();
+    with(|own| own.groups = groups);
+    Ok(0)
+}
+
+/// Effective and permitted capabilities, which follow from the users.
+fn capabilities() -> (u64, u64) {
+    with(|own| {
+        let of = |has: bool| if has { ALL_CAPABILITIES } else { 0 };
+        (of(own.euid == 0), of([own.uid, own.euid, own.suid].contains(&0)))
+    })
+}
+
+/// Checks a capability header: how many 32-bit words each set has. An unknown
+/// version is answered with the one that is spoken here.
+fn read_capability_header(header: u64) -> Result<u32, Errno> {
+    let [version, pid]: [u32; 2] = user::read(header)?;
+    let words = match version {
+        VERSION_1 => 1,
+        VERSION_2 | VERSION_3 => 2,
+        _ => {
+            user::write(header, &VERSION_3)?;
+            return Err(Errno::EINVAL);
+        }
+    };
+    match pid {
+        0 => Ok(words),
+        pid if pid == process::current().pid => Ok(words),
+        pid if (pid as i32) < 0 => Err(Errno::EINVAL),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
+/// capget(2).
+pub fn capget(args: &[u64; 6]) -> SysResult {
+    let [header, data, ..] = *args;
+    let words = match read_capability_header(header) {
+        // A null pointer only asks for the version.
+        Err(Errno::EINVAL) if data == 0 => return Ok(0),
+        other => other?,
+    };
+    if data == 0 {
+        return Ok(0);
+    }
+    let (effective, permitted) = capabilities();
+    for word in 0..words {
+        let at = data.wrapping_add(u64::from(word) * 12);
+        for (index, set) in [effective, permitted, 0].into_iter().enumerate() {
+            let part = (set >> (32 * word)) as u32;
+            user::write(at.wrapping_add(index as u64 * 4), &part)?;
+        }
+    }
+    Ok(0)
+}
+
+/// capset(2): nothing beyond what is permitted; dropped ones are not kept track of.
+pub fn capset(args: &[u64; 6]) -> SysResult {
+    let [header, data, ..] = *args;
+    let words = read_capability_header(header)?;
+    let (_, permitted) = capabilities();
+    for word in 0..words {
+        let at = data.wrapping_add(u64::from(word) * 12);
+        let allowed = (permitted >> (32 * word)) as u32;
+        let effective: u32 = user::read(at)?;
+        let wanted: u32 = user::read(at.wrapping_add(4))?;
+        if wanted & !allowed != 0 || effective & !wanted != 0 {
+            return Err(Errno::EPERM);
+        }
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: Ids = Ids { real: 1000, effective: 1000, saved: 0 };
+
+    #[test]
+    fn a_user_may_go_back_to_the_saved_id() {
+        assert_eq!(USER.set(false, 0), Ok(Ids { effective: 0, ..USER }));
+        assert_eq!(USER.set(false, 7), Err(Errno::EPERM));
+        assert_eq!(USER.set(true, KEEP), Err(Errno::EINVAL));
+        assert_eq!(USER.set(true, 7), Ok(Ids { real: 7, effective: 7, saved: 7 }));
+    }
+
+    #[test]
+    fn a_pair_moves_the_saved_id_along() {
+        let swapped = USER.set_pair(false, KEEP, 0).unwrap();
+        assert_eq!(swapped, Ids { real: 1000, effective: 0, saved: 0 });
+        assert_eq!(USER.set_pair(false, 0, KEEP), Err(Errno::EPERM));
+        assert_eq!(USER.set_pair(true, 5, KEEP).unwrap().saved, 1000);
+    }
+
+    #[test]
+    fn three_ids_are_set_apart() {
+        assert_eq!(USER.set_all(false, [KEEP, 0, KEEP]), Ok(Ids { effective: 0, ..USER }));
+        assert_eq!(USER.set_all(false, [KEEP, KEEP, 9]), Err(Errno::EPERM));
+    }
+}

@@ -1,0 +1,219 @@
+//! Scheduling calls. There is one thread and one class of threads: what asks is
+//! answered as for an ordinary process, what sets is checked and forgotten.
+//! Source: sched(7), getpriority(2), membarrier(2).
+
+use core::sync::atomic::{AtomicI32, Ordering};
+
+use crate::arch;
+use crate::boot;
+use crate::errno::{Errno, SysResult};
+use crate::mm::user;
+use crate::process;
+
+const SCHED_OTHER: u32 = 0;
+const SCHED_FIFO: u32 = 1;
+const SCHED_RR: u32 = 2;
+const SCHED_BATCH: u32 = 3;
+const SCHED_IDLE: u32 = 5;
+const SCHED_DEADLINE: u32 = 6;
+/// May be or-ed to a policy.
+const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
+/// Bytes of struct sched_attr in its first version.
+const ATTRIBUTES_BYTES: usize = 48;
+/// Commands that membarrier(2) takes: with one thread each is done already.
+const BARRIERS: u32 = 0x7f;
+/// Length of a round-robin slice.
+const SLICE_NS: u64 = 100_000_000;
+
+/// Nice value: kept, without effect.
+static NICE: AtomicI32 = AtomicI32::new(0);
+
+/// sched_yield(2).
+pub fn sched_yield(_args: &[u64; 6]) -> SysResult {
+    Ok(0)
+}
+
+/// The call is about the only process.
+fn check_pid(pid: u64) -> Result<(), Errno> {
+    match pid as i32 {
+        pid if pid < 0 => Err(Errno::EINVAL),
+        0 => Ok(()),
+        pid if pid as u32 == process::current().pid => Ok(()),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
+/// vCPUs that there are, as a mask.
+fn online() -> u64 {
+    let count = boot::info().map_or(1, |info| info.vcpu_count).clamp(1, 64);
+    u64::MAX >> (64 - count)
+}
+
+/// sched_getaffinity(2): bytes of the mask.
+pub fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
+    let [pid, bytes, address, ..] = *args;
+    if bytes % 8 != 0 || bytes == 0 {
+        return Err(Errno::EINVAL);
+    }
+    check_pid(pid)?;
+    user::write(address, &online())?;
+    Ok(8)
+}
+
+/// sched_setaffinity(2).
+pub fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
+    let [pid, bytes, address, ..] = *args;
+    check_pid(pid)?;
+    let mut mask = [0; 8];
+    let part = mask.get_mut(..bytes.min(8) as usize).ok_or(Errno::EINVAL)?;
+    user::copy_in(address, part)?;
+    if u64::from_le_bytes(mask) & online() == 0 { Err(Errno::EINVAL) } else { Ok(0) }
+}
+
+/// sched_getscheduler(2).
+pub fn sched_getscheduler(args: &[u64; 6]) -> SysResult {
+    check_pid(args[0]).map(|()| SCHED_OTHER as usize)
+}
+
+/// sched_getparam(2).
+pub fn sched_getparam(args: &[u64; 6]) -> SysResult {
+    check_pid(args[0])?;
+    user::write(args[1], &0u32).map(|()| 0)
+}
+
+fn set_policy(policy: u32, priority: u32) -> SysResult {
+    match policy & !SCHED_RESET_ON_FORK {
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE if priority == 0 => Ok(0),
+        SCHED_FIFO | SCHED_RR if (1..=99).contains(&priority) => Err(Errno::EPERM),
+        SCHED_DEADLINE => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// sched_setscheduler(2): real-time classes are not to be had.
+pub fn sched_setscheduler(args: &[u64; 6]) -> SysResult {
+    check_pid(args[0])?;
+    set_policy(args[1] as u32, user::read(args[2])?)
+}
+
+/// sched_setparam(2).
+pub fn sched_setparam(args: &[u64; 6]) -> SysResult {
+    check_pid(args[0])?;
+    set_policy(SCHED_OTHER, user::read(args[1])?)
+}
+
+/// sched_get_priority_max(2).
+pub fn sched_get_priority_max(args: &[u64; 6]) -> SysResult {
+    priority_bound(args[0], 99)
+}
+
+/// sched_get_priority_min(2).
+pub fn sched_get_priority_min(args: &[u64; 6]) -> SysResult {
+    priority_bound(args[0], 1)
+}
+
+fn priority_bound(policy: u64, real_time: usize) -> SysResult {
+    match policy as u32 {
+        SCHED_FIFO | SCHED_RR => Ok(real_time),
+        SCHED_OTHER | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// sched_rr_get_interval(2).
+pub fn sched_rr_get_interval(args: &[u64; 6]) -> SysResult {
+    check_pid(args[0])?;
+    super::clock::write_timespec(args[1], SLICE_NS).map(|()| 0)
+}
+
+/// sched_getattr(2).
+pub fn sched_getattr(args: &[u64; 6]) -> SysResult {
+    let [pid, address, bytes, flags, ..] = *args;
+    if flags != 0 || (bytes as usize) < ATTRIBUTES_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    check_pid(pid)?;
+    let mut attributes = [0; ATTRIBUTES_BYTES];
+    attributes[..4].copy_from_slice(&(ATTRIBUTES_BYTES as u32).to_le_bytes());
+    attributes[16..20].copy_from_slice(&NICE.load(Ordering::Relaxed).to_le_bytes());
+    user::copy_out(address, &attributes).map(|()| 0)
+}
+
+/// sched_setattr(2).
+pub fn sched_setattr(args: &[u64; 6]) -> SysResult {
+    check_pid(args[0])?;
+    let policy: u32 = user::read(args[1].wrapping_add(4))?;
+    let priority: u32 = user::read(args[1].wrapping_add(20))?;
+    set_policy(policy, priority)
+}
+
+/// The call is about the only process, its group or its user.
+fn check_who(which: u64, who: u64) -> Result<(), Errno> {
+    let uid = process::current().credentials.lock().uid;
+    match (which, who as u32) {
+        (0..=2, 0) => Ok(()),
+        (0 | 1, pid) if pid == process::current().pid => Ok(()),
+        (2, user) if user == uid => Ok(()),
+        (0..=2, _) => Err(Errno::ESRCH),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// getpriority(2): 20 less the nice value, so that it is never negative.
+pub fn getpriority(args: &[u64; 6]) -> SysResult {
+    check_who(args[0], args[1])?;
+    Ok((20 - NICE.load(Ordering::Relaxed)) as usize)
+}
+
+/// setpriority(2).
+pub fn setpriority(args: &[u64; 6]) -> SysResult {
+    check_who(args[0], args[1])?;
+    let nice = (args[2] as i32).clamp(-20, 19);
+    if nice < NICE.load(Ordering::Relaxed) && !super::credentials::is_root() {
+        return Err(Errno::EACCES);
+    }
+    NICE.store(nice, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// getcpu(2).
+pub fn getcpu(args: &[u64; 6]) -> SysResult {
+    if args[0] != 0 {
+        user::write(args[0], &(arch::vcpu_index() as u32))?;
+    }
+    if args[1] != 0 {
+        user::write(args[1], &0u32)?;
+    }
+    Ok(0)
+}
+
+/// membarrier(2).
+pub fn membarrier(args: &[u64; 6]) -> SysResult {
+    let command = args[0] as u32;
+    match command {
+        0 => Ok(BARRIERS as usize),
+        _ if command.is_power_of_two() && command & BARRIERS != 0 => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ordinary_classes_are_to_be_had() {
+        assert_eq!(set_policy(SCHED_BATCH | SCHED_RESET_ON_FORK, 0), Ok(0));
+        assert_eq!(set_policy(SCHED_FIFO, 10), Err(Errno::EPERM));
+        assert_eq!(set_policy(SCHED_FIFO, 100), Err(Errno::EINVAL));
+        assert_eq!(set_policy(4, 0), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_mask_without_a_vcpu_is_refused() {
+        let mask = 2u64;
+        let address = (&raw const mask).expose_provenance() as u64;
+        assert_eq!(sched_setaffinity(&[0, 8, address, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(sched_setaffinity(&[0, 1, address, 0, 0, 0]), Err(Errno::EINVAL));
+    }
+}

@@ -1,0 +1,241 @@
+//! Signal calls: dispositions, masks, sending, waiting.
+//!
+//! The state is `signal`'s; here are the arguments. rt_sigreturn(2) is not
+//! here: it needs the registers, so the dispatcher calls `signal::sigreturn`.
+//! Source: sigaction(2), sigprocmask(2), kill(2), sigtimedwait(2).
+
+use linux_raw_sys::general::{
+    SA_EXPOSE_TAGBITS, SA_NOCLDSTOP, SA_NOCLDWAIT, SA_NODEFER, SA_ONSTACK, SA_RESETHAND,
+    SA_RESTART, SA_RESTORER, SA_SIGINFO, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK,
+};
+
+use super::clock::read_timeout;
+use crate::arch;
+use crate::errno::{Errno, SysResult};
+use crate::mm::user;
+use crate::process;
+use crate::sched;
+use crate::signal::number::{SI_TKILL, SI_USER, SIGNAL_MAX, is_signal};
+use crate::signal::state::{Action, AltStack, take_of};
+use crate::signal::{self, Set, SigInfo};
+
+/// Flags that Linux keeps; a program can ask which ones by setting others.
+const FLAGS_KNOWN: u32 = SA_NOCLDSTOP
+    | SA_NOCLDWAIT
+    | SA_SIGINFO
+    | SA_ONSTACK
+    | SA_RESTART
+    | SA_NODEFER
+    | SA_RESETHAND
+    | SA_EXPOSE_TAGBITS
+    | SA_RESTORER;
+
+fn check_set_bytes(bytes: u64) -> Result<(), Errno> {
+    if bytes == size_of::<Set>() as u64 { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+fn read_set(address: u64) -> Result<Set, Errno> {
+    user::read(address).map(Set::from_bits)
+}
+
+/// rt_sigaction(2).
+pub fn rt_sigaction(args: &[u64; 6]) -> SysResult {
+    let [number, new, old, bytes, ..] = *args;
+    check_set_bytes(bytes)?;
+    let number = number as u32;
+    if !is_signal(number) || (new != 0 && Set::UNBLOCKABLE.has(number)) {
+        return Err(Errno::EINVAL);
+    }
+    let new: Option<Action> = if new == 0 { None } else { Some(user::read(new)?) };
+    let before = signal::with_state(|process, thread| {
+        let before = process.action(number);
+        if let Some(mut action) = new {
+            action.flags &= u64::from(FLAGS_KNOWN);
+            process.set_action(number, action)?;
+            if action.ignores(number) {
+                process.pending.discard(number);
+                thread.pending.discard(number);
+            }
+        }
+        Ok(before)
+    })?;
+    if old != 0 {
+        user::write(old, &before)?;
+    }
+    Ok(0)
+}
+
+/// rt_sigprocmask(2).
+pub fn rt_sigprocmask(args: &[u64; 6]) -> SysResult {
+    let [how, new, old, bytes, ..] = *args;
+    check_set_bytes(bytes)?;
+    let new = if new == 0 { None } else { Some(read_set(new)?) };
+    let before = signal::with_state(|_, thread| {
+        let before = thread.mask;
+        if let Some(set) = new {
+            thread.set_mask(match how as u32 {
+                SIG_BLOCK => before.union(set),
+                SIG_UNBLOCK => before.without(set),
+                SIG_SETMASK => set,
+                _ => return Err(Errno::EINVAL),
+            });
+        }
+        Ok(before)
+    })?;
+    if old != 0 {
+        user::write(old, &before.bits())?;
+    }
+    Ok(0)
+}
+
+/// rt_sigpending(2).
+pub fn rt_sigpending(args: &[u64; 6]) -> SysResult {
+    if args[1] > size_of::<Set>() as u64 {
+        return Err(Errno::EINVAL);
+    }
+    signal::collect();
+    let set = signal::with_state(|process, thread| {
+        process.pending.set().union(thread.pending.set()).intersection(thread.mask)
+    });
+    let bits = set.bits().to_le_bytes();
+    user::copy_out(args[0], bits.get(..args[1] as usize).unwrap_or(&bits)).map(|()| 0)
+}
+
+/// Sleeps until a signal wants to be delivered.
+fn wait_for_delivery() -> SysResult {
+    sched::wait(&signal::ARRIVAL, None, || None)
+}
+
+/// pause(2).
+pub fn pause(_args: &[u64; 6]) -> SysResult {
+    wait_for_delivery()
+}
+
+/// rt_sigsuspend(2).
+pub fn rt_sigsuspend(args: &[u64; 6]) -> SysResult {
+    check_set_bytes(args[1])?;
+    signal::with_mask(read_set(args[0])?, wait_for_delivery)
+}
+
+/// rt_sigtimedwait(2): the signal that came.
+pub fn rt_sigtimedwait(args: &[u64; 6]) -> SysResult {
+    let [set, info_address, timeout, bytes, ..] = *args;
+    check_set_bytes(bytes)?;
+    let wanted = read_set(set)?.without(Set::UNBLOCKABLE);
+    let deadline_ns = read_timeout(timeout)?;
+    let taken = sched::wait(&signal::ARRIVAL, deadline_ns, || {
+        signal::collect();
+        signal::with_state(|process, thread| take_of(process, thread, wanted))
+    });
+    let info = match taken {
+        Err(Errno::ETIMEDOUT) => return Err(Errno::EAGAIN),
+        other => other?,
+    };
+    if info_address != 0 {
+        user::write(info_address, &info)?;
+    }
+    Ok(info.number() as usize)
+}
+
+/// sigaltstack(2).
+pub fn sigaltstack(args: &[u64; 6]) -> SysResult {
+    let [new, old, ..] = *args;
+    let sp = arch::program_sp();
+    let new: Option<AltStack> = if new == 0 { None } else { Some(user::read(new)?) };
+    let before = signal::with_state(|_, thread| {
+        let before = thread.stack;
+        if let Some(stack) = new {
+            if before.is_in_use(sp) {
+                return Err(Errno::EPERM);
+            }
+            thread.stack = stack.checked()?;
+        }
+        Ok(before)
+    })?;
+    if old != 0 {
+        user::write(old, &before.shown(sp))?;
+    }
+    Ok(0)
+}
+
+fn sender(number: u32, code: i32) -> SigInfo {
+    let uid = process::current().credentials.lock().uid;
+    SigInfo::from_sender(number, code, process::current().pid, uid)
+}
+
+/// A signal number to send; 0 only asks whether the target is there.
+fn read_number(number: u64) -> Result<u32, Errno> {
+    let number = number as u32;
+    if number > SIGNAL_MAX { Err(Errno::EINVAL) } else { Ok(number) }
+}
+
+/// kill(2): there is one process, in a group of its own.
+pub fn kill(args: &[u64; 6]) -> SysResult {
+    let number = read_number(args[1])?;
+    let pid = i64::from(args[0] as i32);
+    let own = i64::from(process::current().pid);
+    // -1 is everybody but the caller and pid 1, so nobody.
+    if pid != own && pid != 0 && pid != -own || pid == -1 {
+        return Err(Errno::ESRCH);
+    }
+    if number != 0 {
+        signal::send_to_process(sender(number, SI_USER))?;
+    }
+    Ok(0)
+}
+
+fn send_to_tid(tgid: Option<u64>, tid: u64, number: u64) -> SysResult {
+    let number = read_number(number)?;
+    if (tid as i32) <= 0 || tgid.is_some_and(|tgid| (tgid as i32) <= 0) {
+        return Err(Errno::EINVAL);
+    }
+    let is_own_group = tgid.is_none_or(|tgid| tgid as u32 == process::current().pid);
+    if !is_own_group || tid as u32 != process::thread().tid {
+        return Err(Errno::ESRCH);
+    }
+    if number != 0 {
+        signal::send_to_thread(sender(number, SI_TKILL))?;
+    }
+    Ok(0)
+}
+
+/// tkill(2).
+pub fn tkill(args: &[u64; 6]) -> SysResult {
+    send_to_tid(None, args[0], args[1])
+}
+
+/// tgkill(2).
+pub fn tgkill(args: &[u64; 6]) -> SysResult {
+    send_to_tid(Some(args[0]), args[1], args[2])
+}
+
+/// Reads a siginfo_t whose signal number the caller names.
+fn read_info(address: u64, number: u64) -> Result<Option<SigInfo>, Errno> {
+    let number = read_number(number)?;
+    let mut info: SigInfo = user::read(address)?;
+    info.signal = number as i32;
+    Ok((number != 0).then_some(info))
+}
+
+/// rt_sigqueueinfo(2): to oneself, so any si_code is allowed.
+pub fn rt_sigqueueinfo(args: &[u64; 6]) -> SysResult {
+    let info = read_info(args[2], args[1])?;
+    if args[0] as u32 != process::current().pid {
+        return Err(Errno::ESRCH);
+    }
+    info.map_or(Ok(()), signal::send_to_process).map(|()| 0)
+}
+
+/// rt_tgsigqueueinfo(2).
+pub fn rt_tgsigqueueinfo(args: &[u64; 6]) -> SysResult {
+    let info = read_info(args[3], args[2])?;
+    if args[0] as u32 != process::current().pid || args[1] as u32 != process::thread().tid {
+        return Err(Errno::ESRCH);
+    }
+    info.map_or(Ok(()), signal::send_to_thread).map(|()| 0)
+}
+
+/// rt_sigreturn(2): the dispatcher serves it before it gets here.
+pub fn rt_sigreturn(_args: &[u64; 6]) -> SysResult {
+    Err(Errno::EINVAL)
+}

@@ -1,0 +1,207 @@
+//! What a thread says about itself: FS base, exit word, robust list, prctl.
+//!
+//! Threads cannot be made yet; the first one has what the C library sets up at
+//! start. Source: arch_prctl(2), prctl(2), set_robust_list(2).
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use linux_raw_sys::prctl::{
+    PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_IS_SET, PR_CAPBSET_DROP,
+    PR_CAPBSET_READ, PR_GET_CHILD_SUBREAPER, PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME,
+    PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG, PR_GET_SECCOMP, PR_GET_SECUREBITS, PR_GET_THP_DISABLE,
+    PR_GET_TIMERSLACK, PR_GET_TIMING, PR_GET_TSC, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE,
+    PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, PR_SET_THP_DISABLE,
+    PR_SET_TIMERSLACK, PR_SET_VMA, PR_SET_VMA_ANON_NAME, PR_TSC_ENABLE,
+};
+use unikiln_abi::layout::APP_END;
+
+use super::credentials::is_root;
+use crate::arch;
+use crate::errno::{Errno, SysResult};
+use crate::mm::user;
+use crate::process;
+use crate::signal::number::SIGNAL_MAX;
+
+const ARCH_SET_GS: u64 = 0x1001;
+const ARCH_SET_FS: u64 = 0x1002;
+const ARCH_GET_FS: u64 = 0x1003;
+const ARCH_GET_GS: u64 = 0x1004;
+
+/// Bytes of struct robust_list_head.
+const ROBUST_HEAD_BYTES: u64 = 24;
+/// Last capability of Linux 6.12.
+const LAST_CAPABILITY: u64 = 40;
+/// Timer slack of a new process.
+const TIMER_SLACK_NS: u32 = 50_000;
+/// Longest name of a mapping, with its NUL.
+const MAPPING_NAME_MAX: usize = 80;
+
+/// arch_prctl(2).
+pub fn arch_prctl(args: &[u64; 6]) -> SysResult {
+    let [code, address, ..] = *args;
+    match code {
+        // Beyond the program's part of the address space it would not be canonical.
+        ARCH_SET_FS if address >= APP_END => Err(Errno::EPERM),
+        ARCH_SET_FS => {
+            arch::set_fs_base(address);
+            Ok(0)
+        }
+        ARCH_GET_FS => user::write(address, &arch::fs_base()).map(|()| 0),
+        // GS base is the libOS's.
+        ARCH_SET_GS => Err(Errno::EPERM),
+        ARCH_GET_GS => user::write(address, &0u64).map(|()| 0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// set_tid_address(2).
+pub fn set_tid_address(args: &[u64; 6]) -> SysResult {
+    let thread = process::thread();
+    thread.clear_tid.store(args[0], Ordering::Relaxed);
+    Ok(thread.tid as usize)
+}
+
+/// set_robust_list(2).
+pub fn set_robust_list(args: &[u64; 6]) -> SysResult {
+    if args[1] != ROBUST_HEAD_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    process::thread().robust_list.store(args[0], Ordering::Relaxed);
+    Ok(0)
+}
+
+/// get_robust_list(2).
+pub fn get_robust_list(args: &[u64; 6]) -> SysResult {
+    let thread = process::thread();
+    if args[0] as u32 != 0 && args[0] as u32 != thread.tid {
+        return Err(Errno::ESRCH);
+    }
+    user::write(args[2], &ROBUST_HEAD_BYTES)?;
+    user::write(args[1], &thread.robust_list.load(Ordering::Relaxed)).map(|()| 0)
+}
+
+/// A value that prctl sets and gives back, without effect here.
+struct Kept(AtomicU32);
+
+impl Kept {
+    const fn new(value: u32) -> Kept {
+        Kept(AtomicU32::new(value))
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed) as usize
+    }
+
+    /// Sets it to a value up to `max`.
+    fn set(&self, value: u64, max: u32) -> SysResult {
+        match u32::try_from(value) {
+            Ok(value) if value <= max => self.0.store(value, Ordering::Relaxed),
+            _ => return Err(Errno::EINVAL),
+        }
+        Ok(0)
+    }
+
+    fn write(&self, address: u64) -> SysResult {
+        user::write(address, &self.0.load(Ordering::Relaxed)).map(|()| 0)
+    }
+}
+
+static PARENT_DEATH_SIGNAL: Kept = Kept::new(0);
+static DUMPABLE: Kept = Kept::new(1);
+static KEEP_CAPABILITIES: Kept = Kept::new(0);
+static NO_NEW_PRIVILEGES: Kept = Kept::new(0);
+static CHILD_SUBREAPER: Kept = Kept::new(0);
+static THP_DISABLED: Kept = Kept::new(0);
+static TIMER_SLACK: Kept = Kept::new(TIMER_SLACK_NS);
+
+/// prctl(2).
+pub fn prctl(args: &[u64; 6]) -> SysResult {
+    let [option, value, third, fourth, fifth, _] = *args;
+    let rest_is_zero = third == 0 && fourth == 0 && fifth == 0;
+    match option as u32 {
+        PR_SET_NAME => set_name(value),
+        PR_GET_NAME => {
+            let name = process::current().image.lock().comm;
+            user::copy_out(value, &name).map(|()| 0)
+        }
+        PR_SET_PDEATHSIG => PARENT_DEATH_SIGNAL.set(value, SIGNAL_MAX),
+        PR_GET_PDEATHSIG => PARENT_DEATH_SIGNAL.write(value),
+        PR_SET_DUMPABLE => DUMPABLE.set(value, 1),
+        PR_GET_DUMPABLE => Ok(DUMPABLE.get()),
+        PR_SET_KEEPCAPS => KEEP_CAPABILITIES.set(value, 1),
+        PR_GET_KEEPCAPS => Ok(KEEP_CAPABILITIES.get()),
+        PR_SET_NO_NEW_PRIVS if value == 1 && rest_is_zero => NO_NEW_PRIVILEGES.set(1, 1),
+        PR_GET_NO_NEW_PRIVS if value == 0 && rest_is_zero => Ok(NO_NEW_PRIVILEGES.get()),
+        PR_SET_CHILD_SUBREAPER => CHILD_SUBREAPER.set(u64::from(value != 0), 1),
+        PR_GET_CHILD_SUBREAPER => CHILD_SUBREAPER.write(value),
+        PR_SET_THP_DISABLE if rest_is_zero => THP_DISABLED.set(u64::from(value != 0), 1),
+        PR_GET_THP_DISABLE if value == 0 && rest_is_zero => Ok(THP_DISABLED.get()),
+        PR_SET_TIMERSLACK if value == 0 => TIMER_SLACK.set(u64::from(TIMER_SLACK_NS), u32::MAX),
+        PR_SET_TIMERSLACK => TIMER_SLACK.set(value.min(u64::from(u32::MAX)), u32::MAX),
+        PR_GET_TIMERSLACK => Ok(TIMER_SLACK.get()),
+        PR_GET_SECCOMP | PR_GET_TIMING | PR_GET_SECUREBITS => Ok(0),
+        PR_GET_TSC => user::write(value, &PR_TSC_ENABLE).map(|()| 0),
+        PR_CAPBSET_READ if value <= LAST_CAPABILITY => Ok(1),
+        PR_CAPBSET_DROP if value <= LAST_CAPABILITY && is_root() => Ok(0),
+        PR_CAPBSET_DROP if value <= LAST_CAPABILITY => Err(Errno::EPERM),
+        PR_CAP_AMBIENT => match value as u32 {
+            PR_CAP_AMBIENT_CLEAR_ALL => Ok(0),
+            PR_CAP_AMBIENT_IS_SET if third <= LAST_CAPABILITY => Ok(0),
+            _ => Err(Errno::EINVAL),
+        },
+        PR_SET_VMA if value == u64::from(PR_SET_VMA_ANON_NAME) => check_mapping_name(fifth),
+        // Filters, speculation control, protection of shadow stacks and so on.
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// PR_SET_NAME: 15 bytes at most, the rest is cut off.
+fn set_name(address: u64) -> SysResult {
+    let mut name = [0; 16];
+    for (index, byte) in name.iter_mut().take(15).enumerate() {
+        *byte = user::read(address.wrapping_add(index as u64))?;
+        if *byte == 0 {
+            break;
+        }
+    }
+    process::current().image.lock().comm = name;
+    Ok(0)
+}
+
+/// PR_SET_VMA_ANON_NAME: checked, not kept.
+fn check_mapping_name(address: u64) -> SysResult {
+    if address == 0 {
+        return Ok(0);
+    }
+    match user::read_cstr(address, MAPPING_NAME_MAX) {
+        Ok(name) if name.iter().all(|b| matches!(b, 0x20..=0x7e)) => Ok(0),
+        Err(Errno::EFAULT) => Err(Errno::EFAULT),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_value_is_given_back_and_checked() {
+        let kept = Kept::new(1);
+        assert_eq!(kept.set(2, 1), Err(Errno::EINVAL));
+        assert_eq!(kept.set(1 << 32, u32::MAX), Err(Errno::EINVAL));
+        assert_eq!(kept.set(0, 1), Ok(0));
+        assert_eq!(kept.get(), 0);
+    }
+
+    #[test]
+    fn unknown_options_are_refused() {
+        assert_eq!(prctl(&[9999, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(prctl(&[u64::from(PR_SET_NO_NEW_PRIVS), 2, 0, 0, 0, 0]), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn gs_base_cannot_be_taken() {
+        assert_eq!(arch_prctl(&[ARCH_SET_GS, 0x1000, 0, 0, 0, 0]), Err(Errno::EPERM));
+        assert_eq!(arch_prctl(&[ARCH_SET_FS, 1 << 63, 0, 0, 0, 0]), Err(Errno::EPERM));
+    }
+}
