@@ -15,6 +15,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
@@ -106,10 +107,11 @@ impl Events {
         })
     }
 
-    /// Names the byte that makes the vCPU return. It must stay valid until
-    /// [`Events`] is dropped, on this thread.
-    pub fn attach(&self, immediate_exit: &mut u8) {
+    /// Names the byte that makes the vCPU on this thread return. It must stay
+    /// valid until the attachment is dropped.
+    pub fn attach(&self, immediate_exit: &mut u8) -> Attachment {
         IMMEDIATE_EXIT.set(immediate_exit);
+        Attachment(PhantomData)
     }
 
     /// Lets the vCPU run again after an interruption. What came in between is
@@ -118,9 +120,9 @@ impl Events {
     pub fn rearm(&self) {
         let byte = IMMEDIATE_EXIT.get();
         if !byte.is_null() {
-            // SAFETY: `attach` names a byte that lives as long as `self`; the
-            // handler and KVM are the only others that use it, and both only
-            // copy single bytes.
+            // SAFETY: the byte outlives its attachment, which resets the
+            // pointer (`Machine` drops it before the vCPU); the handler and KVM
+            // are the only others that use it, and both copy single bytes.
             unsafe { byte.write_volatile(0) };
         }
         compiler_fence(Ordering::SeqCst);
@@ -191,10 +193,19 @@ impl Events {
     }
 }
 
+/// While it lives, signals make this thread's vCPU return. Bound to the thread.
+#[derive(Debug)]
+pub struct Attachment(PhantomData<*mut u8>);
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        IMMEDIATE_EXIT.set(ptr::null_mut());
+    }
+}
+
 impl Drop for Events {
     #[expect(unsafe_code, reason = "a POSIX timer is deleted by handle")]
     fn drop(&mut self) {
-        IMMEDIATE_EXIT.set(ptr::null_mut());
         // SAFETY: the timer was created by `new` and is not used again.
         unsafe { libc::timer_delete(self.timer) };
     }

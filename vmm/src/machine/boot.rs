@@ -103,13 +103,14 @@ impl Machine {
             xcr0: cpu.xcr0,
         })?;
         let events = Events::new(config.forward_signals)?;
-        events.attach(vcpu.immediate_exit());
+        let attachment = events.attach(vcpu.immediate_exit());
         events.kick_after(TIMER_NS);
         let shared = memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
         // The shared page was just found, so its fields are there.
         let _ = clock.publish(&shared);
         recorder.mark("ready");
         Ok(Self {
+            _attachment: attachment,
             vcpu,
             host: Host {
                 slots: Box::new(vm),

@@ -6,6 +6,7 @@ mod upcall;
 
 use unikiln_abi::image::LibosHeader;
 
+use crate::events::Attachment;
 use crate::hypercall::Host;
 use crate::stats::Recorder;
 use crate::vcpu::Vcpu;
@@ -14,7 +15,9 @@ use upcall::UpcallTimer;
 
 /// A guest that is ready to run.
 pub struct Machine {
-    /// First: the vCPU goes before the VM, and the VM before its memory.
+    /// First: no signal may touch a vCPU that is gone.
+    _attachment: Attachment,
+    /// Next: the vCPU goes before the VM, and the VM before its memory.
     vcpu: Vcpu,
     host: Host,
     libos: LibosHeader,

@@ -62,7 +62,7 @@ fn ends_with(mut child: Child, code: i32) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {
         if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(code));
+            assert_eq!(status.code(), Some(code), "{status:?}");
             return;
         }
         std::thread::sleep(Duration::from_millis(5));
