@@ -1,0 +1,60 @@
+//! `unikiln build IMAGE -o FILE.uk`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use unikiln_builder::{BuildOptions, ImageRef};
+
+use crate::progress::Bar;
+
+/// Turn an image into a unikernel file.
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or host:PROGRAM.
+    image: String,
+    /// The unikernel file to write.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    source: SourceOptions,
+}
+
+/// Options of every command that reads an image.
+#[derive(Debug, Args)]
+pub(super) struct SourceOptions {
+    /// Also put this file or directory of this machine into a host: image.
+    #[arg(long, value_name = "PATH")]
+    include: Vec<PathBuf>,
+    /// Most that an image's layers may unpack to.
+    #[arg(long, value_name = "SIZE", value_parser = super::size::parse)]
+    unpack_limit: Option<u64>,
+}
+
+impl SourceOptions {
+    /// Whether none of them is given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.unpack_limit.is_none()
+    }
+
+    /// As the builder takes them.
+    pub(super) fn to_build_options(&self) -> BuildOptions {
+        let mut options = BuildOptions {
+            include: self.include.clone(),
+            ..BuildOptions::default()
+        };
+        if let Some(bytes) = self.unpack_limit {
+            options.limits.unpacked_bytes = bytes;
+        }
+        options
+    }
+}
+
+impl Build {
+    pub(super) fn execute(self) -> Result<u8> {
+        let image = ImageRef::parse(&self.image)?;
+        let options = self.source.to_build_options();
+        unikiln_builder::build(&image, &self.output, &options, &mut Bar::new())?;
+        Ok(0)
+    }
+}

@@ -1,0 +1,47 @@
+//! The subcommands, one file each, and what they share.
+//!
+//! | file | command |
+//! |---|---|
+//! | `run.rs` | `unikiln run IMAGE [ARG…]` |
+//! | `build.rs` | `unikiln build IMAGE -o FILE.uk` |
+//! | `inspect.rs` | `unikiln inspect FILE.uk` |
+//! | `pack.rs` | `unikiln pack PATH… -o oci:DIR` |
+//! | `environment.rs` | `-e` and `--env-file` |
+//! | `size.rs` | sizes such as `256M` |
+
+mod build;
+mod environment;
+mod inspect;
+mod run;
+mod size;
+
+use clap::{Parser, Subcommand};
+
+/// Run any OCI image as a unikernel.
+///
+/// IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM, or
+/// a unikernel file (.uk).
+#[derive(Debug, Parser)]
+#[command(name = "unikiln", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Build(build::Build),
+    Inspect(inspect::Inspect),
+}
+
+impl Cli {
+    /// Runs the subcommand; its exit code, or what went wrong on our side.
+    pub(crate) fn execute(self) -> anyhow::Result<u8> {
+        match self.command {
+            Command::Run(run) => run.execute(),
+            Command::Build(build) => build.execute(),
+            Command::Inspect(inspect) => inspect.execute(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `unikiln run IMAGE [ARG…]`: builds where IMAGE is not a unikernel file yet,
+//! and boots it in this process.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, ValueEnum};
+use unikiln_builder::ImageRef;
+use unikiln_vmm::{Config, LogFormat, Stats, Stdin};
+
+use super::build::SourceOptions;
+use super::environment;
+use crate::progress::Bar;
+
+/// Transports of images; any other IMAGE is a unikernel file.
+const TRANSPORTS: [&str; 4] = ["oci:", "oci-archive:", "docker-archive:", "host:"];
+
+/// Boot an image or a unikernel file and exit as its program does.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 125 unikiln failed, 126 the program cannot be executed, 127 it \
+                        was not found, 128+N signal N ended it, else the program's own."
+)]
+pub(super) struct Run {
+    /// Most memory that the guest may use.
+    #[arg(short, long, value_name = "SIZE", default_value = "256M", value_parser = super::size::parse)]
+    memory: u64,
+    /// Set an environment variable; a name alone passes this process's value on.
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Read environment variables from a file, one on a line.
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// The program's working directory.
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<OsString>,
+    /// The host name that the guest sees.
+    #[arg(long, value_name = "NAME", default_value = unikiln_vmm::config::HOSTNAME_DEFAULT)]
+    hostname: OsString,
+    /// Pass standard input on; without this it is empty.
+    #[arg(short, long)]
+    interactive: bool,
+    /// Run this program instead of the image's entrypoint and command.
+    #[arg(long, value_name = "PROGRAM")]
+    entrypoint: Option<OsString>,
+    /// Print boot phases, exits, system calls and memory to standard error at the end.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "text"
+    )]
+    stats: Option<StatsFormat>,
+    /// Shape of the program's output.
+    #[arg(long, value_name = "FORMAT", default_value = "raw")]
+    log_format: LogShape,
+    #[command(flatten)]
+    source: SourceOptions,
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM or a .uk file.
+    image: OsString,
+    /// The program's arguments, instead of the image's command.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+/// How `--stats` writes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StatsFormat {
+    /// A table.
+    Text,
+    /// One line of JSON.
+    Json,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogShape {
+    /// Both streams as the program wrote them.
+    Raw,
+    /// Kubernetes log lines, all on standard output.
+    Cri,
+}
+
+impl Run {
+    pub(super) fn execute(mut self) -> Result<u8> {
+        let (file, _open) = self.unikernel()?;
+        let mut config = Config::new(file);
+        config.memory_bytes = self.memory;
+        config.args = (!self.args.is_empty()).then_some(self.args);
+        config.entrypoint = self.entrypoint;
+        config.env = environment::collect(&self.env_file, &self.env)?
+            .into_iter()
+            .map(OsString::from)
+            .collect();
+        config.working_dir = self.workdir;
+        config.hostname = self.hostname;
+        config.stdin = if self.interactive {
+            Stdin::Inherit
+        } else {
+            Stdin::Empty
+        };
+        config.log_format = match self.log_format {
+            LogShape::Raw => LogFormat::Raw,
+            LogShape::Cri => LogFormat::Cri,
+        };
+        config.forward_signals = true;
+        let outcome = unikiln_vmm::run(config)?;
+        if let Some(format) = self.stats {
+            print_stats(format, &outcome.stats)?;
+        }
+        Ok(u8::try_from(outcome.exit_code).unwrap_or(u8::MAX))
+    }
+
+    /// The file to boot, and what keeps it alive.
+    fn unikernel(&mut self) -> Result<(PathBuf, Option<File>)> {
+        let text = self.image.to_string_lossy();
+        if !TRANSPORTS
+            .iter()
+            .any(|transport| text.starts_with(transport))
+        {
+            ensure!(
+                self.source.is_empty(),
+                "--include and --unpack-limit are for images; {text} is taken as a unikernel file"
+            );
+            let path = PathBuf::from(std::mem::take(&mut self.image));
+            return check_named(path).map(|path| (path, None));
+        }
+        let image = ImageRef::parse(&text)?;
+        let directory = tempfile::Builder::new()
+            .prefix("unikiln-")
+            .tempdir()
+            .context("cannot make a temporary directory; point TMPDIR at a writable one")?;
+        let path = directory.path().join("image.uk");
+        unikiln_builder::build(
+            &image,
+            &path,
+            &self.source.to_build_options(),
+            &mut Bar::new(),
+        )?;
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        // Nothing is left on the disk from here on, however this process ends.
+        drop(directory);
+        Ok((
+            PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
+            Some(file),
+        ))
+    }
+}
+
+/// A word that can be neither file nor image gets the answer for both.
+fn check_named(path: PathBuf) -> Result<PathBuf> {
+    let is_file =
+        path.exists() || path.is_absolute() || path.extension().is_some_and(|uk| uk == "uk");
+    ensure!(
+        is_file,
+        "{} is neither a unikernel file nor an image; write oci:DIR[:TAG], oci-archive:FILE[:TAG], \
+         docker-archive:FILE[:TAG] or host:PROGRAM",
+        path.display()
+    );
+    Ok(path)
+}
+
+fn print_stats(format: StatsFormat, stats: &Stats) -> Result<()> {
+    match format {
+        StatsFormat::Text => eprintln!("{stats}"),
+        StatsFormat::Json => eprintln!(
+            "{}",
+            serde_json::to_string(stats).context("cannot write statistics")?
+        ),
+    }
+    Ok(())
+}

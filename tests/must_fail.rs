@@ -1,0 +1,60 @@
+//! Every program of `tests/guests/must_fail` ends as the same program would end
+//! on Linux, and its crash record names the cause.
+
+mod common;
+
+use common::guest::{Build, Guest, all};
+use common::skip::{Need, has_all};
+use common::{Unikiln, native};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// What the first line of every crash record holds.
+const RECORD_MARK: &str = "crash:";
+
+fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
+    let name = format!("{} ({})", guest.name, build.name());
+    if !has_all(&name, &[Need::Kvm, Need::Program(Guest::compiler(build))]) {
+        return Ok(());
+    }
+    let program = guest.compile(build);
+    let outcome = Unikiln::run(format!("host:{}", program.display()))
+        .options(&guest.options)
+        .output();
+    outcome.assert_code(guest.exit);
+    match &guest.record {
+        Some(all_words) => {
+            outcome.assert_stderr_has(RECORD_MARK);
+            for words in all_words {
+                outcome.assert_stderr_has(words);
+            }
+        }
+        None => drop(outcome.assert_stderr_lacks(RECORD_MARK)),
+    }
+    for words in &guest.stderr {
+        outcome.assert_stderr_has(words);
+    }
+    if guest.native {
+        outcome.assert_same(&native(&program, &guest.args, &guest.env));
+    }
+    Ok(())
+}
+
+fn main() {
+    let guests = all("tests/guests/must_fail").expect("the folder is in the repository");
+    let trials = guests
+        .into_iter()
+        .flat_map(|guest| {
+            guest
+                .builds
+                .clone()
+                .into_iter()
+                .map(move |build| (guest.clone(), build))
+        })
+        .map(|(guest, build)| {
+            Trial::test(format!("{}::{}", guest.name, build.name()), move || {
+                check(&guest, build)
+            })
+        })
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}

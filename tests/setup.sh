@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs what the tests need on Debian 12, and only what is missing.
+set -euo pipefail
+
+packages=(
+    gcc libc6-dev musl-tools                              # compilers of tests/guests
+    busybox-static coreutils findutils diffutils grep sed # programs that run unmodified
+    gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
+    erofs-utils mmdebstrap skopeo umoci                   # makers of images, checkers of file systems
+    cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+[ "$(id -u)" = 0 ] || { echo "tests/setup.sh: as root: apt-get install ${missing[*]}" >&2; exit 1; }
+echo "tests/setup.sh: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }
+install || { apt-get update -qq; install; }
