@@ -19,13 +19,13 @@ use super::module::{Module, Source};
 
 /// Registers of DWARF on x86-64: RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, R8 to
 /// R15, return address.
-pub const REGISTERS: usize = 17;
+pub(super) const REGISTERS: usize = 17;
 /// DWARF's number of RBP.
-pub const RBP: usize = 6;
+pub(super) const RBP: usize = 6;
 /// DWARF's number of RSP.
-pub const RSP: usize = 7;
+pub(super) const RSP: usize = 7;
 /// DWARF's number of the return address, which stands for RIP.
-pub const RIP: usize = 16;
+pub(super) const RIP: usize = 16;
 /// Most bytes of one FDE or CIE.
 const ENTRY_MAX_BYTES: usize = 16 << 10;
 /// Deepest nesting of remembered rows.
@@ -34,7 +34,7 @@ const REMEMBERED_MAX: usize = 16;
 const TABLE_ENCODING: u8 = 0x3b;
 
 /// Values of registers; unknown ones are not there.
-pub type Values = [Option<u64>; REGISTERS];
+pub(super) type Values = [Option<u64>; REGISTERS];
 
 /// How a caller's register is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ struct Common<'a> {
 
 /// The caller's registers, for code at link address `pc` of `module`.
 /// `values[RIP]` of the answer is the return address; none at the outermost frame.
-pub fn step(
+pub(super) fn step(
     module: &Module,
     source: &(impl Source + ?Sized),
     pc: u64,
@@ -130,17 +130,17 @@ fn find_entry(module: &Module, source: &(impl Source + ?Sized), pc: u64) -> Opti
     let (mut low, mut high) = (0, count);
     while low < high {
         let middle = low + (high - low) / 2;
-        if pair(middle)?.0 <= pc { low = middle + 1 } else { high = middle }
+        if pair(middle)?.0 <= pc {
+            low = middle + 1
+        } else {
+            high = middle
+        }
     }
     pair(low.checked_sub(1)?).map(|(_, entry)| entry)
 }
 
 /// The bytes of an FDE or CIE after its length.
-fn read_entry(
-    module: &Module,
-    source: &(impl Source + ?Sized),
-    address: u64,
-) -> Option<Vec<u8>> {
+fn read_entry(module: &Module, source: &(impl Source + ?Sized), address: u64) -> Option<Vec<u8>> {
     let offset = module.offset_of(address)?;
     let mut length = [0; 4];
     (source.read_at(offset, &mut length) == 4).then_some(())?;
@@ -163,8 +163,11 @@ fn read_common(bytes: &[u8]) -> Option<Common<'_>> {
     let augmentation = reader.string()?;
     let code_factor = reader.uleb()?;
     let data_factor = reader.sleb()?;
-    let return_register =
-        if version == 1 { u64::from(reader.u8()?) } else { reader.uleb()? };
+    let return_register = if version == 1 {
+        u64::from(reader.u8()?)
+    } else {
+        reader.uleb()?
+    };
     if return_register != RIP as u64 {
         return None;
     }
@@ -199,16 +202,21 @@ fn read_common(bytes: &[u8]) -> Option<Common<'_>> {
 }
 
 /// Runs the instructions up to `distance` bytes into the function.
-fn find_row<'a>(
-    common: &Common<'a>,
-    instructions: &'a [u8],
-    distance: u64,
-) -> Option<Row<'a>> {
+fn find_row<'a>(common: &Common<'a>, instructions: &'a [u8], distance: u64) -> Option<Row<'a>> {
     let mut rules = [Rule::Same; REGISTERS];
     // The stack pointer is the CFA unless something else is said.
     rules[RSP] = Rule::Offset(0);
-    let start = Row { frame: Frame::Register(RSP, 8), rules };
-    let mut machine = Machine { common, initial: start, row: start, remembered: Vec::new(), at: 0 };
+    let start = Row {
+        frame: Frame::Register(RSP, 8),
+        rules,
+    };
+    let mut machine = Machine {
+        common,
+        initial: start,
+        row: start,
+        remembered: Vec::new(),
+        at: 0,
+    };
     machine.run(common.instructions, u64::MAX)?;
     machine.initial = machine.row;
     machine.at = 0;
@@ -260,7 +268,10 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn save(&mut self, register: usize, factored: i64) -> Option<()> {
-        self.set(register, Rule::Saved(factored.checked_mul(self.common.data_factor)?));
+        self.set(
+            register,
+            Rule::Saved(factored.checked_mul(self.common.data_factor)?),
+        );
         Some(())
     }
 
@@ -303,11 +314,15 @@ impl<'a> Machine<'a, '_> {
                 self.row.frame = Frame::Register(of, offset as i64);
             }
             0x0d => {
-                let Frame::Register(_, offset) = self.row.frame else { return None };
+                let Frame::Register(_, offset) = self.row.frame else {
+                    return None;
+                };
                 self.row.frame = Frame::Register(register(code)?, offset);
             }
             0x0e => {
-                let Frame::Register(of, _) = self.row.frame else { return None };
+                let Frame::Register(of, _) = self.row.frame else {
+                    return None;
+                };
                 self.row.frame = Frame::Register(of, code.uleb()? as i64);
             }
             0x0f => self.row.frame = Frame::Expression(block(code)?),
@@ -325,14 +340,23 @@ impl<'a> Machine<'a, '_> {
                 self.row.frame = Frame::Register(of, offset);
             }
             0x13 => {
-                let Frame::Register(of, _) = self.row.frame else { return None };
+                let Frame::Register(of, _) = self.row.frame else {
+                    return None;
+                };
                 let offset = code.sleb()?.checked_mul(self.common.data_factor)?;
                 self.row.frame = Frame::Register(of, offset);
             }
             0x14 | 0x15 => {
                 let of = register(code)?;
-                let factored = if operation == 0x14 { code.uleb()? as i64 } else { code.sleb()? };
-                self.set(of, Rule::Offset(factored.checked_mul(self.common.data_factor)?));
+                let factored = if operation == 0x14 {
+                    code.uleb()? as i64
+                } else {
+                    code.sleb()?
+                };
+                self.set(
+                    of,
+                    Rule::Offset(factored.checked_mul(self.common.data_factor)?),
+                );
             }
             0x16 => {
                 let of = register(code)?;

@@ -14,7 +14,7 @@ const INDIRECT: u8 = 0x80;
 
 /// A cursor over bytes whose first one has a link address.
 #[derive(Clone)]
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     base: u64,
@@ -22,22 +22,22 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// From the start of `bytes`, which lie at link address `base`.
-    pub fn new(bytes: &'a [u8], base: u64) -> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8], base: u64) -> Reader<'a> {
         Reader { bytes, at: 0, base }
     }
 
     /// Link address of the next byte.
-    pub fn address(&self) -> u64 {
+    pub(super) fn address(&self) -> u64 {
         self.base.wrapping_add(self.at as u64)
     }
 
     /// Everything that is left.
-    pub fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// The next `len` bytes.
-    pub fn take(&mut self, len: u64) -> Option<&'a [u8]> {
+    pub(super) fn take(&mut self, len: u64) -> Option<&'a [u8]> {
         let end = self.at.checked_add(usize::try_from(len).ok()?)?;
         let part = self.bytes.get(self.at..end)?;
         self.at = end;
@@ -49,27 +49,27 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
-    pub fn u8(&mut self) -> Option<u8> {
+    pub(super) fn u8(&mut self) -> Option<u8> {
         self.word::<1>().map(|[byte]| byte)
     }
 
     /// Two bytes.
-    pub fn u16(&mut self) -> Option<u16> {
+    pub(super) fn u16(&mut self) -> Option<u16> {
         self.word().map(u16::from_le_bytes)
     }
 
     /// Four bytes.
-    pub fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.word().map(u32::from_le_bytes)
     }
 
     /// Eight bytes.
-    pub fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.word().map(u64::from_le_bytes)
     }
 
     /// An unsigned LEB128.
-    pub fn uleb(&mut self) -> Option<u64> {
+    pub(super) fn uleb(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A signed LEB128.
-    pub fn sleb(&mut self) -> Option<i64> {
+    pub(super) fn sleb(&mut self) -> Option<i64> {
         let mut value = 0i64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes up to a NUL, which is skipped.
-    pub fn string(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn string(&mut self) -> Option<&'a [u8]> {
         let len = self.rest().iter().position(|b| *b == 0)?;
         let text = self.take(len as u64)?;
         self.u8()?;
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A pointer, absolute or relative to itself.
-    pub fn pointer(&mut self, encoding: u8) -> Option<u64> {
+    pub(super) fn pointer(&mut self, encoding: u8) -> Option<u64> {
         let base = match encoding & APPLICATION {
             0 => 0,
             RELATIVE_TO_SELF => self.address(),
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of an encoded pointer, whatever it is relative to.
-    pub fn encoded(&mut self, encoding: u8) -> Option<u64> {
+    pub(super) fn encoded(&mut self, encoding: u8) -> Option<u64> {
         match encoding & 0xf {
             0x0 | 0x4 | 0xc => self.u64(),
             0x1 => self.uleb(),

@@ -34,19 +34,24 @@ impl Stack {
 }
 
 /// Runs `code` with `first` on the stack.
-pub fn evaluate(
+pub(super) fn evaluate(
     code: &[u8],
     first: Option<u64>,
     registers: &[Option<u64>],
     load: &dyn Fn(u64) -> Option<u64>,
 ) -> Option<u64> {
-    let mut stack = Stack { values: [0; DEPTH], count: 0 };
+    let mut stack = Stack {
+        values: [0; DEPTH],
+        count: 0,
+    };
     if let Some(first) = first {
         stack.push(first)?;
     }
     let mut code = Reader::new(code, 0);
     for _ in 0..STEPS_MAX {
-        let Some(operation) = code.u8() else { return stack.pop() };
+        let Some(operation) = code.u8() else {
+            return stack.pop();
+        };
         step(operation, &mut code, &mut stack, registers, load)?;
     }
     None

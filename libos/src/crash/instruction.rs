@@ -3,10 +3,10 @@
 //! A general protection fault tells no address; most often it is one of these.
 
 /// Longest instruction.
-pub const MAX_BYTES: usize = 15;
+pub(super) const MAX_BYTES: usize = 15;
 
 /// What a privileged instruction is called; nothing for any other one.
-pub fn privileged(code: &[u8]) -> Option<&'static str> {
+pub(super) fn privileged(code: &[u8]) -> Option<&'static str> {
     // Legacy prefixes and REX change nothing about who may execute it.
     let skip = code.iter().position(|byte| {
         !matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
@@ -46,7 +46,10 @@ mod tests {
         assert_eq!(privileged(&[0xf4]), Some("hlt"));
         assert_eq!(privileged(&[0x66, 0xef]), Some("out"));
         assert_eq!(privileged(&[0x0f, 0x32]), Some("rdmsr"));
-        assert_eq!(privileged(&[0x44, 0x0f, 0x22, 0xc0]), Some("mov of a control register"));
+        assert_eq!(
+            privileged(&[0x44, 0x0f, 0x22, 0xc0]),
+            Some("mov of a control register")
+        );
         assert_eq!(privileged(&[0x0f, 0x01, 0x38]), Some("invlpg"));
         assert_eq!(privileged(&[0x48, 0x8b, 0x07]), None);
         assert_eq!(privileged(&[]), None);

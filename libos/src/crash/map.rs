@@ -43,14 +43,14 @@ type Known = (Arc<OpenFile>, Option<Rc<Module>>);
 
 /// See the module documentation.
 #[derive(Default)]
-pub struct Map {
+pub(super) struct Map {
     areas: Vec<Area>,
     is_readable: bool,
     modules: RefCell<Vec<Known>>,
 }
 
 /// Where code comes from.
-pub struct Place {
+pub(super) struct Place {
     file: Arc<OpenFile>,
     module: Rc<Module>,
     /// Address as the file was linked: what `addr2line` takes.
@@ -59,12 +59,12 @@ pub struct Place {
 
 impl Place {
     /// The function that it is in.
-    pub fn symbol(&self) -> Option<Symbol> {
+    pub(super) fn symbol(&self) -> Option<Symbol> {
         self.module.symbol(&*self.file, self.address)
     }
 
     /// Path of the file.
-    pub fn path(&self) -> Vec<u8> {
+    pub(super) fn path(&self) -> Vec<u8> {
         self.file.path()
     }
 }
@@ -72,12 +72,16 @@ impl Place {
 impl Map {
     /// A copy of all areas, lowest first. The default map has none, and reads
     /// nothing: for when the locks that reading needs may be held.
-    pub fn new<'a>(areas: impl Iterator<Item = &'a Area>) -> Map {
-        Map { areas: areas.cloned().collect(), is_readable: true, modules: RefCell::default() }
+    pub(super) fn new<'a>(areas: impl Iterator<Item = &'a Area>) -> Map {
+        Map {
+            areas: areas.cloned().collect(),
+            is_readable: true,
+            modules: RefCell::default(),
+        }
     }
 
     /// Whether an access there ran over a stack.
-    pub fn is_stack_guard(&self, address: u64) -> bool {
+    pub(super) fn is_stack_guard(&self, address: u64) -> bool {
         let above = self.areas.iter().find(|area| area.end > address);
         above.is_some_and(|stack| {
             stack.name == "[stack]"
@@ -86,7 +90,9 @@ impl Map {
     }
 
     fn find(&self, address: u64) -> Option<&Area> {
-        self.areas.iter().find(|area| (area.start..area.end).contains(&address))
+        self.areas
+            .iter()
+            .find(|area| (area.start..area.end).contains(&address))
     }
 
     fn module(&self, file: &Arc<OpenFile>) -> Option<Rc<Module>> {
@@ -100,16 +106,22 @@ impl Map {
     }
 
     /// The file and link address behind a program address.
-    pub fn place(&self, address: u64) -> Option<Place> {
+    pub(super) fn place(&self, address: u64) -> Option<Place> {
         let area = self.find(address)?;
-        let Backing::File { file, offset } = &area.backing else { return None };
+        let Backing::File { file, offset } = &area.backing else {
+            return None;
+        };
         let module = self.module(file)?;
         let address = module.address_of(offset.checked_add(address - area.start)?)?;
-        Some(Place { file: file.clone(), module, address })
+        Some(Place {
+            file: file.clone(),
+            module,
+            address,
+        })
     }
 
     /// Says in words what is at an address.
-    pub fn describe(&self, address: u64, out: &mut Text) -> fmt::Result {
+    pub(super) fn describe(&self, address: u64, out: &mut Text) -> fmt::Result {
         if address >= APP_END {
             return write!(out, "no program address (beyond {APP_END:#x})");
         }
@@ -127,7 +139,10 @@ impl Map {
         }
         if let Some(stack) = above.filter(|_| self.is_stack_guard(address)) {
             let distance = stack.start - address;
-            write!(out, "in the stack guard: the stack overflowed, {distance:#x} bytes below ")?;
+            write!(
+                out,
+                "in the stack guard: the stack overflowed, {distance:#x} bytes below "
+            )?;
             return show(stack, stack.start, out);
         }
         write!(out, "not mapped")?;
@@ -152,10 +167,20 @@ fn show(area: &Area, address: u64, out: &mut Text) -> fmt::Result {
         Backing::Anonymous if area.name.is_empty() => write!(out, "anonymous memory")?,
         Backing::Anonymous => write!(out, "{}", area.name)?,
     }
-    let bit = |bit, letter| if area.protection & bit != 0 { letter } else { '-' };
+    let bit = |bit, letter| {
+        if area.protection & bit != 0 {
+            letter
+        } else {
+            '-'
+        }
+    };
     let (read, write) = (bit(PROT_READ, 'r'), bit(PROT_WRITE, 'w'));
     let (execute, shared) = (bit(PROT_EXEC, 'x'), if area.shared { 's' } else { 'p' });
-    write!(out, " ({:#x}-{:#x} {read}{write}{execute}{shared}", area.start, area.end)?;
+    write!(
+        out,
+        " ({:#x}-{:#x} {read}{write}{execute}{shared}",
+        area.start, area.end
+    )?;
     if let Backing::File { offset, .. } = &area.backing {
         write!(out, ", file offset {:#x}", offset + (address - area.start))?;
     }
@@ -172,12 +197,15 @@ impl View for Map {
     }
 
     fn is_code(&self, address: u64) -> bool {
-        self.find(address).is_some_and(|area| area.protection & PROT_EXEC != 0)
+        self.find(address)
+            .is_some_and(|area| area.protection & PROT_EXEC != 0)
     }
 
     fn caller(&self, pc: u64, values: &Values) -> Option<Values> {
         let place = self.place(pc)?;
-        cfi::step(&place.module, &*place.file, place.address, values, &|at| self.load(at))
+        cfi::step(&place.module, &*place.file, place.address, values, &|at| {
+            self.load(at)
+        })
     }
 }
 
@@ -186,14 +214,26 @@ mod tests {
     use super::*;
 
     pub(crate) fn area(start: u64, end: u64, protection: u32, name: &'static str) -> Area {
-        Area { start, end, protection, shared: false, name, backing: Backing::Anonymous }
+        Area {
+            start,
+            end,
+            protection,
+            shared: false,
+            name,
+            backing: Backing::Anonymous,
+        }
     }
 
     fn describe(address: u64) -> alloc::string::String {
         let areas = [
             area(0x40_0000, 0x40_1000, PROT_READ | PROT_EXEC, ""),
             area(0x60_0000, 0x60_2000, PROT_READ | PROT_WRITE, "[heap]"),
-            area(0x7fff_0000_0000, 0x7fff_0010_0000, PROT_READ | PROT_WRITE, "[stack]"),
+            area(
+                0x7fff_0000_0000,
+                0x7fff_0010_0000,
+                PROT_READ | PROT_WRITE,
+                "[stack]",
+            ),
         ];
         let mut text = Text::new(1000);
         Map::new(areas.iter()).describe(address, &mut text).unwrap();
@@ -203,7 +243,10 @@ mod tests {
     #[test]
     fn addresses_are_put_into_words() {
         assert_eq!(describe(0x10), "in the NULL page, which is never mapped");
-        assert_eq!(describe(0x40_0010), "in anonymous memory (0x400000-0x401000 r-xp)");
+        assert_eq!(
+            describe(0x40_0010),
+            "in anonymous memory (0x400000-0x401000 r-xp)"
+        );
         assert_eq!(
             describe(0x60_2010),
             "not mapped; 0x10 bytes above the end of [heap] (0x600000-0x602000 rw-p); \
@@ -215,6 +258,9 @@ mod tests {
              [stack] (0x7fff00000000-0x7fff00100000 rw-p)"
         );
         assert_eq!(describe(0x6000_0000_0000), "inside the libOS");
-        assert_eq!(describe(1 << 63), "no program address (beyond 0x7ffffffff000)");
+        assert_eq!(
+            describe(1 << 63),
+            "no program address (beyond 0x7ffffffff000)"
+        );
     }
 }

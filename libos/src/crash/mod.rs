@@ -33,6 +33,7 @@ mod report;
 mod text;
 mod unwind;
 
+use alloc::string::String;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -52,16 +53,16 @@ const RECORD_MAX_BYTES: usize = 64 << 10;
 const OOM_CODE: u64 = 137;
 /// Exit code of a libOS bug: 128 + SIGABRT.
 const PANIC_CODE: u64 = 134;
-/// Summary that is kept for a record that fails.
-const SUMMARY_MAX_BYTES: usize = 256;
+/// Room for the one line that stands for a record that fails.
+const SPARE_BYTES: usize = 512;
 
 /// Records begun: the second one comes from the writing of the first.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 /// How the guest ends after the first record.
 static END_REASON: AtomicU64 = AtomicU64::new(exit::LIBOS_PANIC);
 static END_CODE: AtomicU64 = AtomicU64::new(PANIC_CODE);
-/// First line of the first record.
-static SUMMARY: Mutex<([u8; SUMMARY_MAX_BYTES], usize)> = Mutex::new(([0; SUMMARY_MAX_BYTES], 0));
+/// Heap text with room to spare, holding the summary of the first record.
+static SPARE: Mutex<String> = Mutex::new(String::new());
 
 /// A signal that ends the program.
 pub struct Fatal {
@@ -79,15 +80,16 @@ fn begin(reason: u64, code: u64, what: &dyn core::fmt::Display) {
         0 => {
             END_REASON.store(reason, Ordering::Relaxed);
             END_CODE.store(code, Ordering::Relaxed);
+            if let Some(mut spare) = SPARE.try_lock() {
+                // Without it there is no line, but the same end.
+                let _ = spare.try_reserve_exact(SPARE_BYTES);
+            }
         }
         1 => {
-            // No allocation here: that may be what failed.
-            let mut line = Line::default();
-            if let Some(summary) = SUMMARY.try_lock() {
-                line.push(summary.0.get(..summary.1).unwrap_or_default());
+            if let Some(mut spare) = SPARE.try_lock() {
+                let _ = write!(Spare(&mut spare), " [the record failed: {what}]");
+                hypercall::record(&spare);
             }
-            let _ = write!(line, " [the record failed: {what}]");
-            hypercall::record(line.as_str());
             end()
         }
         _ => end(),
@@ -95,57 +97,42 @@ fn begin(reason: u64, code: u64, what: &dyn core::fmt::Display) {
 }
 
 fn end() -> ! {
-    hypercall::exit(END_REASON.load(Ordering::Relaxed), END_CODE.load(Ordering::Relaxed))
+    hypercall::exit(
+        END_REASON.load(Ordering::Relaxed),
+        END_CODE.load(Ordering::Relaxed),
+    )
 }
 
-/// One line on the stack.
-struct Line {
-    bytes: [u8; 2 * SUMMARY_MAX_BYTES],
-    len: usize,
-}
+/// Appends without ever allocating: that may be what failed.
+struct Spare<'a>(&'a mut String);
 
-impl Default for Line {
-    fn default() -> Self {
-        Line { bytes: [0; 2 * SUMMARY_MAX_BYTES], len: 0 }
-    }
-}
-
-impl Line {
-    fn push(&mut self, part: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(part) {
-            *to = *from;
-            self.len += 1;
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
-    }
-}
-
-impl Write for Line {
+impl Write for Spare<'_> {
     fn write_str(&mut self, part: &str) -> core::fmt::Result {
-        self.push(part.as_bytes());
+        for character in part.chars() {
+            if self.0.len() + character.len_utf8() > self.0.capacity() {
+                return Err(core::fmt::Error);
+            }
+            self.0.push(character);
+        }
         Ok(())
     }
 }
 
 fn keep_summary(summary: &str) {
-    if let Some(mut kept) = SUMMARY.try_lock() {
-        let (bytes, len) = &mut *kept;
-        *len = 0;
-        for (to, from) in bytes.iter_mut().zip(summary.bytes()) {
-            *to = from;
-            *len += 1;
-        }
+    if let Some(mut spare) = SPARE.try_lock() {
+        // A long one is cut.
+        let _ = Spare(&mut spare).write_str(summary);
     }
 }
 
 /// Ends the guest by a signal whose default action dumps core.
 pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
     let signal = fatal.info.number();
-    begin(exit::SIGNALED, u64::from(signal), &crate::signal::number::name(signal));
+    begin(
+        exit::SIGNALED,
+        u64::from(signal),
+        &crate::signal::number::name(signal),
+    );
     write_report(Reason::Signal(fatal), registers);
     end()
 }
@@ -174,7 +161,7 @@ fn write_report(reason: Reason<'_>, registers: &Registers) {
     let mut text = Text::new(RECORD_MAX_BYTES);
     // A text never fails; it is cut.
     let _ = report.write(&mut text, keep_summary);
-    hypercall::record(text.as_str());
+    hypercall::record(text.as_string());
 }
 
 #[cfg(target_os = "none")]

@@ -26,16 +26,22 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let mut frame: u64;
     // SAFETY: reads a register.
     unsafe { core::arch::asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack)) };
-    let is_out_of_memory =
-        info.message().as_str().is_none_or(|text| text.starts_with(ALLOCATION_FAILED))
-            && mm::available_bytes() < mm::LARGE_PAGE;
+    let is_out_of_memory = info
+        .message()
+        .as_str()
+        .is_none_or(|text| text.starts_with(ALLOCATION_FAILED))
+        && mm::available_bytes() < mm::LARGE_PAGE;
     if is_out_of_memory {
         begin(exit::OOM_KILLED, OOM_CODE, info);
     } else {
         begin(exit::LIBOS_PANIC, PANIC_CODE, info);
     }
     let mut text = Text::new(RECORD_MAX_BYTES);
-    let what = if is_out_of_memory { "out of memory in the libOS" } else { "libOS panic" };
+    let what = if is_out_of_memory {
+        "out of memory in the libOS"
+    } else {
+        "libOS panic"
+    };
     let _ = write!(text, "unikiln: crash: {what}: {}", info.message());
     if let Some(place) = info.location() {
         let _ = write!(text, " at {}:{}", place.file(), place.line());
@@ -46,7 +52,11 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// Ends the guest because of an exception at `registers`.
 pub(super) fn fault(registers: &Registers, address: u64) -> ! {
-    begin(exit::LIBOS_PANIC, PANIC_CODE, &format_args!("exception at {:#x}", registers.rip));
+    begin(
+        exit::LIBOS_PANIC,
+        PANIC_CODE,
+        &format_args!("exception at {:#x}", registers.rip),
+    );
     let mut text = Text::new(RECORD_MAX_BYTES);
     let _ = write_fault(&mut text, registers, address);
     finish(text, &mut { registers.rbp })
@@ -66,10 +76,26 @@ fn write_fault(text: &mut Text, registers: &Registers, address: u64) -> fmt::Res
     writeln!(text, ", error code {:#x}", registers.error_code)?;
     let r = registers;
     writeln!(text, "registers:")?;
-    writeln!(text, "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", r.rax, r.rbx, r.rcx, r.rdx)?;
-    writeln!(text, "  rsi {:016x}  rdi {:016x}  rbp {:016x}  rsp {:016x}", r.rsi, r.rdi, r.rbp, r.rsp)?;
-    writeln!(text, "  r8  {:016x}  r9  {:016x}  r10 {:016x}  r11 {:016x}", r.r8, r.r9, r.r10, r.r11)?;
-    writeln!(text, "  r12 {:016x}  r13 {:016x}  r14 {:016x}  r15 {:016x}", r.r12, r.r13, r.r14, r.r15)?;
+    writeln!(
+        text,
+        "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}",
+        r.rax, r.rbx, r.rcx, r.rdx
+    )?;
+    writeln!(
+        text,
+        "  rsi {:016x}  rdi {:016x}  rbp {:016x}  rsp {:016x}",
+        r.rsi, r.rdi, r.rbp, r.rsp
+    )?;
+    writeln!(
+        text,
+        "  r8  {:016x}  r9  {:016x}  r10 {:016x}  r11 {:016x}",
+        r.r8, r.r9, r.r10, r.r11
+    )?;
+    writeln!(
+        text,
+        "  r12 {:016x}  r13 {:016x}  r14 {:016x}  r15 {:016x}",
+        r.r12, r.r13, r.r14, r.r15
+    )?;
     writeln!(text, "  rip {:016x}  rfl {:016x}", r.rip, r.rflags)
 }
 
@@ -79,8 +105,13 @@ fn finish(mut text: Text, frame: &mut u64) -> ! {
     keep_summary(first);
     let _ = backtrace(&mut text, frame);
     let _ = calls(&process::thread().recent.list(), &mut text);
-    let _ = writeln!(text, "memory: {} of {} bytes", mm::used_bytes(), mm::limit_bytes());
-    hypercall::record(text.as_str());
+    let _ = writeln!(
+        text,
+        "memory: {} of {} bytes",
+        mm::used_bytes(),
+        mm::limit_bytes()
+    );
+    hypercall::record(text.as_string());
     end()
 }
 
@@ -90,8 +121,7 @@ fn backtrace(text: &mut Text, frame: &mut u64) -> fmt::Result {
     let (start, end) = arch::text_bounds();
     writeln!(text, "backtrace of the libOS:")?;
     for index in 0..FRAMES_MAX {
-        let (Some(next), Some(pc)) = (stack_word(*frame), stack_word(frame.wrapping_add(8)))
-        else {
+        let (Some(next), Some(pc)) = (stack_word(*frame), stack_word(frame.wrapping_add(8))) else {
             break;
         };
         if !(start..end).contains(&pc) {

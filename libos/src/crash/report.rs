@@ -7,12 +7,12 @@ use core::fmt::{self, Write};
 
 use linux_raw_sys::general::SIGSEGV;
 
+use super::Fatal;
 use super::cfi::{REGISTERS, Values};
 use super::instruction::{self, privileged};
 use super::map::Map;
 use super::text::Text;
 use super::unwind::{Frame, How, View, unwind};
-use super::Fatal;
 use crate::arch::Registers;
 use crate::errno::Errno;
 use crate::process::Call;
@@ -33,7 +33,7 @@ const CODE_BYTES: usize = 16;
 const STACK_WORDS: u64 = 16;
 
 /// Why the program ends.
-pub enum Reason<'a> {
+pub(super) enum Reason<'a> {
     /// A signal.
     Signal(&'a Fatal),
     /// The memory limit, at the touch of an address.
@@ -41,7 +41,7 @@ pub enum Reason<'a> {
 }
 
 /// Everything that a record tells.
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     /// Why.
     pub reason: Reason<'a>,
     /// The program's registers.
@@ -61,7 +61,7 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// Writes the whole record; `summary` takes the first line alone, for the
     /// case that the rest cannot be written.
-    pub fn write(&self, out: &mut Text, summary: impl FnOnce(&str)) -> fmt::Result {
+    pub(super) fn write(&self, out: &mut Text, summary: impl FnOnce(&str)) -> fmt::Result {
         self.summary(out)?;
         summary(out.as_str());
         let frames = unwind(self.map, values_of(self.registers));
@@ -79,7 +79,10 @@ impl Report<'_> {
         calls(self.calls, out)?;
         let (used, peak, limit) = self.memory;
         let (used, peak, limit) = (Mebibytes(used), Mebibytes(peak), Mebibytes(limit));
-        writeln!(out, "memory: {used} in use, {peak} at the peak, {limit} allowed")
+        writeln!(
+            out,
+            "memory: {used} in use, {peak} at the peak, {limit} allowed"
+        )
     }
 
     fn summary(&self, out: &mut Text) -> fmt::Result {
@@ -98,7 +101,10 @@ impl Report<'_> {
         } else if signal == SIGSEGV && code == SI_KERNEL && fatal.trap.vector == 13 {
             match self.code().as_deref().and_then(privileged) {
                 Some(instruction) => write!(out, "privileged instruction: {instruction}")?,
-                None => write!(out, "general protection: an address that is not canonical, or misaligned")?,
+                None => write!(
+                    out,
+                    "general protection: an address that is not canonical, or misaligned"
+                )?,
             }
         } else {
             write!(out, "{}", cause(signal, code))?;
@@ -123,7 +129,9 @@ impl Report<'_> {
 
     /// Where it happened: the function, and who called it if that says more.
     fn place_in_summary(&self, frames: &[Frame], out: &mut Text) -> fmt::Result {
-        let Some(first) = frames.first() else { return Ok(()) };
+        let Some(first) = frames.first() else {
+            return Ok(());
+        };
         let first_path = self.map.place(first.lookup()).map(|place| place.path());
         if first_path.is_some() {
             write!(out, " in ")?;
@@ -135,7 +143,10 @@ impl Report<'_> {
         // A fault in a library: the program's own frame is the one to look at.
         let own = frames.iter().skip(1).find(|frame| {
             first_path.is_none()
-                || self.map.place(frame.lookup()).is_some_and(|p| p.path() == self.executable)
+                || self
+                    .map
+                    .place(frame.lookup())
+                    .is_some_and(|p| p.path() == self.executable)
         });
         if let Some(own) = own {
             write!(out, ", called from ")?;
@@ -146,7 +157,9 @@ impl Report<'_> {
 
     /// `main+0x12 (/usr/bin/foo)`.
     fn short_location(&self, address: u64, out: &mut Text) -> fmt::Result {
-        let Some(place) = self.map.place(address) else { return write!(out, "{address:#x}") };
+        let Some(place) = self.map.place(address) else {
+            return write!(out, "{address:#x}");
+        };
         match place.symbol() {
             Some(symbol) => {
                 write!(out, "{}+{:#x} (", symbol.name, symbol.offset)?;
@@ -179,7 +192,10 @@ impl Report<'_> {
         writeln!(out)?;
         match &self.reason {
             Reason::OutOfMemory(address) => {
-                writeln!(out, "reason: no memory was left for the page at {address:#x}")?;
+                writeln!(
+                    out,
+                    "reason: no memory was left for the page at {address:#x}"
+                )?;
                 self.address(*address, out)?;
             }
             Reason::Signal(fatal) => {
@@ -188,8 +204,17 @@ impl Report<'_> {
                 let trap = fatal.trap;
                 match trap.vector {
                     PAGE_FAULT => {
-                        let there = if trap.error & ERROR_PRESENT != 0 { "" } else { "not " };
-                        write!(out, "; page fault, error code {:#x}, {}, page {there}present", trap.error, self.access(fatal))?;
+                        let there = if trap.error & ERROR_PRESENT != 0 {
+                            ""
+                        } else {
+                            "not "
+                        };
+                        write!(
+                            out,
+                            "; page fault, error code {:#x}, {}, page {there}present",
+                            trap.error,
+                            self.access(fatal)
+                        )?;
                     }
                     0 if code <= 0 => write!(out, "; sent by process {}", fatal.info.sender())?,
                     0 => {}
@@ -217,11 +242,31 @@ impl Report<'_> {
         let r = self.registers;
         writeln!(out, "registers:")?;
         let rows = [
-            [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)],
-            [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)],
+            [
+                ("rax", r.rax),
+                ("rbx", r.rbx),
+                ("rcx", r.rcx),
+                ("rdx", r.rdx),
+            ],
+            [
+                ("rsi", r.rsi),
+                ("rdi", r.rdi),
+                ("rbp", r.rbp),
+                ("rsp", r.rsp),
+            ],
             [("r8 ", r.r8), ("r9 ", r.r9), ("r10", r.r10), ("r11", r.r11)],
-            [("r12", r.r12), ("r13", r.r13), ("r14", r.r14), ("r15", r.r15)],
-            [("rip", r.rip), ("rfl", r.rflags), ("cs ", r.cs), ("fs ", self.fs_base)],
+            [
+                ("r12", r.r12),
+                ("r13", r.r13),
+                ("r14", r.r14),
+                ("r15", r.r15),
+            ],
+            [
+                ("rip", r.rip),
+                ("rfl", r.rflags),
+                ("cs ", r.cs),
+                ("fs ", self.fs_base),
+            ],
         ];
         for row in rows {
             for (name, value) in row {
@@ -261,9 +306,17 @@ impl Report<'_> {
         for index in 0..STACK_WORDS {
             let at = self.registers.rsp.wrapping_add(index * 8);
             let Some(word) = self.map.load(at) else {
-                return writeln!(out, "{} none can be read", if index % 4 == 0 { " " } else { "" });
+                return writeln!(
+                    out,
+                    "{} none can be read",
+                    if index % 4 == 0 { " " } else { "" }
+                );
             };
-            write!(out, "  {word:016x}{}", if index % 4 == 3 { "\n" } else { "" })?;
+            write!(
+                out,
+                "  {word:016x}{}",
+                if index % 4 == 3 { "\n" } else { "" }
+            )?;
         }
         Ok(())
     }
@@ -287,7 +340,7 @@ fn values_of(r: &Registers) -> Values {
 }
 
 /// The last system calls, as strace would show them.
-pub fn calls(calls: &[Call], out: &mut Text) -> fmt::Result {
+pub(super) fn calls(calls: &[Call], out: &mut Text) -> fmt::Result {
     writeln!(out, "last system calls ({}):", calls.len())?;
     for call in calls {
         let row = table::row(call.number);
@@ -322,9 +375,11 @@ impl fmt::Display for Mebibytes {
 }
 
 /// A path for the record, when its lock is free.
-pub fn executable() -> Vec<u8> {
+pub(super) fn executable() -> Vec<u8> {
     let image = crate::process::current().image.try_lock();
-    image.map(|image| image.exe.clone()).unwrap_or_else(|| String::from("?").into_bytes())
+    image
+        .map(|image| image.exe.clone())
+        .unwrap_or_else(|| String::from("?").into_bytes())
 }
 
 #[cfg(test)]

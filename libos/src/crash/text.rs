@@ -8,7 +8,7 @@ const CUT: &str = "\n[the record was cut off here]\n";
 
 /// A text under construction.
 #[derive(Default)]
-pub struct Text {
+pub(super) struct Text {
     text: String,
     max_bytes: usize,
     is_cut: bool,
@@ -16,15 +16,23 @@ pub struct Text {
 
 impl Text {
     /// Up to `max_bytes`, the mark of a cut included.
-    pub const fn new(max_bytes: usize) -> Text {
-        Text { text: String::new(), max_bytes, is_cut: false }
+    pub(super) const fn new(max_bytes: usize) -> Text {
+        Text {
+            text: String::new(),
+            max_bytes,
+            is_cut: false,
+        }
     }
 
     /// Appends bytes of a file name or the like; control characters become `?`.
-    pub fn push_lossy(&mut self, bytes: &[u8]) {
+    pub(super) fn push_lossy(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
-                let shown = if character.is_control() { '?' } else { character };
+                let shown = if character.is_control() {
+                    '?'
+                } else {
+                    character
+                };
                 self.push(shown.encode_utf8(&mut [0; 4]));
             }
             if !chunk.invalid().is_empty() {
@@ -55,7 +63,12 @@ impl Text {
     }
 
     /// What was written.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The same, as the heap text that the monitor can be pointed at.
+    pub(super) fn as_string(&self) -> &String {
         &self.text
     }
 }

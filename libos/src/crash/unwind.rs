@@ -25,11 +25,12 @@ const SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
 /// Offset of the registers in a signal frame whose restorer was popped.
 const CONTEXT_OFFSET: u64 = 40;
 /// DWARF register of each of the first 17 words of struct sigcontext.
-const CONTEXT_REGISTERS: [usize; 17] =
-    [8, 9, 10, 11, 12, 13, 14, 15, 5, 4, RBP, 3, 1, 0, 2, RSP, RIP];
+const CONTEXT_REGISTERS: [usize; 17] = [
+    8, 9, 10, 11, 12, 13, 14, 15, 5, 4, RBP, 3, 1, 0, 2, RSP, RIP,
+];
 
 /// What unwinding needs to see of the program.
-pub trait View {
+pub(super) trait View {
     /// A word of memory.
     fn load(&self, address: u64) -> Option<u64>;
     /// Bytes of memory.
@@ -42,7 +43,7 @@ pub trait View {
 
 /// How a frame was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub(super) enum How {
     /// It is the fault itself.
     Fault,
     /// By a return address that is known to be one.
@@ -55,7 +56,7 @@ pub enum How {
 
 /// One line of the backtrace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub(super) struct Frame {
     /// Instruction: the faulting one, or the one to return to.
     pub pc: u64,
     /// How it was found.
@@ -64,7 +65,7 @@ pub struct Frame {
 
 impl Frame {
     /// An address inside the calling instruction, for tables and symbols.
-    pub fn lookup(&self) -> u64 {
+    pub(super) fn lookup(&self) -> u64 {
         match self.how {
             How::Fault | How::Interrupted => self.pc,
             How::Return | How::Guess => self.pc.wrapping_sub(1),
@@ -73,7 +74,7 @@ impl Frame {
 }
 
 /// The frames from `values` outwards.
-pub fn unwind(view: &dyn View, mut values: Values) -> Vec<Frame> {
+pub(super) fn unwind(view: &dyn View, mut values: Values) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut guesses = 0;
     let mut how = How::Fault;
@@ -87,7 +88,11 @@ pub fn unwind(view: &dyn View, mut values: Values) -> Vec<Frame> {
         let next = if is_sigreturn(view, pc) {
             interrupted(view, before).map(|values| (values, How::Interrupted))
         } else {
-            match view.is_code(pc).then(|| view.caller(frame.lookup(), &values)).flatten() {
+            match view
+                .is_code(pc)
+                .then(|| view.caller(frame.lookup(), &values))
+                .flatten()
+            {
                 // The outermost frame says so.
                 Some(caller) if caller[RIP].is_none_or(|pc| pc == 0) => break,
                 Some(caller) => Some((caller, How::Return)),
@@ -147,7 +152,10 @@ fn without_tables(
         && let (Some(outer), Some(pc)) = (view.load(bp), view.load(bp.wrapping_add(8)))
         && follows_call(view, pc)
     {
-        return Some((returned_to(pc, bp.checked_add(16)?, Some(outer)), How::Return));
+        return Some((
+            returned_to(pc, bp.checked_add(16)?, Some(outer)),
+            How::Return,
+        ));
     }
     *guesses += 1;
     if *guesses > GUESSES_MAX {
@@ -172,9 +180,8 @@ fn follows_call(view: &dyn View, pc: u64) -> bool {
         return false;
     }
     // call rel32, or call through a register or memory: FF /2 of 2, 3, 6 or 7 bytes.
-    let indirect = |len: usize| {
-        matches!(code[7 - len..], [0xff, modrm, ..] if modrm & 0x38 == 0x10)
-    };
+    let indirect =
+        |len: usize| matches!(code[7 - len..], [0xff, modrm, ..] if modrm & 0x38 == 0x10);
     code[2] == 0xe8 || [2, 3, 4, 6, 7].into_iter().any(indirect)
 }
 
@@ -221,7 +228,10 @@ mod tests {
 
     #[test]
     fn a_null_call_has_its_caller_on_the_stack() {
-        let toy = Toy { stack: alloc::vec![0x40_0123, 0, 0], sigreturn: None };
+        let toy = Toy {
+            stack: alloc::vec![0x40_0123, 0, 0],
+            sigreturn: None,
+        };
         let frames = unwind(&toy, at(0, 0x7000, 0));
         assert_eq!(pcs(&frames), [(0, How::Fault), (0x40_0123, How::Return)]);
     }
@@ -233,16 +243,26 @@ mod tests {
             sigreturn: None,
         };
         let frames = unwind(&toy, at(0x40_0100, 0x7000, 0x7008));
-        let wanted =
-            [(0x40_0100, How::Fault), (0x40_0200, How::Return), (0x40_0300, How::Return)];
+        let wanted = [
+            (0x40_0100, How::Fault),
+            (0x40_0200, How::Return),
+            (0x40_0300, How::Return),
+        ];
         assert_eq!(pcs(&frames), wanted);
     }
 
     #[test]
     fn without_anything_the_stack_is_searched() {
-        let toy = Toy { stack: alloc::vec![1, 2, 0x40_0200, 3, 0x40_0300], sigreturn: None };
+        let toy = Toy {
+            stack: alloc::vec![1, 2, 0x40_0200, 3, 0x40_0300],
+            sigreturn: None,
+        };
         let frames = unwind(&toy, at(0x40_0100, 0x7000, 0));
-        let wanted = [(0x40_0100, How::Fault), (0x40_0200, How::Guess), (0x40_0300, How::Guess)];
+        let wanted = [
+            (0x40_0100, How::Fault),
+            (0x40_0200, How::Guess),
+            (0x40_0300, How::Guess),
+        ];
         assert_eq!(pcs(&frames), wanted);
     }
 
@@ -252,15 +272,25 @@ mod tests {
         stack[0] = 0x40_0f00;
         stack[1 + 5 + 16] = 0x40_0200;
         stack[1 + 5 + 15] = 0x7100;
-        let toy = Toy { stack, sigreturn: Some(0x40_0f00) };
+        let toy = Toy {
+            stack,
+            sigreturn: Some(0x40_0f00),
+        };
         let frames = unwind(&toy, at(0, 0x7000, 0));
-        let wanted = [(0, How::Fault), (0x40_0f00, How::Return), (0x40_0200, How::Interrupted)];
+        let wanted = [
+            (0, How::Fault),
+            (0x40_0f00, How::Return),
+            (0x40_0200, How::Interrupted),
+        ];
         assert_eq!(pcs(&frames), wanted);
     }
 
     #[test]
     fn a_loop_on_the_stack_ends() {
-        let toy = Toy { stack: alloc::vec![0x7000, 0x40_0200], sigreturn: None };
+        let toy = Toy {
+            stack: alloc::vec![0x7000, 0x40_0200],
+            sigreturn: None,
+        };
         assert!(unwind(&toy, at(0x40_0100, 0x7000, 0x7000)).len() < 4);
     }
 }

@@ -137,12 +137,11 @@ impl Object {
                 name: "",
             })?;
         }
-        // The rest of the last file page is part of .bss.
-        if memory_end > file_end && file_end < file_pages_end && segment.file_bytes > 0 {
-            let len = memory_end.min(file_pages_end) - file_end;
-            if protection & PROT_WRITE != 0 {
-                user::zero_out(file_end, len as usize)?;
-            }
+        // The rest of the last file page is part of .bss. All of it is cleared, as
+        // Linux does: glibc's loader takes its first heap from behind its .bss.
+        let bss = memory_end > file_end && segment.file_bytes > 0;
+        if bss && file_end < file_pages_end && protection & PROT_WRITE != 0 {
+            user::zero_out(file_end, (file_pages_end - file_end) as usize)?;
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ const _: () = assert!(size_of::<UserContext>() == 304);
 const _: () = assert!(size_of::<Frame>() == 440);
 
 /// One delivery to a handler.
-pub struct Delivery<'a> {
+pub(super) struct Delivery<'a> {
     /// What is delivered.
     pub info: &'a SigInfo,
     /// Who handles it.
@@ -125,24 +125,34 @@ fn place(sp: u64, stack: &AltStack, flags: u64, extended_bytes: u64) -> Result<P
         top = stack.top();
     }
     let extended_state = top.checked_sub(extended_bytes).ok_or(Errno::EFAULT)? & !63;
-    let frame = extended_state.checked_sub(size_of::<Frame>() as u64).ok_or(Errno::EFAULT)?;
+    let frame = extended_state
+        .checked_sub(size_of::<Frame>() as u64)
+        .ok_or(Errno::EFAULT)?;
     let frame = (frame & !15).checked_sub(8).ok_or(Errno::EFAULT)?;
     if (was_on_stack || enters) && !stack.holds(frame) {
         return Err(Errno::EFAULT);
     }
-    Ok(Place { frame, extended_state })
+    Ok(Place {
+        frame,
+        extended_state,
+    })
 }
 
 /// Writes the frame and turns `regs` into the handler's start.
 ///
 /// # Errors
 /// EFAULT when there is no room or no restorer; `regs` is unchanged then.
-pub fn enter(regs: &mut Registers, delivery: &Delivery<'_>) -> Result<(), Errno> {
+pub(super) fn enter(regs: &mut Registers, delivery: &Delivery<'_>) -> Result<(), Errno> {
     let action = &delivery.action;
     if !action.has(SA_RESTORER) || action.handler >= APP_END {
         return Err(Errno::EFAULT);
     }
-    let place = place(regs.rsp, &delivery.stack, action.flags, xstate::frame_bytes())?;
+    let place = place(
+        regs.rsp,
+        &delivery.stack,
+        action.flags,
+        xstate::frame_bytes(),
+    )?;
     let frame = Frame {
         restorer: action.restorer,
         context: UserContext {
@@ -202,7 +212,7 @@ fn context_of(regs: &Registers, delivery: &Delivery<'_>, extended_state: u64) ->
 }
 
 /// What a frame brings back beside the registers.
-pub struct Restored {
+pub(super) struct Restored {
     /// Blocked signals.
     pub mask: Set,
     /// The alternate stack at the time of delivery.
@@ -214,7 +224,7 @@ pub struct Restored {
 /// # Errors
 /// EFAULT, EINVAL for a frame that cannot be returned through; `regs` may hold
 /// some of it, but never anything that would fault inside the libOS.
-pub fn leave(regs: &mut Registers) -> Result<Restored, Errno> {
+pub(super) fn leave(regs: &mut Registers) -> Result<Restored, Errno> {
     let at = regs.rsp.checked_sub(8).ok_or(Errno::EFAULT)?;
     let context: UserContext = user::read(at + core::mem::offset_of!(Frame, context) as u64)?;
     let from = &context.registers;
@@ -248,7 +258,10 @@ pub fn leave(regs: &mut Registers) -> Result<Restored, Errno> {
         origin: u64::MAX,
         error_code: 0,
     };
-    Ok(Restored { mask: Set::from_bits(context.mask), stack: context.stack })
+    Ok(Restored {
+        mask: Set::from_bits(context.mask),
+        stack: context.stack,
+    })
 }
 
 #[cfg(test)]
@@ -259,9 +272,18 @@ mod tests {
 
     #[test]
     fn layout_is_that_of_the_c_library() {
-        assert_eq!(offset_of!(UserContext, registers), offset_of!(libc::ucontext_t, uc_mcontext));
-        assert_eq!(offset_of!(UserContext, mask), offset_of!(libc::ucontext_t, uc_sigmask));
-        assert_eq!(offset_of!(UserContext, stack), offset_of!(libc::ucontext_t, uc_stack));
+        assert_eq!(
+            offset_of!(UserContext, registers),
+            offset_of!(libc::ucontext_t, uc_mcontext)
+        );
+        assert_eq!(
+            offset_of!(UserContext, mask),
+            offset_of!(libc::ucontext_t, uc_sigmask)
+        );
+        assert_eq!(
+            offset_of!(UserContext, stack),
+            offset_of!(libc::ucontext_t, uc_stack)
+        );
         let registers: [(usize, i32); 6] = [
             (offset_of!(Context, r8), libc::REG_R8),
             (offset_of!(Context, rdi), libc::REG_RDI),
@@ -273,7 +295,10 @@ mod tests {
         for (offset, index) in registers {
             assert_eq!(offset, index as usize * 8);
         }
-        assert_eq!(offset_of!(Context, extended_state), offset_of!(libc::mcontext_t, fpregs));
+        assert_eq!(
+            offset_of!(Context, extended_state),
+            offset_of!(libc::mcontext_t, fpregs)
+        );
     }
 
     #[test]
@@ -319,9 +344,19 @@ mod tests {
             restorer: 0x40_3000,
             mask: 0,
         };
-        let trap = Trap { vector: 14, error: 4, address: 0x10 };
+        let trap = Trap {
+            vector: 14,
+            error: 4,
+            address: 0x10,
+        };
         let mask = Set::of(12);
-        let delivery = Delivery { info: &info, action, trap, mask, stack: AltStack::DISABLED };
+        let delivery = Delivery {
+            info: &info,
+            action,
+            trap,
+            mask,
+            stack: AltStack::DISABLED,
+        };
         let mut regs = before;
         enter(&mut regs, &delivery).unwrap();
         assert_eq!((regs.rdi, regs.rip, regs.rax), (11, 0x40_2000, 0));

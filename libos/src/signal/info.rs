@@ -29,7 +29,13 @@ const _: () = assert!(core::mem::offset_of!(SigInfo, fields) == 16);
 impl SigInfo {
     /// Signal and code alone.
     pub const fn new(signal: u32, code: i32) -> SigInfo {
-        SigInfo { signal: signal as i32, errno: 0, code, padding: 0, fields: [0; 14] }
+        SigInfo {
+            signal: signal as i32,
+            errno: 0,
+            code,
+            padding: 0,
+            fields: [0; 14],
+        }
     }
 
     /// Sent by kill(2) and its relatives.

@@ -118,8 +118,7 @@ pub fn send_to_thread(info: SigInfo) -> Result<(), Errno> {
 }
 
 fn send(info: SigInfo, to_thread: bool) -> Result<(), Errno> {
-    let queued =
-        with_state(|process, thread| state::enqueue(process, thread, info, to_thread))?;
+    let queued = with_state(|process, thread| state::enqueue(process, thread, info, to_thread))?;
     if queued {
         ARRIVAL.wake_all();
     }
@@ -177,16 +176,13 @@ fn restore_mask(thread: &mut ThreadSignals) {
 
 /// Delivers the signal of an exception at once: to its handler, or, where that
 /// is blocked or missing, the guest ends with a crash record.
-pub fn force(
-    regs: &mut Registers,
-    signal: u32,
-    code: i32,
-    address: u64,
-    vector: u64,
-    error: u64,
-) {
+pub fn force(regs: &mut Registers, signal: u32, code: i32, address: u64, vector: u64, error: u64) {
     let info = SigInfo::from_fault(signal, code, address);
-    let trap = Trap { vector, error, address };
+    let trap = Trap {
+        vector,
+        error,
+        address,
+    };
     let action = with_state(|process, thread| {
         let blocked = thread.mask.has(signal);
         Some(process.action(signal)).filter(|a| a.is_handler() && !blocked)?;
@@ -194,7 +190,14 @@ pub fn force(
     });
     match action {
         Some(action) => enter_handler(regs, &info, action, trap),
-        None => crash::fatal(regs, &Fatal { info, trap, note: "" }),
+        None => crash::fatal(
+            regs,
+            &Fatal {
+                info,
+                trap,
+                note: "",
+            },
+        ),
     }
 }
 
@@ -231,7 +234,14 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
 /// The default action that ends the process.
 fn end_by(regs: &Registers, info: SigInfo) -> ! {
     if default_action(info.number()) == DefaultAction::Core {
-        crash::fatal(regs, &Fatal { info, trap: Trap::default(), note: "" });
+        crash::fatal(
+            regs,
+            &Fatal {
+                info,
+                trap: Trap::default(),
+                note: "",
+            },
+        );
     }
     hypercall::exit(exit::SIGNALED, u64::from(info.number()))
 }
@@ -254,7 +264,11 @@ fn enter_handler(regs: &mut Registers, info: &SigInfo, action: Action, trap: Tra
             return;
         }
     }
-    let info = if info.number() == SIGSEGV { *info } else { SigInfo::from_kernel(SIGSEGV) };
+    let info = if info.number() == SIGSEGV {
+        *info
+    } else {
+        SigInfo::from_kernel(SIGSEGV)
+    };
     let note = "the program has a handler, but its stack has no room for the signal frame";
     crash::fatal(regs, &Fatal { info, trap, note })
 }
@@ -267,7 +281,16 @@ fn push_frame(
 ) -> Result<(), Errno> {
     let (mask, stack) =
         with_state(|_, thread| (thread.saved_mask.unwrap_or(thread.mask), thread.stack));
-    frame::enter(regs, &frame::Delivery { info, action, trap, mask, stack })?;
+    frame::enter(
+        regs,
+        &frame::Delivery {
+            info,
+            action,
+            trap,
+            mask,
+            stack,
+        },
+    )?;
     with_state(|_, thread| {
         thread.saved_mask = None;
         let mut blocked = thread.mask.union(Set::from_bits(action.mask));

@@ -125,14 +125,12 @@ impl Set {
     /// The two that can be neither caught, blocked nor ignored.
     pub const UNBLOCKABLE: Set = Set(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1));
     /// Those that an instruction raises; they are delivered before others.
-    pub const SYNCHRONOUS: Set = Set(
-        1 << (SIGSEGV - 1)
-            | 1 << (SIGBUS - 1)
-            | 1 << (SIGILL - 1)
-            | 1 << (SIGTRAP - 1)
-            | 1 << (SIGFPE - 1)
-            | 1 << (SIGSYS - 1),
-    );
+    pub const SYNCHRONOUS: Set = Set(1 << (SIGSEGV - 1)
+        | 1 << (SIGBUS - 1)
+        | 1 << (SIGILL - 1)
+        | 1 << (SIGTRAP - 1)
+        | 1 << (SIGFPE - 1)
+        | 1 << (SIGSYS - 1));
 
     /// From the kernel's representation.
     pub const fn from_bits(bits: u64) -> Set {
@@ -144,7 +142,11 @@ impl Set {
     }
     /// A set of one.
     pub fn of(signal: u32) -> Set {
-        if is_signal(signal) { Set(1 << (signal - 1)) } else { Set(0) }
+        if is_signal(signal) {
+            Set(1 << (signal - 1))
+        } else {
+            Set(0)
+        }
     }
     /// Whether `signal` is in it.
     pub fn has(self, signal: u32) -> bool {

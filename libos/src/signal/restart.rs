@@ -19,42 +19,40 @@ const SYSCALL: u16 = u16::from_le_bytes([0x0f, 0x05]);
 /// Its length.
 const SYSCALL_BYTES: u64 = 2;
 
-fn is_restartable(number: u64) -> bool {
-    matches!(
-        number as u32,
-        __NR_read
-            | __NR_readv
-            | __NR_pread64
-            | __NR_preadv
-            | __NR_preadv2
-            | __NR_write
-            | __NR_writev
-            | __NR_pwrite64
-            | __NR_pwritev
-            | __NR_pwritev2
-            | __NR_sendfile
-            | __NR_splice
-            | __NR_ioctl
-            | __NR_open
-            | __NR_openat
-            | __NR_openat2
-            | __NR_wait4
-            | __NR_waitid
-            | __NR_accept
-            | __NR_accept4
-            | __NR_connect
-            | __NR_recvfrom
-            | __NR_recvmsg
-            | __NR_recvmmsg
-            | __NR_sendto
-            | __NR_sendmsg
-            | __NR_sendmmsg
-            | __NR_flock
-            | __NR_fcntl
-            | __NR_futex
-            | __NR_getrandom
-    )
-}
+/// Calls that start again.
+const RESTARTABLE: [u32; 31] = [
+    __NR_read,
+    __NR_readv,
+    __NR_pread64,
+    __NR_preadv,
+    __NR_preadv2,
+    __NR_write,
+    __NR_writev,
+    __NR_pwrite64,
+    __NR_pwritev,
+    __NR_pwritev2,
+    __NR_sendfile,
+    __NR_splice,
+    __NR_ioctl,
+    __NR_open,
+    __NR_openat,
+    __NR_openat2,
+    __NR_wait4,
+    __NR_waitid,
+    __NR_accept,
+    __NR_accept4,
+    __NR_connect,
+    __NR_recvfrom,
+    __NR_recvmsg,
+    __NR_recvmmsg,
+    __NR_sendto,
+    __NR_sendmsg,
+    __NR_sendmmsg,
+    __NR_flock,
+    __NR_fcntl,
+    __NR_futex,
+    __NR_getrandom,
+];
 
 /// Makes the program run its system call again, if that call can.
 ///
@@ -62,7 +60,7 @@ fn is_restartable(number: u64) -> bool {
 /// address; such a call ends with EINTR, which every caller must handle anyway.
 pub(super) fn rewind(regs: &mut Registers, number: u64) {
     let site = regs.rip.wrapping_sub(SYSCALL_BYTES);
-    if is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL) {
+    if RESTARTABLE.contains(&(number as u32)) && user::read::<u16>(site) == Ok(SYSCALL) {
         regs.rip = site;
         regs.rax = number;
     }

@@ -3,9 +3,7 @@
 
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{
-    MINSIGSTKSZ, SA_RESETHAND, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK,
-};
+use linux_raw_sys::general::{MINSIGSTKSZ, SA_RESETHAND, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK};
 
 use super::info::SigInfo;
 use super::number::{Default as DefaultAction, REAL_TIME_MIN, Set, default_action, is_signal};
@@ -37,7 +35,12 @@ crate::pod!(Action);
 const _: () = assert!(size_of::<Action>() == 32);
 
 impl Action {
-    const DEFAULT: Action = Action { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+    const DEFAULT: Action = Action {
+        handler: SIG_DFL,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
 
     /// Whether a flag of `SA_*` is set.
     pub const fn has(&self, flag: u32) -> bool {
@@ -54,7 +57,10 @@ impl Action {
         match self.handler {
             SIG_IGN => true,
             SIG_DFL => {
-                matches!(default_action(signal), DefaultAction::Ignore | DefaultAction::Stop)
+                matches!(
+                    default_action(signal),
+                    DefaultAction::Ignore | DefaultAction::Stop
+                )
             }
             _ => false,
         }
@@ -74,7 +80,9 @@ impl Pending {
 
     /// Which signals there are.
     pub fn set(&self) -> Set {
-        self.queue.iter().fold(Set::EMPTY, |set, info| set.union(Set::of(info.number())))
+        self.queue
+            .iter()
+            .fold(Set::EMPTY, |set, info| set.union(Set::of(info.number())))
     }
 
     /// Adds one; a standard signal that is pending already is lost, as on Linux.
@@ -122,7 +130,10 @@ impl Default for ProcessSignals {
 impl ProcessSignals {
     /// Default actions, nothing pending.
     pub const fn new() -> ProcessSignals {
-        ProcessSignals { actions: [Action::DEFAULT; 64], pending: Pending::new() }
+        ProcessSignals {
+            actions: [Action::DEFAULT; 64],
+            pending: Pending::new(),
+        }
     }
 
     /// What is to be done about `signal`.
@@ -160,8 +171,15 @@ impl ProcessSignals {
     /// What execve does: handlers are gone, ignored signals stay ignored.
     pub fn reset_for_exec(&mut self) {
         for action in &mut self.actions {
-            let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
-            *action = Action { handler, ..Action::DEFAULT };
+            let handler = if action.handler == SIG_IGN {
+                SIG_IGN
+            } else {
+                SIG_DFL
+            };
+            *action = Action {
+                handler,
+                ..Action::DEFAULT
+            };
         }
     }
 
@@ -198,11 +216,21 @@ const _: () = assert!(size_of::<AltStack>() == 24);
 
 impl AltStack {
     /// None.
-    pub const DISABLED: AltStack = AltStack { base: 0, flags: SS_DISABLE, padding: 0, bytes: 0 };
+    pub const DISABLED: AltStack = AltStack {
+        base: 0,
+        flags: SS_DISABLE,
+        padding: 0,
+        bytes: 0,
+    };
 
     /// Of `bytes` from `base`.
     pub const fn new(base: u64, bytes: u64, flags: u32) -> AltStack {
-        AltStack { base, flags, padding: 0, bytes }
+        AltStack {
+            base,
+            flags,
+            padding: 0,
+            bytes,
+        }
     }
 
     /// Whether there is one.
@@ -242,11 +270,18 @@ impl AltStack {
     /// EINVAL for unknown flags, ENOMEM for too small a stack.
     pub fn checked(self) -> Result<AltStack, Errno> {
         match self.flags & !SS_AUTODISARM {
-            SS_DISABLE => Ok(AltStack { flags: self.flags, base: 0, bytes: 0, padding: 0 }),
+            SS_DISABLE => Ok(AltStack {
+                flags: self.flags,
+                base: 0,
+                bytes: 0,
+                padding: 0,
+            }),
             0 | SS_ONSTACK if self.bytes < u64::from(MINSIGSTKSZ) => Err(Errno::ENOMEM),
-            0 | SS_ONSTACK => {
-                Ok(AltStack { flags: self.flags & SS_AUTODISARM, padding: 0, ..self })
-            }
+            0 | SS_ONSTACK => Ok(AltStack {
+                flags: self.flags & SS_AUTODISARM,
+                padding: 0,
+                ..self
+            }),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -309,7 +344,11 @@ pub fn enqueue(
     if process.action(signal).ignores(signal) && !thread.mask.has(signal) {
         return Ok(false);
     }
-    if to_thread { thread.pending.push(info)? } else { process.pending.push(info)? };
+    if to_thread {
+        thread.pending.push(info)?
+    } else {
+        process.pending.push(info)?
+    };
     Ok(true)
 }
 
@@ -324,7 +363,10 @@ pub fn take_of(
     thread: &mut ThreadSignals,
     wanted: Set,
 ) -> Option<SigInfo> {
-    thread.pending.take(wanted).or_else(|| process.pending.take(wanted))
+    thread
+        .pending
+        .take(wanted)
+        .or_else(|| process.pending.take(wanted))
 }
 
 #[cfg(test)]
@@ -338,7 +380,10 @@ mod tests {
     }
 
     fn handler() -> Action {
-        Action { handler: 0x1000, ..Action::default() }
+        Action {
+            handler: 0x1000,
+            ..Action::default()
+        }
     }
 
     #[test]
@@ -368,14 +413,29 @@ mod tests {
     fn blocked_signals_wait_and_ignored_ones_vanish() {
         let mut process = ProcessSignals::new();
         let mut thread = ThreadSignals::new();
-        assert_eq!(enqueue(&mut process, &mut thread, user(SIGCHLD), false), Ok(false));
+        assert_eq!(
+            enqueue(&mut process, &mut thread, user(SIGCHLD), false),
+            Ok(false)
+        );
         thread.set_mask(Set::of(SIGCHLD).union(Set::of(SIGTERM)));
-        assert_eq!(enqueue(&mut process, &mut thread, user(SIGCHLD), false), Ok(true));
-        assert_eq!(enqueue(&mut process, &mut thread, user(SIGTERM), true), Ok(true));
+        assert_eq!(
+            enqueue(&mut process, &mut thread, user(SIGCHLD), false),
+            Ok(true)
+        );
+        assert_eq!(
+            enqueue(&mut process, &mut thread, user(SIGTERM), true),
+            Ok(true)
+        );
         assert_eq!(dequeue(&mut process, &mut thread), None);
         thread.set_mask(Set::EMPTY);
-        assert_eq!(dequeue(&mut process, &mut thread).map(|i| i.number()), Some(SIGTERM));
-        assert_eq!(dequeue(&mut process, &mut thread).map(|i| i.number()), Some(SIGCHLD));
+        assert_eq!(
+            dequeue(&mut process, &mut thread).map(|i| i.number()),
+            Some(SIGTERM)
+        );
+        assert_eq!(
+            dequeue(&mut process, &mut thread).map(|i| i.number()),
+            Some(SIGCHLD)
+        );
     }
 
     #[test]
@@ -390,12 +450,23 @@ mod tests {
     #[test]
     fn resethand_works_once_and_exec_forgets_handlers() {
         let mut process = ProcessSignals::new();
-        let once = Action { flags: u64::from(SA_RESETHAND), ..handler() };
+        let once = Action {
+            flags: u64::from(SA_RESETHAND),
+            ..handler()
+        };
         process.set_action(SIGINT, once).unwrap();
         assert!(process.action_for_delivery(SIGINT).is_handler());
         assert!(!process.action_for_delivery(SIGINT).is_handler());
         process.set_action(SIGUSR1, handler()).unwrap();
-        process.set_action(SIGTERM, Action { handler: SIG_IGN, ..handler() }).unwrap();
+        process
+            .set_action(
+                SIGTERM,
+                Action {
+                    handler: SIG_IGN,
+                    ..handler()
+                },
+            )
+            .unwrap();
         process.reset_for_exec();
         assert_eq!(process.action(SIGUSR1).handler, SIG_DFL);
         assert_eq!(process.action(SIGTERM).handler, SIG_IGN);
@@ -403,10 +474,25 @@ mod tests {
 
     #[test]
     fn alternate_stacks_are_checked() {
-        let stack = AltStack { base: 0x1000, flags: 0, padding: 0, bytes: 0x2000 };
+        let stack = AltStack {
+            base: 0x1000,
+            flags: 0,
+            padding: 0,
+            bytes: 0x2000,
+        };
         assert_eq!(stack.checked(), Ok(stack));
-        assert_eq!(AltStack { bytes: 100, ..stack }.checked(), Err(Errno::ENOMEM));
-        assert_eq!(AltStack { flags: 64, ..stack }.checked(), Err(Errno::EINVAL));
+        assert_eq!(
+            AltStack {
+                bytes: 100,
+                ..stack
+            }
+            .checked(),
+            Err(Errno::ENOMEM)
+        );
+        assert_eq!(
+            AltStack { flags: 64, ..stack }.checked(),
+            Err(Errno::EINVAL)
+        );
         assert!(stack.is_in_use(0x3000) && !stack.is_in_use(0x1000) && !stack.is_in_use(0x3001));
         assert_eq!(stack.shown(0x2000).flags, SS_ONSTACK);
         assert_eq!(AltStack::DISABLED.shown(0x2000).flags, SS_DISABLE);

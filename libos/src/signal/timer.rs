@@ -22,8 +22,11 @@ const TIMERS_MAX: usize = 64;
 
 /// Earliest deadline of all timers, CLOCK_MONOTONIC.
 static NEXT_NS: AtomicU64 = AtomicU64::new(NEVER);
-static TIMERS: Mutex<Timers> =
-    Mutex::new(Timers { alarm: Schedule::STOPPED, posix: Vec::new(), next_id: 0 });
+static TIMERS: Mutex<Timers> = Mutex::new(Timers {
+    alarm: Schedule::STOPPED,
+    posix: Vec::new(),
+    next_id: 0,
+});
 
 struct Timers {
     alarm: Schedule,
@@ -42,18 +45,32 @@ pub struct Schedule {
 
 impl Schedule {
     /// Not running.
-    pub const STOPPED: Schedule = Schedule { deadline_ns: NEVER, interval_ns: 0 };
+    pub const STOPPED: Schedule = Schedule {
+        deadline_ns: NEVER,
+        interval_ns: 0,
+    };
 
     /// Ends after `value_ns` (0 stops it), then every `interval_ns`.
     pub fn starting_in(value_ns: u64, interval_ns: u64, now_ns: u64) -> Schedule {
-        let deadline_ns = if value_ns == 0 { NEVER } else { now_ns.saturating_add(value_ns) };
-        Schedule { deadline_ns, interval_ns }
+        let deadline_ns = if value_ns == 0 {
+            NEVER
+        } else {
+            now_ns.saturating_add(value_ns)
+        };
+        Schedule {
+            deadline_ns,
+            interval_ns,
+        }
     }
 
     /// Time left; 0 when it does not run.
     pub fn left_ns(&self, now_ns: u64) -> u64 {
         // A timer that has run out but was not looked at yet is still armed.
-        if self.deadline_ns == NEVER { 0 } else { self.deadline_ns.saturating_sub(now_ns).max(1) }
+        if self.deadline_ns == NEVER {
+            0
+        } else {
+            self.deadline_ns.saturating_sub(now_ns).max(1)
+        }
     }
 
     /// Moves past `now_ns`: how many times it ran out.
@@ -66,8 +83,9 @@ impl Schedule {
             return 1;
         }
         let times = (now_ns - self.deadline_ns) / self.interval_ns + 1;
-        self.deadline_ns =
-            self.deadline_ns.saturating_add(times.saturating_mul(self.interval_ns));
+        self.deadline_ns = self
+            .deadline_ns
+            .saturating_add(times.saturating_mul(self.interval_ns));
         times
     }
 }
@@ -100,7 +118,10 @@ impl Timers {
     }
 
     fn find(&mut self, id: u32) -> Result<&mut Timer, Errno> {
-        self.posix.iter_mut().find(|timer| timer.id == id).ok_or(Errno::EINVAL)
+        self.posix
+            .iter_mut()
+            .find(|timer| timer.id == id)
+            .ok_or(Errno::EINVAL)
     }
 }
 
@@ -137,10 +158,18 @@ pub fn run() {
                 continue;
             }
             timer.overrun = times - 1;
-            let Event { signal, value, to_thread, .. } = timer.event;
+            let Event {
+                signal,
+                value,
+                to_thread,
+                ..
+            } = timer.event;
             if signal != 0 {
                 let overrun = u32::try_from(timer.overrun).unwrap_or(i32::MAX as u32);
-                due.push((SigInfo::from_timer(signal, timer.id, overrun, value), to_thread));
+                due.push((
+                    SigInfo::from_timer(signal, timer.id, overrun, value),
+                    to_thread,
+                ));
             }
         }
         timers.publish();
@@ -173,7 +202,12 @@ pub fn create(event: impl FnOnce(u32) -> Event) -> Result<u32, Errno> {
     }
     let id = timers.next_id;
     timers.next_id = (id + 1) & 0x7fff_ffff;
-    timers.posix.push(Timer { id, event: event(id), schedule: Schedule::STOPPED, overrun: 0 });
+    timers.posix.push(Timer {
+        id,
+        event: event(id),
+        schedule: Schedule::STOPPED,
+        overrun: 0,
+    });
     Ok(id)
 }
 

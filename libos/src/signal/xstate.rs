@@ -69,7 +69,9 @@ impl Area {
         let mut at = 0;
         for line in &self.0 {
             let part = (bytes - at).min(size_of::<Line>() as u64);
-            let line = user::bytes_of(line).get(..part as usize).ok_or(Errno::EFAULT)?;
+            let line = user::bytes_of(line)
+                .get(..part as usize)
+                .ok_or(Errno::EFAULT)?;
             user::copy_out(address.wrapping_add(at), line)?;
             at += part;
         }
@@ -103,11 +105,13 @@ fn components() -> u64 {
 
 /// Bytes of the XSAVE image.
 fn image_bytes() -> u64 {
-    crate::boot::info().map_or(SMALLEST_BYTES, |info| info.xsave_bytes).max(SMALLEST_BYTES)
+    crate::boot::info()
+        .map_or(SMALLEST_BYTES, |info| info.xsave_bytes)
+        .max(SMALLEST_BYTES)
 }
 
 /// Bytes that the state takes in a signal frame.
-pub fn frame_bytes() -> u64 {
+pub(super) fn frame_bytes() -> u64 {
     image_bytes() + size_of_val(&MAGIC2) as u64
 }
 
@@ -115,7 +119,7 @@ pub fn frame_bytes() -> u64 {
 ///
 /// # Errors
 /// EFAULT.
-pub fn save(address: u64) -> Result<(), Errno> {
+pub(super) fn save(address: u64) -> Result<(), Errno> {
     let mut area = Area::zeroed()?;
     // SAFETY: the area has the size that the monitor reported for this XCR0, is
     // aligned by its type, and its header is zero.
@@ -137,7 +141,7 @@ pub fn save(address: u64) -> Result<(), Errno> {
 ///
 /// # Errors
 /// EFAULT; EINVAL for an image that Linux refuses.
-pub fn load(address: u64) -> Result<(), Errno> {
+pub(super) fn load(address: u64) -> Result<(), Errno> {
     let mut area = Area::zeroed()?;
     if address == 0 {
         *area.word(MXCSR_WORD)? = MXCSR_INITIAL;
@@ -164,7 +168,11 @@ fn read_image(area: &mut Area, address: u64) -> Result<(), Errno> {
         *area.word(HEADER_WORD)? = LEGACY;
         return Ok(());
     }
-    area.copy_in(address.wrapping_add(512), HEADER_WORD / LINE_WORDS, bytes - 512)?;
+    area.copy_in(
+        address.wrapping_add(512),
+        HEADER_WORD / LINE_WORDS,
+        bytes - 512,
+    )?;
     let present = *area.word(HEADER_WORD)?;
     for rest in 1..LINE_WORDS {
         if *area.word(HEADER_WORD + rest)? != 0 {

@@ -30,7 +30,7 @@ static SLEEPERS: WaitQueue = WaitQueue::new();
 ///
 /// # Errors
 /// EFAULT; EINVAL for a negative or unnormalized time.
-pub fn read_timespec(address: u64) -> Result<u64, Errno> {
+pub(super) fn read_timespec(address: u64) -> Result<u64, Errno> {
     let [seconds, nanos]: [i64; 2] = user::read(address)?;
     match (u64::try_from(seconds), u64::try_from(nanos)) {
         (Ok(seconds), Ok(nanos)) if nanos < SECOND_NS => {
@@ -44,7 +44,7 @@ pub fn read_timespec(address: u64) -> Result<u64, Errno> {
 ///
 /// # Errors
 /// EFAULT.
-pub fn write_timespec(address: u64, ns: u64) -> Result<(), Errno> {
+pub(super) fn write_timespec(address: u64, ns: u64) -> Result<(), Errno> {
     user::write(address, &[(ns / SECOND_NS) as i64, (ns % SECOND_NS) as i64])
 }
 
@@ -52,20 +52,22 @@ pub fn write_timespec(address: u64, ns: u64) -> Result<(), Errno> {
 ///
 /// # Errors
 /// As [`read_timespec`].
-pub fn read_timeout(address: u64) -> Result<Option<u64>, Errno> {
+pub(super) fn read_timeout(address: u64) -> Result<Option<u64>, Errno> {
     if address == 0 {
         return Ok(None);
     }
-    Ok(Some(time::monotonic_ns().saturating_add(read_timespec(address)?)))
+    Ok(Some(
+        time::monotonic_ns().saturating_add(read_timespec(address)?),
+    ))
 }
 
 /// Reads a timeval as nanoseconds.
 fn read_timeval(address: u64) -> Result<u64, Errno> {
     let [seconds, micros]: [i64; 2] = user::read(address)?;
     match (u64::try_from(seconds), u64::try_from(micros)) {
-        (Ok(seconds), Ok(micros)) if micros < 1_000_000 => {
-            Ok(seconds.saturating_mul(SECOND_NS).saturating_add(micros * 1000))
-        }
+        (Ok(seconds), Ok(micros)) if micros < 1_000_000 => Ok(seconds
+            .saturating_mul(SECOND_NS)
+            .saturating_add(micros * 1000)),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -75,7 +77,7 @@ fn timeval(ns: u64) -> [i64; 2] {
 }
 
 /// Time since the program started, which stands for its CPU time.
-pub fn cpu_time_ns() -> u64 {
+pub(super) fn cpu_time_ns() -> u64 {
     time::now(Clock::Boottime).saturating_sub(process::current().image.lock().start_ns)
 }
 
@@ -101,23 +103,33 @@ fn read_clock(id: u64) -> Result<u64, Errno> {
 }
 
 /// clock_gettime(2).
-pub fn clock_gettime(args: &[u64; 6]) -> SysResult {
+pub(super) fn clock_gettime(args: &[u64; 6]) -> SysResult {
     let ns = read_clock(args[0])?;
     write_timespec(args[1], ns).map(|()| 0)
 }
 
 /// clock_getres(2).
-pub fn clock_getres(args: &[u64; 6]) -> SysResult {
+pub(super) fn clock_getres(args: &[u64; 6]) -> SysResult {
     read_clock(args[0])?;
-    let is_coarse = matches!(args[0] as u32, CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE);
+    let is_coarse = matches!(
+        args[0] as u32,
+        CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE
+    );
     if args[1] != 0 {
-        write_timespec(args[1], if is_coarse { COARSE_NS } else { time::resolution_ns() })?;
+        write_timespec(
+            args[1],
+            if is_coarse {
+                COARSE_NS
+            } else {
+                time::resolution_ns()
+            },
+        )?;
     }
     Ok(0)
 }
 
 /// gettimeofday(2).
-pub fn gettimeofday(args: &[u64; 6]) -> SysResult {
+pub(super) fn gettimeofday(args: &[u64; 6]) -> SysResult {
     if args[0] != 0 {
         user::write(args[0], &timeval(time::realtime_ns()))?;
     }
@@ -128,7 +140,7 @@ pub fn gettimeofday(args: &[u64; 6]) -> SysResult {
 }
 
 /// time(2).
-pub fn time(args: &[u64; 6]) -> SysResult {
+pub(super) fn time(args: &[u64; 6]) -> SysResult {
     let seconds = time::realtime_ns() / SECOND_NS;
     if args[0] != 0 {
         user::write(args[0], &seconds)?;
@@ -155,12 +167,12 @@ fn sleep_for(ns: u64, left: u64) -> SysResult {
 }
 
 /// nanosleep(2).
-pub fn nanosleep(args: &[u64; 6]) -> SysResult {
+pub(super) fn nanosleep(args: &[u64; 6]) -> SysResult {
     sleep_for(read_timespec(args[0])?, args[1])
 }
 
 /// clock_nanosleep(2).
-pub fn clock_nanosleep(args: &[u64; 6]) -> SysResult {
+pub(super) fn clock_nanosleep(args: &[u64; 6]) -> SysResult {
     let [id, flags, request, left, ..] = *args;
     let now_ns = match id as u32 {
         CLOCK_REALTIME | CLOCK_TAI => time::realtime_ns(),
@@ -182,7 +194,7 @@ pub fn clock_nanosleep(args: &[u64; 6]) -> SysResult {
 }
 
 /// alarm(2): seconds that the old alarm had left, rounded.
-pub fn alarm(args: &[u64; 6]) -> SysResult {
+pub(super) fn alarm(args: &[u64; 6]) -> SysResult {
     let now_ns = time::monotonic_ns();
     let wanted_ns = (args[0] & 0xffff_ffff) * SECOND_NS;
     let old = timer::alarm(Some(Schedule::starting_in(wanted_ns, 0, now_ns)));
@@ -203,7 +215,7 @@ fn write_itimerval(address: u64, schedule: Schedule) -> Result<(), Errno> {
 }
 
 /// getitimer(2).
-pub fn getitimer(args: &[u64; 6]) -> SysResult {
+pub(super) fn getitimer(args: &[u64; 6]) -> SysResult {
     let schedule = match args[0] {
         which if which == u64::from(ITIMER_REAL) => timer::alarm(None),
         // Never armed, as setitimer refuses them.
@@ -214,20 +226,23 @@ pub fn getitimer(args: &[u64; 6]) -> SysResult {
 }
 
 /// setitimer(2).
-pub fn setitimer(args: &[u64; 6]) -> SysResult {
+pub(super) fn setitimer(args: &[u64; 6]) -> SysResult {
     if args[0] != u64::from(ITIMER_REAL) {
         return Err(Errno::EINVAL);
     }
     let (interval_ns, value_ns) = match args[1] {
         0 => (0, 0),
-        address => (read_timeval(address)?, read_timeval(address.wrapping_add(16))?),
+        address => (
+            read_timeval(address)?,
+            read_timeval(address.wrapping_add(16))?,
+        ),
     };
     let new = Schedule::starting_in(value_ns, interval_ns, time::monotonic_ns());
     write_itimerval(args[2], timer::alarm(Some(new))).map(|()| 0)
 }
 
 /// timer_create(2).
-pub fn timer_create(args: &[u64; 6]) -> SysResult {
+pub(super) fn timer_create(args: &[u64; 6]) -> SysResult {
     let [clock, event, id_address, ..] = *args;
     read_clock(clock)?;
     let is_realtime = matches!(clock as u32, CLOCK_REALTIME | CLOCK_TAI);
@@ -265,33 +280,43 @@ pub fn timer_create(args: &[u64; 6]) -> SysResult {
 }
 
 /// timer_delete(2).
-pub fn timer_delete(args: &[u64; 6]) -> SysResult {
+pub(super) fn timer_delete(args: &[u64; 6]) -> SysResult {
     timer::delete(args[0] as u32).map(|()| 0)
 }
 
 fn write_itimerspec(address: u64, schedule: Schedule) -> Result<(), Errno> {
     write_timespec(address, schedule.interval_ns)?;
-    write_timespec(address.wrapping_add(16), schedule.left_ns(time::monotonic_ns()))
+    write_timespec(
+        address.wrapping_add(16),
+        schedule.left_ns(time::monotonic_ns()),
+    )
 }
 
 /// timer_gettime(2).
-pub fn timer_gettime(args: &[u64; 6]) -> SysResult {
+pub(super) fn timer_gettime(args: &[u64; 6]) -> SysResult {
     let schedule = timer::schedule(args[0] as u32, |_| None)?;
     write_itimerspec(args[1], schedule).map(|()| 0)
 }
 
 /// timer_settime(2).
-pub fn timer_settime(args: &[u64; 6]) -> SysResult {
+pub(super) fn timer_settime(args: &[u64; 6]) -> SysResult {
     let [id, flags, new, old, ..] = *args;
     let interval_ns = read_timespec(new)?;
     let value_ns = read_timespec(new.wrapping_add(16))?;
     let before = timer::schedule(id as u32, |is_realtime| {
         let now_ns = time::monotonic_ns();
-        let clock_ns = if is_realtime { time::realtime_ns() } else { now_ns };
+        let clock_ns = if is_realtime {
+            time::realtime_ns()
+        } else {
+            now_ns
+        };
         let is_absolute = flags & u64::from(TIMER_ABSTIME) != 0 && value_ns != 0;
         // A time that has passed ends at once.
-        let value_ns =
-            if is_absolute { value_ns.saturating_sub(clock_ns).max(1) } else { value_ns };
+        let value_ns = if is_absolute {
+            value_ns.saturating_sub(clock_ns).max(1)
+        } else {
+            value_ns
+        };
         Some(Schedule::starting_in(value_ns, interval_ns, now_ns))
     })?;
     if old != 0 {
@@ -301,7 +326,7 @@ pub fn timer_settime(args: &[u64; 6]) -> SysResult {
 }
 
 /// timer_getoverrun(2).
-pub fn timer_getoverrun(args: &[u64; 6]) -> SysResult {
+pub(super) fn timer_getoverrun(args: &[u64; 6]) -> SysResult {
     Ok(timer::overrun(args[0] as u32)?.min(i32::MAX as u64) as usize)
 }
 

@@ -24,28 +24,32 @@ const VERSION_3: u32 = 0x2008_0522;
 const VERSION_2: u32 = 0x2007_1026;
 
 /// getpid(2), and getpgrp(2) as well.
-pub fn getpid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn getpid(_args: &[u64; 6]) -> SysResult {
     Ok(process::current().pid as usize)
 }
 
 /// gettid(2).
-pub fn gettid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn gettid(_args: &[u64; 6]) -> SysResult {
     Ok(process::thread().tid as usize)
 }
 
 /// getppid(2): the parent is outside.
-pub fn getppid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn getppid(_args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
 /// getpgid(2), getsid(2): the process leads its group and its session.
-pub fn getpgid(args: &[u64; 6]) -> SysResult {
+pub(super) fn getpgid(args: &[u64; 6]) -> SysResult {
     let own = process::current().pid;
-    if args[0] as u32 == 0 || args[0] as u32 == own { Ok(own as usize) } else { Err(Errno::ESRCH) }
+    if args[0] as u32 == 0 || args[0] as u32 == own {
+        Ok(own as usize)
+    } else {
+        Err(Errno::ESRCH)
+    }
 }
 
 /// setpgid(2): a session leader stays in its group.
-pub fn setpgid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setpgid(args: &[u64; 6]) -> SysResult {
     if (args[1] as i32) < 0 {
         return Err(Errno::EINVAL);
     }
@@ -58,27 +62,27 @@ fn with<R>(with: impl FnOnce(&mut Credentials) -> R) -> R {
 }
 
 /// Whether the process may do what root may.
-pub fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     with(|own| own.euid == 0)
 }
 
 /// getuid(2).
-pub fn getuid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn getuid(_args: &[u64; 6]) -> SysResult {
     Ok(with(|own| own.uid) as usize)
 }
 
 /// geteuid(2).
-pub fn geteuid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn geteuid(_args: &[u64; 6]) -> SysResult {
     Ok(with(|own| own.euid) as usize)
 }
 
 /// getgid(2).
-pub fn getgid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn getgid(_args: &[u64; 6]) -> SysResult {
     Ok(with(|own| own.gid) as usize)
 }
 
 /// getegid(2).
-pub fn getegid(_args: &[u64; 6]) -> SysResult {
+pub(super) fn getegid(_args: &[u64; 6]) -> SysResult {
     Ok(with(|own| own.egid) as usize)
 }
 
@@ -90,12 +94,12 @@ fn write_ids(args: &[u64; 6], ids: [u32; 3]) -> SysResult {
 }
 
 /// getresuid(2).
-pub fn getresuid(args: &[u64; 6]) -> SysResult {
+pub(super) fn getresuid(args: &[u64; 6]) -> SysResult {
     write_ids(args, with(|own| [own.uid, own.euid, own.suid]))
 }
 
 /// getresgid(2).
-pub fn getresgid(args: &[u64; 6]) -> SysResult {
+pub(super) fn getresgid(args: &[u64; 6]) -> SysResult {
     write_ids(args, with(|own| [own.gid, own.egid, own.sgid]))
 }
 
@@ -118,12 +122,19 @@ impl Ids {
             return Err(Errno::EINVAL);
         }
         if privileged {
-            return Ok(Ids { real: id, effective: id, saved: id });
+            return Ok(Ids {
+                real: id,
+                effective: id,
+                saved: id,
+            });
         }
         if id != self.real && id != self.saved {
             return Err(Errno::EPERM);
         }
-        Ok(Ids { effective: id, ..self })
+        Ok(Ids {
+            effective: id,
+            ..self
+        })
     }
 
     /// setreuid(2), setregid(2).
@@ -162,7 +173,11 @@ impl Ids {
 
 fn change_users(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResult {
     with(|own| {
-        let ids = Ids { real: own.uid, effective: own.euid, saved: own.suid };
+        let ids = Ids {
+            real: own.uid,
+            effective: own.euid,
+            saved: own.suid,
+        };
         let new = change(ids, own.euid == 0)?;
         (own.uid, own.euid, own.suid, own.fsuid) =
             (new.real, new.effective, new.saved, new.effective);
@@ -172,7 +187,11 @@ fn change_users(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResu
 
 fn change_groups(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResult {
     with(|own| {
-        let ids = Ids { real: own.gid, effective: own.egid, saved: own.sgid };
+        let ids = Ids {
+            real: own.gid,
+            effective: own.egid,
+            saved: own.sgid,
+        };
         let new = change(ids, own.euid == 0)?;
         (own.gid, own.egid, own.sgid, own.fsgid) =
             (new.real, new.effective, new.saved, new.effective);
@@ -181,22 +200,22 @@ fn change_groups(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysRes
 }
 
 /// setuid(2).
-pub fn setuid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setuid(args: &[u64; 6]) -> SysResult {
     change_users(|ids, privileged| ids.set(privileged, args[0] as u32))
 }
 
 /// setgid(2).
-pub fn setgid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setgid(args: &[u64; 6]) -> SysResult {
     change_groups(|ids, privileged| ids.set(privileged, args[0] as u32))
 }
 
 /// setreuid(2).
-pub fn setreuid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setreuid(args: &[u64; 6]) -> SysResult {
     change_users(|ids, privileged| ids.set_pair(privileged, args[0] as u32, args[1] as u32))
 }
 
 /// setregid(2).
-pub fn setregid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setregid(args: &[u64; 6]) -> SysResult {
     change_groups(|ids, privileged| ids.set_pair(privileged, args[0] as u32, args[1] as u32))
 }
 
@@ -205,17 +224,17 @@ fn three(args: &[u64; 6]) -> [u32; 3] {
 }
 
 /// setresuid(2).
-pub fn setresuid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setresuid(args: &[u64; 6]) -> SysResult {
     change_users(|ids, privileged| ids.set_all(privileged, three(args)))
 }
 
 /// setresgid(2).
-pub fn setresgid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setresgid(args: &[u64; 6]) -> SysResult {
     change_groups(|ids, privileged| ids.set_all(privileged, three(args)))
 }
 
 /// setfsuid(2): the old one, whether or not it changed.
-pub fn setfsuid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setfsuid(args: &[u64; 6]) -> SysResult {
     let wanted = args[0] as u32;
     Ok(with(|own| {
         let old = own.fsuid;
@@ -228,7 +247,7 @@ pub fn setfsuid(args: &[u64; 6]) -> SysResult {
 }
 
 /// setfsgid(2): as [`setfsuid`].
-pub fn setfsgid(args: &[u64; 6]) -> SysResult {
+pub(super) fn setfsgid(args: &[u64; 6]) -> SysResult {
     let wanted = args[0] as u32;
     Ok(with(|own| {
         let old = own.fsgid;
@@ -241,7 +260,7 @@ pub fn setfsgid(args: &[u64; 6]) -> SysResult {
 }
 
 /// getgroups(2).
-pub fn getgroups(args: &[u64; 6]) -> SysResult {
+pub(super) fn getgroups(args: &[u64; 6]) -> SysResult {
     let groups = with(|own| own.groups.clone());
     let room = usize::try_from(args[0] as i32).map_err(|_| Errno::EINVAL)?;
     if room == 0 {
@@ -257,7 +276,7 @@ pub fn getgroups(args: &[u64; 6]) -> SysResult {
 }
 
 /// setgroups(2).
-pub fn setgroups(args: &[u64; 6]) -> SysResult {
+pub(super) fn setgroups(args: &[u64; 6]) -> SysResult {
     let count = args[0] as u32 as usize;
     if !is_root() {
         return Err(Errno::EPERM);
@@ -279,7 +298,10 @@ pub fn setgroups(args: &[u64; 6]) -> SysResult {
 fn capabilities() -> (u64, u64) {
     with(|own| {
         let of = |has: bool| if has { ALL_CAPABILITIES } else { 0 };
-        (of(own.euid == 0), of([own.uid, own.euid, own.suid].contains(&0)))
+        (
+            of(own.euid == 0),
+            of([own.uid, own.euid, own.suid].contains(&0)),
+        )
     })
 }
 
@@ -304,7 +326,7 @@ fn read_capability_header(header: u64) -> Result<u32, Errno> {
 }
 
 /// capget(2).
-pub fn capget(args: &[u64; 6]) -> SysResult {
+pub(super) fn capget(args: &[u64; 6]) -> SysResult {
     let [header, data, ..] = *args;
     let words = match read_capability_header(header) {
         // A null pointer only asks for the version.
@@ -326,7 +348,7 @@ pub fn capget(args: &[u64; 6]) -> SysResult {
 }
 
 /// capset(2): nothing beyond what is permitted; dropped ones are not kept track of.
-pub fn capset(args: &[u64; 6]) -> SysResult {
+pub(super) fn capset(args: &[u64; 6]) -> SysResult {
     let [header, data, ..] = *args;
     let words = read_capability_header(header)?;
     let (_, permitted) = capabilities();
@@ -346,27 +368,57 @@ pub fn capset(args: &[u64; 6]) -> SysResult {
 mod tests {
     use super::*;
 
-    const USER: Ids = Ids { real: 1000, effective: 1000, saved: 0 };
+    const USER: Ids = Ids {
+        real: 1000,
+        effective: 1000,
+        saved: 0,
+    };
 
     #[test]
     fn a_user_may_go_back_to_the_saved_id() {
-        assert_eq!(USER.set(false, 0), Ok(Ids { effective: 0, ..USER }));
+        assert_eq!(
+            USER.set(false, 0),
+            Ok(Ids {
+                effective: 0,
+                ..USER
+            })
+        );
         assert_eq!(USER.set(false, 7), Err(Errno::EPERM));
         assert_eq!(USER.set(true, KEEP), Err(Errno::EINVAL));
-        assert_eq!(USER.set(true, 7), Ok(Ids { real: 7, effective: 7, saved: 7 }));
+        assert_eq!(
+            USER.set(true, 7),
+            Ok(Ids {
+                real: 7,
+                effective: 7,
+                saved: 7
+            })
+        );
     }
 
     #[test]
     fn a_pair_moves_the_saved_id_along() {
         let swapped = USER.set_pair(false, KEEP, 0).unwrap();
-        assert_eq!(swapped, Ids { real: 1000, effective: 0, saved: 0 });
+        assert_eq!(
+            swapped,
+            Ids {
+                real: 1000,
+                effective: 0,
+                saved: 0
+            }
+        );
         assert_eq!(USER.set_pair(false, 0, KEEP), Err(Errno::EPERM));
         assert_eq!(USER.set_pair(true, 5, KEEP).unwrap().saved, 1000);
     }
 
     #[test]
     fn three_ids_are_set_apart() {
-        assert_eq!(USER.set_all(false, [KEEP, 0, KEEP]), Ok(Ids { effective: 0, ..USER }));
+        assert_eq!(
+            USER.set_all(false, [KEEP, 0, KEEP]),
+            Ok(Ids {
+                effective: 0,
+                ..USER
+            })
+        );
         assert_eq!(USER.set_all(false, [KEEP, KEEP, 9]), Err(Errno::EPERM));
     }
 }

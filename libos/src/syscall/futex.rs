@@ -35,7 +35,7 @@ struct Waiter {
 }
 
 /// futex(2).
-pub fn futex(args: &[u64; 6]) -> SysResult {
+pub(super) fn futex(args: &[u64; 6]) -> SysResult {
     let [address, operation, value, timeout, address2, value3] = *args;
     let operation = operation as u32;
     let is_realtime = operation & FUTEX_CLOCK_REALTIME != 0;
@@ -45,9 +45,7 @@ pub fn futex(args: &[u64; 6]) -> SysResult {
     }
     match operation & !(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME) {
         FUTEX_WAIT => wait(address, value, ANY, read_timeout(timeout)?),
-        FUTEX_WAIT_BITSET => {
-            wait(address, value, value3, read_deadline(timeout, is_realtime)?)
-        }
+        FUTEX_WAIT_BITSET => wait(address, value, value3, read_deadline(timeout, is_realtime)?),
         FUTEX_WAKE => wake(address, value, ANY),
         FUTEX_WAKE_BITSET => wake(address, value, value3),
         FUTEX_REQUEUE => requeue(address, value, value2, address2),
@@ -84,7 +82,12 @@ fn wait(address: u64, expected: u32, bits: u32, deadline_ns: Option<u64>) -> Sys
     {
         let mut waiters = WAITERS.lock();
         waiters.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        waiters.push(Waiter { ticket, address, bits, woken: false });
+        waiters.push(Waiter {
+            ticket,
+            address,
+            bits,
+            woken: false,
+        });
     }
     let result = match user::read::<u32>(address) {
         Ok(word) if word != expected => Err(Errno::EAGAIN),
@@ -96,7 +99,10 @@ fn wait(address: u64, expected: u32, bits: u32, deadline_ns: Option<u64>) -> Sys
 }
 
 fn is_woken(ticket: u64) -> bool {
-    WAITERS.lock().iter().any(|waiter| waiter.ticket == ticket && waiter.woken)
+    WAITERS
+        .lock()
+        .iter()
+        .any(|waiter| waiter.ticket == ticket && waiter.woken)
 }
 
 /// Wakes up to `count` waiters of `address` that share a bit of `bits`.
@@ -113,10 +119,13 @@ fn wake(address: u64, count: u32, bits: u32) -> SysResult {
 }
 
 fn mark(waiters: &mut [Waiter], address: u64, count: u32, bits: u32) -> usize {
-    let asleep = waiters.iter_mut().filter(|waiter| {
-        waiter.address == address && waiter.bits & bits != 0 && !waiter.woken
-    });
-    asleep.take(count as usize).map(|waiter| waiter.woken = true).count()
+    let asleep = waiters
+        .iter_mut()
+        .filter(|waiter| waiter.address == address && waiter.bits & bits != 0 && !waiter.woken);
+    asleep
+        .take(count as usize)
+        .map(|waiter| waiter.woken = true)
+        .count()
 }
 
 /// Wakes up to `count` and lets up to `moved` of the others wait for `to`.
@@ -126,8 +135,13 @@ fn requeue(from: u64, count: u32, moved: u32, to: u64) -> SysResult {
     }
     let mut waiters = WAITERS.lock();
     let woken = mark(&mut waiters, from, count, ANY);
-    let asleep = waiters.iter_mut().filter(|waiter| waiter.address == from && !waiter.woken);
-    let requeued = asleep.take(moved as usize).map(|waiter| waiter.address = to).count();
+    let asleep = waiters
+        .iter_mut()
+        .filter(|waiter| waiter.address == from && !waiter.woken);
+    let requeued = asleep
+        .take(moved as usize)
+        .map(|waiter| waiter.address = to)
+        .count();
     drop(waiters);
     QUEUE.wake_all();
     Ok(woken + requeued)
@@ -144,7 +158,11 @@ fn wake_op(address: u64, count: u32, count2: u32, address2: u64, code: u32) -> S
     user::write(address2, &operate(code, old)?)?;
     let compares = compare(code, old)?;
     let woken = wake(address, count, ANY)?;
-    Ok(if compares { woken + wake(address2, count2, ANY)? } else { woken })
+    Ok(if compares {
+        woken + wake(address2, count2, ANY)?
+    } else {
+        woken
+    })
 }
 
 /// Twelve bits with a sign.
@@ -186,12 +204,22 @@ mod tests {
     use super::*;
 
     fn waiter(ticket: u64, address: u64, bits: u32) -> Waiter {
-        Waiter { ticket, address, bits, woken: false }
+        Waiter {
+            ticket,
+            address,
+            bits,
+            woken: false,
+        }
     }
 
     #[test]
     fn the_first_waiters_are_woken() {
-        let mut waiters = [waiter(0, 8, ANY), waiter(1, 4, ANY), waiter(2, 8, 2), waiter(3, 8, 1)];
+        let mut waiters = [
+            waiter(0, 8, ANY),
+            waiter(1, 4, ANY),
+            waiter(2, 8, 2),
+            waiter(3, 8, 1),
+        ];
         assert_eq!(mark(&mut waiters, 8, 2, 1), 2);
         assert_eq!(waiters.map(|w| w.woken), [true, false, false, true]);
     }
@@ -201,7 +229,12 @@ mod tests {
         let word = 7u32;
         let address = (&raw const word).expose_provenance() as u64;
         assert_eq!(wait(address, 8, ANY, None), Err(Errno::EAGAIN));
-        assert!(WAITERS.lock().iter().all(|waiter| waiter.address != address));
+        assert!(
+            WAITERS
+                .lock()
+                .iter()
+                .all(|waiter| waiter.address != address)
+        );
     }
 
     #[test]

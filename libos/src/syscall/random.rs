@@ -12,7 +12,7 @@ const PART_BYTES: usize = 512;
 const CALL_MAX_BYTES: u64 = i32::MAX as u64;
 
 /// getrandom(2).
-pub fn getrandom(args: &[u64; 6]) -> SysResult {
+pub(super) fn getrandom(args: &[u64; 6]) -> SysResult {
     let [address, bytes, flags, ..] = *args;
     let flags = flags as u32;
     if flags & !(GRND_NONBLOCK | GRND_RANDOM | GRND_INSECURE) != 0

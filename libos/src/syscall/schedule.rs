@@ -29,7 +29,7 @@ const SLICE_NS: u64 = 100_000_000;
 static NICE: AtomicI32 = AtomicI32::new(0);
 
 /// sched_yield(2).
-pub fn sched_yield(_args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_yield(_args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
@@ -50,7 +50,7 @@ fn online() -> u64 {
 }
 
 /// sched_getaffinity(2): bytes of the mask.
-pub fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
     let [pid, bytes, address, ..] = *args;
     if bytes % 8 != 0 || bytes == 0 {
         return Err(Errno::EINVAL);
@@ -61,22 +61,26 @@ pub fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
 }
 
 /// sched_setaffinity(2).
-pub fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
     let [pid, bytes, address, ..] = *args;
     check_pid(pid)?;
     let mut mask = [0; 8];
     let part = mask.get_mut(..bytes.min(8) as usize).ok_or(Errno::EINVAL)?;
     user::copy_in(address, part)?;
-    if u64::from_le_bytes(mask) & online() == 0 { Err(Errno::EINVAL) } else { Ok(0) }
+    if u64::from_le_bytes(mask) & online() == 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(0)
+    }
 }
 
 /// sched_getscheduler(2).
-pub fn sched_getscheduler(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_getscheduler(args: &[u64; 6]) -> SysResult {
     check_pid(args[0]).map(|()| SCHED_OTHER as usize)
 }
 
 /// sched_getparam(2).
-pub fn sched_getparam(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_getparam(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
     user::write(args[1], &0u32).map(|()| 0)
 }
@@ -91,24 +95,24 @@ fn set_policy(policy: u32, priority: u32) -> SysResult {
 }
 
 /// sched_setscheduler(2): real-time classes are not to be had.
-pub fn sched_setscheduler(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_setscheduler(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
     set_policy(args[1] as u32, user::read(args[2])?)
 }
 
 /// sched_setparam(2).
-pub fn sched_setparam(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_setparam(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
     set_policy(SCHED_OTHER, user::read(args[1])?)
 }
 
 /// sched_get_priority_max(2).
-pub fn sched_get_priority_max(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_get_priority_max(args: &[u64; 6]) -> SysResult {
     priority_bound(args[0], 99)
 }
 
 /// sched_get_priority_min(2).
-pub fn sched_get_priority_min(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_get_priority_min(args: &[u64; 6]) -> SysResult {
     priority_bound(args[0], 1)
 }
 
@@ -121,13 +125,13 @@ fn priority_bound(policy: u64, real_time: usize) -> SysResult {
 }
 
 /// sched_rr_get_interval(2).
-pub fn sched_rr_get_interval(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_rr_get_interval(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
     super::clock::write_timespec(args[1], SLICE_NS).map(|()| 0)
 }
 
 /// sched_getattr(2).
-pub fn sched_getattr(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_getattr(args: &[u64; 6]) -> SysResult {
     let [pid, address, bytes, flags, ..] = *args;
     if flags != 0 || (bytes as usize) < ATTRIBUTES_BYTES {
         return Err(Errno::EINVAL);
@@ -140,7 +144,7 @@ pub fn sched_getattr(args: &[u64; 6]) -> SysResult {
 }
 
 /// sched_setattr(2).
-pub fn sched_setattr(args: &[u64; 6]) -> SysResult {
+pub(super) fn sched_setattr(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
     let policy: u32 = user::read(args[1].wrapping_add(4))?;
     let priority: u32 = user::read(args[1].wrapping_add(20))?;
@@ -160,13 +164,13 @@ fn check_who(which: u64, who: u64) -> Result<(), Errno> {
 }
 
 /// getpriority(2): 20 less the nice value, so that it is never negative.
-pub fn getpriority(args: &[u64; 6]) -> SysResult {
+pub(super) fn getpriority(args: &[u64; 6]) -> SysResult {
     check_who(args[0], args[1])?;
     Ok((20 - NICE.load(Ordering::Relaxed)) as usize)
 }
 
 /// setpriority(2).
-pub fn setpriority(args: &[u64; 6]) -> SysResult {
+pub(super) fn setpriority(args: &[u64; 6]) -> SysResult {
     check_who(args[0], args[1])?;
     let nice = (args[2] as i32).clamp(-20, 19);
     if nice < NICE.load(Ordering::Relaxed) && !super::credentials::is_root() {
@@ -177,7 +181,7 @@ pub fn setpriority(args: &[u64; 6]) -> SysResult {
 }
 
 /// getcpu(2).
-pub fn getcpu(args: &[u64; 6]) -> SysResult {
+pub(super) fn getcpu(args: &[u64; 6]) -> SysResult {
     if args[0] != 0 {
         user::write(args[0], &(arch::vcpu_index() as u32))?;
     }
@@ -188,7 +192,7 @@ pub fn getcpu(args: &[u64; 6]) -> SysResult {
 }
 
 /// membarrier(2).
-pub fn membarrier(args: &[u64; 6]) -> SysResult {
+pub(super) fn membarrier(args: &[u64; 6]) -> SysResult {
     let command = args[0] as u32;
     match command {
         0 => Ok(BARRIERS as usize),
@@ -213,7 +217,13 @@ mod tests {
     fn a_mask_without_a_vcpu_is_refused() {
         let mask = 2u64;
         let address = (&raw const mask).expose_provenance() as u64;
-        assert_eq!(sched_setaffinity(&[0, 8, address, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(sched_setaffinity(&[0, 1, address, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(
+            sched_setaffinity(&[0, 8, address, 0, 0, 0]),
+            Err(Errno::EINVAL)
+        );
+        assert_eq!(
+            sched_setaffinity(&[0, 1, address, 0, 0, 0]),
+            Err(Errno::EINVAL)
+        );
     }
 }

@@ -31,7 +31,11 @@ const FLAGS_KNOWN: u32 = SA_NOCLDSTOP
     | SA_RESTORER;
 
 fn check_set_bytes(bytes: u64) -> Result<(), Errno> {
-    if bytes == size_of::<Set>() as u64 { Ok(()) } else { Err(Errno::EINVAL) }
+    if bytes == size_of::<Set>() as u64 {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 fn read_set(address: u64) -> Result<Set, Errno> {
@@ -39,14 +43,18 @@ fn read_set(address: u64) -> Result<Set, Errno> {
 }
 
 /// rt_sigaction(2).
-pub fn rt_sigaction(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigaction(args: &[u64; 6]) -> SysResult {
     let [number, new, old, bytes, ..] = *args;
     check_set_bytes(bytes)?;
     let number = number as u32;
     if !is_signal(number) || (new != 0 && Set::UNBLOCKABLE.has(number)) {
         return Err(Errno::EINVAL);
     }
-    let new: Option<Action> = if new == 0 { None } else { Some(user::read(new)?) };
+    let new: Option<Action> = if new == 0 {
+        None
+    } else {
+        Some(user::read(new)?)
+    };
     let before = signal::with_state(|process, thread| {
         let before = process.action(number);
         if let Some(mut action) = new {
@@ -66,7 +74,7 @@ pub fn rt_sigaction(args: &[u64; 6]) -> SysResult {
 }
 
 /// rt_sigprocmask(2).
-pub fn rt_sigprocmask(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigprocmask(args: &[u64; 6]) -> SysResult {
     let [how, new, old, bytes, ..] = *args;
     check_set_bytes(bytes)?;
     let new = if new == 0 { None } else { Some(read_set(new)?) };
@@ -89,13 +97,17 @@ pub fn rt_sigprocmask(args: &[u64; 6]) -> SysResult {
 }
 
 /// rt_sigpending(2).
-pub fn rt_sigpending(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigpending(args: &[u64; 6]) -> SysResult {
     if args[1] > size_of::<Set>() as u64 {
         return Err(Errno::EINVAL);
     }
     signal::collect();
     let set = signal::with_state(|process, thread| {
-        process.pending.set().union(thread.pending.set()).intersection(thread.mask)
+        process
+            .pending
+            .set()
+            .union(thread.pending.set())
+            .intersection(thread.mask)
     });
     let bits = set.bits().to_le_bytes();
     user::copy_out(args[0], bits.get(..args[1] as usize).unwrap_or(&bits)).map(|()| 0)
@@ -107,18 +119,18 @@ fn wait_for_delivery() -> SysResult {
 }
 
 /// pause(2).
-pub fn pause(_args: &[u64; 6]) -> SysResult {
+pub(super) fn pause(_args: &[u64; 6]) -> SysResult {
     wait_for_delivery()
 }
 
 /// rt_sigsuspend(2).
-pub fn rt_sigsuspend(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigsuspend(args: &[u64; 6]) -> SysResult {
     check_set_bytes(args[1])?;
     signal::with_mask(read_set(args[0])?, wait_for_delivery)
 }
 
 /// rt_sigtimedwait(2): the signal that came.
-pub fn rt_sigtimedwait(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigtimedwait(args: &[u64; 6]) -> SysResult {
     let [set, info_address, timeout, bytes, ..] = *args;
     check_set_bytes(bytes)?;
     let wanted = read_set(set)?.without(Set::UNBLOCKABLE);
@@ -138,10 +150,14 @@ pub fn rt_sigtimedwait(args: &[u64; 6]) -> SysResult {
 }
 
 /// sigaltstack(2).
-pub fn sigaltstack(args: &[u64; 6]) -> SysResult {
+pub(super) fn sigaltstack(args: &[u64; 6]) -> SysResult {
     let [new, old, ..] = *args;
     let sp = arch::program_sp();
-    let new: Option<AltStack> = if new == 0 { None } else { Some(user::read(new)?) };
+    let new: Option<AltStack> = if new == 0 {
+        None
+    } else {
+        Some(user::read(new)?)
+    };
     let before = signal::with_state(|_, thread| {
         let before = thread.stack;
         if let Some(stack) = new {
@@ -166,11 +182,15 @@ fn sender(number: u32, code: i32) -> SigInfo {
 /// A signal number to send; 0 only asks whether the target is there.
 fn read_number(number: u64) -> Result<u32, Errno> {
     let number = number as u32;
-    if number > SIGNAL_MAX { Err(Errno::EINVAL) } else { Ok(number) }
+    if number > SIGNAL_MAX {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(number)
+    }
 }
 
 /// kill(2): there is one process, in a group of its own.
-pub fn kill(args: &[u64; 6]) -> SysResult {
+pub(super) fn kill(args: &[u64; 6]) -> SysResult {
     let number = read_number(args[1])?;
     let pid = i64::from(args[0] as i32);
     let own = i64::from(process::current().pid);
@@ -200,12 +220,12 @@ fn send_to_tid(tgid: Option<u64>, tid: u64, number: u64) -> SysResult {
 }
 
 /// tkill(2).
-pub fn tkill(args: &[u64; 6]) -> SysResult {
+pub(super) fn tkill(args: &[u64; 6]) -> SysResult {
     send_to_tid(None, args[0], args[1])
 }
 
 /// tgkill(2).
-pub fn tgkill(args: &[u64; 6]) -> SysResult {
+pub(super) fn tgkill(args: &[u64; 6]) -> SysResult {
     send_to_tid(Some(args[0]), args[1], args[2])
 }
 
@@ -218,7 +238,7 @@ fn read_info(address: u64, number: u64) -> Result<Option<SigInfo>, Errno> {
 }
 
 /// rt_sigqueueinfo(2): to oneself, so any si_code is allowed.
-pub fn rt_sigqueueinfo(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigqueueinfo(args: &[u64; 6]) -> SysResult {
     let info = read_info(args[2], args[1])?;
     if args[0] as u32 != process::current().pid {
         return Err(Errno::ESRCH);
@@ -227,7 +247,7 @@ pub fn rt_sigqueueinfo(args: &[u64; 6]) -> SysResult {
 }
 
 /// rt_tgsigqueueinfo(2).
-pub fn rt_tgsigqueueinfo(args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_tgsigqueueinfo(args: &[u64; 6]) -> SysResult {
     let info = read_info(args[3], args[2])?;
     if args[0] as u32 != process::current().pid || args[1] as u32 != process::thread().tid {
         return Err(Errno::ESRCH);
@@ -236,6 +256,6 @@ pub fn rt_tgsigqueueinfo(args: &[u64; 6]) -> SysResult {
 }
 
 /// rt_sigreturn(2): the dispatcher serves it before it gets here.
-pub fn rt_sigreturn(_args: &[u64; 6]) -> SysResult {
+pub(super) fn rt_sigreturn(_args: &[u64; 6]) -> SysResult {
     Err(Errno::EINVAL)
 }

@@ -13,9 +13,9 @@ use crate::time::{self, Clock, SECOND_NS};
 
 /// Kernel release that uname(2) and /proc/version name: programs look at it for
 /// features, which are Linux 6.12's where they are there at all.
-pub const RELEASE: &str = "6.12.0-unikiln";
+pub(super) const RELEASE: &str = "6.12.0-unikiln";
 /// Kernel version that goes with it.
-pub const VERSION: &str = concat!("#1 Unikiln ", env!("CARGO_PKG_VERSION"));
+pub(super) const VERSION: &str = concat!("#1 Unikiln ", env!("CARGO_PKG_VERSION"));
 
 /// Bytes of each string of struct new_utsname.
 const NAME_BYTES: usize = 65;
@@ -29,7 +29,7 @@ const RLIMIT_NOFILE: usize = 7;
 const PERSONALITY_KNOWN: u32 = 0x0fff_0000 | 0xff;
 
 /// uname(2).
-pub fn uname(args: &[u64; 6]) -> SysResult {
+pub(super) fn uname(args: &[u64; 6]) -> SysResult {
     let hostname = process::current().hostname.lock().clone();
     let fields: [&[u8]; 6] = [
         b"Linux",
@@ -85,7 +85,7 @@ struct Times([u64; 4]);
 crate::pod!(SystemInfo, Usage, Times);
 
 /// sysinfo(2).
-pub fn sysinfo(args: &[u64; 6]) -> SysResult {
+pub(super) fn sysinfo(args: &[u64; 6]) -> SysResult {
     let info = SystemInfo {
         uptime_s: time::now(Clock::Boottime) / SECOND_NS,
         total_ram: mm::limit_bytes(),
@@ -98,7 +98,7 @@ pub fn sysinfo(args: &[u64; 6]) -> SysResult {
 }
 
 /// getrusage(2): all time is user time.
-pub fn getrusage(args: &[u64; 6]) -> SysResult {
+pub(super) fn getrusage(args: &[u64; 6]) -> SysResult {
     let mut usage = Usage([0; 18]);
     match args[0] as i32 {
         0 | 1 => {
@@ -114,7 +114,7 @@ pub fn getrusage(args: &[u64; 6]) -> SysResult {
 }
 
 /// times(2): ticks since boot.
-pub fn times(args: &[u64; 6]) -> SysResult {
+pub(super) fn times(args: &[u64; 6]) -> SysResult {
     if args[0] != 0 {
         user::write(args[0], &Times([cpu_time_ns() / TICK_NS, 0, 0, 0]))?;
     }
@@ -122,7 +122,10 @@ pub fn times(args: &[u64; 6]) -> SysResult {
 }
 
 fn check_resource(resource: u64) -> Result<usize, Errno> {
-    usize::try_from(resource).ok().filter(|r| *r < LIMITS).ok_or(Errno::EINVAL)
+    usize::try_from(resource)
+        .ok()
+        .filter(|r| *r < LIMITS)
+        .ok_or(Errno::EINVAL)
 }
 
 fn get_limit(resource: u64) -> Result<[u64; 2], Errno> {
@@ -158,17 +161,17 @@ fn change(
 }
 
 /// getrlimit(2).
-pub fn getrlimit(args: &[u64; 6]) -> SysResult {
+pub(super) fn getrlimit(args: &[u64; 6]) -> SysResult {
     user::write(args[1], &get_limit(args[0])?).map(|()| 0)
 }
 
 /// setrlimit(2).
-pub fn setrlimit(args: &[u64; 6]) -> SysResult {
+pub(super) fn setrlimit(args: &[u64; 6]) -> SysResult {
     set_limit(args[0], user::read(args[1])?).map(|()| 0)
 }
 
 /// prlimit64(2).
-pub fn prlimit64(args: &[u64; 6]) -> SysResult {
+pub(super) fn prlimit64(args: &[u64; 6]) -> SysResult {
     let [pid, resource, new, old, ..] = *args;
     if pid as u32 != 0 && pid as u32 != process::current().pid {
         return Err(Errno::ESRCH);
@@ -184,7 +187,7 @@ pub fn prlimit64(args: &[u64; 6]) -> SysResult {
 }
 
 /// personality(2): kept, without effect.
-pub fn personality(args: &[u64; 6]) -> SysResult {
+pub(super) fn personality(args: &[u64; 6]) -> SysResult {
     static PERSONALITY: AtomicU32 = AtomicU32::new(0);
     let old = PERSONALITY.load(Ordering::Relaxed);
     let new = args[0] as u32;
@@ -218,7 +221,10 @@ mod tests {
         assert_eq!(change((5, 10), [10, 11], false, false), Err(Errno::EPERM));
         assert_eq!(change((5, 10), [10, 11], true, false), Ok((10, 11)));
         assert_eq!(change((5, 10), [9, 8], true, false), Err(Errno::EINVAL));
-        assert_eq!(change((5, 10), [1, u64::MAX], true, true), Err(Errno::EPERM));
+        assert_eq!(
+            change((5, 10), [1, u64::MAX], true, true),
+            Err(Errno::EPERM)
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ const TIMER_SLACK_NS: u32 = 50_000;
 const MAPPING_NAME_MAX: usize = 80;
 
 /// arch_prctl(2).
-pub fn arch_prctl(args: &[u64; 6]) -> SysResult {
+pub(super) fn arch_prctl(args: &[u64; 6]) -> SysResult {
     let [code, address, ..] = *args;
     match code {
         // Beyond the program's part of the address space it would not be canonical.
@@ -55,23 +55,25 @@ pub fn arch_prctl(args: &[u64; 6]) -> SysResult {
 }
 
 /// set_tid_address(2).
-pub fn set_tid_address(args: &[u64; 6]) -> SysResult {
+pub(super) fn set_tid_address(args: &[u64; 6]) -> SysResult {
     let thread = process::thread();
     thread.clear_tid.store(args[0], Ordering::Relaxed);
     Ok(thread.tid as usize)
 }
 
 /// set_robust_list(2).
-pub fn set_robust_list(args: &[u64; 6]) -> SysResult {
+pub(super) fn set_robust_list(args: &[u64; 6]) -> SysResult {
     if args[1] != ROBUST_HEAD_BYTES {
         return Err(Errno::EINVAL);
     }
-    process::thread().robust_list.store(args[0], Ordering::Relaxed);
+    process::thread()
+        .robust_list
+        .store(args[0], Ordering::Relaxed);
     Ok(0)
 }
 
 /// get_robust_list(2).
-pub fn get_robust_list(args: &[u64; 6]) -> SysResult {
+pub(super) fn get_robust_list(args: &[u64; 6]) -> SysResult {
     let thread = process::thread();
     if args[0] as u32 != 0 && args[0] as u32 != thread.tid {
         return Err(Errno::ESRCH);
@@ -115,7 +117,7 @@ static THP_DISABLED: Kept = Kept::new(0);
 static TIMER_SLACK: Kept = Kept::new(TIMER_SLACK_NS);
 
 /// prctl(2).
-pub fn prctl(args: &[u64; 6]) -> SysResult {
+pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
     let [option, value, third, fourth, fifth, _] = *args;
     let rest_is_zero = third == 0 && fourth == 0 && fifth == 0;
     match option as u32 {
@@ -196,12 +198,21 @@ mod tests {
     #[test]
     fn unknown_options_are_refused() {
         assert_eq!(prctl(&[9999, 0, 0, 0, 0, 0]), Err(Errno::EINVAL));
-        assert_eq!(prctl(&[u64::from(PR_SET_NO_NEW_PRIVS), 2, 0, 0, 0, 0]), Err(Errno::EINVAL));
+        assert_eq!(
+            prctl(&[u64::from(PR_SET_NO_NEW_PRIVS), 2, 0, 0, 0, 0]),
+            Err(Errno::EINVAL)
+        );
     }
 
     #[test]
     fn gs_base_cannot_be_taken() {
-        assert_eq!(arch_prctl(&[ARCH_SET_GS, 0x1000, 0, 0, 0, 0]), Err(Errno::EPERM));
-        assert_eq!(arch_prctl(&[ARCH_SET_FS, 1 << 63, 0, 0, 0, 0]), Err(Errno::EPERM));
+        assert_eq!(
+            arch_prctl(&[ARCH_SET_GS, 0x1000, 0, 0, 0, 0]),
+            Err(Errno::EPERM)
+        );
+        assert_eq!(
+            arch_prctl(&[ARCH_SET_FS, 1 << 63, 0, 0, 0, 0]),
+            Err(Errno::EPERM)
+        );
     }
 }

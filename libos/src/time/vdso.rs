@@ -12,7 +12,7 @@ use core::arch::{asm, global_asm};
 use super::{Clock, SECOND_NS, now};
 
 global_asm!(
-    ".section .vdso, \"a\"",
+    ".section .vdso, \"ax\"",
     ".balign 4096",
     ".globl vdso_image",
     "vdso_image:",

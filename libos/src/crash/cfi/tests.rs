@@ -52,7 +52,11 @@ fn at_its_first_instruction_a_function_has_the_return_address_on_top() {
         right += usize::from(caller[RIP] == Some(0x7000) && caller[RSP] == Some(0x7008));
     }
     // Not so for parts of functions that were split off, the PLT and _start.
-    assert!(right * 10 > functions.len() * 8, "{right} of {}", functions.len());
+    assert!(
+        right * 10 > functions.len() * 8,
+        "{right} of {}",
+        functions.len()
+    );
 }
 
 #[test]
@@ -61,7 +65,13 @@ fn no_place_in_any_function_trips_the_interpreter() {
     let functions = functions(&bytes, &module);
     for start in functions.iter().step_by(17) {
         for distance in 0..40 {
-            step(&module, &bytes[..], start + distance, &at_stack(0x7000), &mirror);
+            step(
+                &module,
+                &bytes[..],
+                start + distance,
+                &at_stack(0x7000),
+                &mirror,
+            );
         }
     }
     // The same with every byte of the tables changed a little.
@@ -109,7 +119,11 @@ fn a_real_frame_is_unwound_to_its_caller() {
     let (bytes, module) = own_program();
     let found = caller_to_be_found();
     let symbol = module.symbol(&bytes[..], found).unwrap();
-    assert!(symbol.name.contains("caller_to_be_found"), "{}", symbol.name);
+    assert!(
+        symbol.name.contains("caller_to_be_found"),
+        "{}",
+        symbol.name
+    );
 }
 
 #[test]

@@ -6,7 +6,14 @@ use crate::signal::{SigInfo, Trap};
 use alloc::string::ToString;
 
 fn registers() -> Registers {
-    Registers { rip: 0, rsp: 0x10, rax: 0x2a, rflags: 0x10246, cs: 0x33, ..Registers::default() }
+    Registers {
+        rip: 0,
+        rsp: 0x10,
+        rax: 0x2a,
+        rflags: 0x10246,
+        cs: 0x33,
+        ..Registers::default()
+    }
 }
 
 fn record(fatal: &Fatal, calls: &[Call]) -> String {
@@ -29,7 +36,11 @@ fn record(fatal: &Fatal, calls: &[Call]) -> String {
 fn page_fault(address: u64, error: u64) -> Fatal {
     Fatal {
         info: SigInfo::from_fault(11, 1, address),
-        trap: Trap { vector: 14, error, address },
+        trap: Trap {
+            vector: 14,
+            error,
+            address,
+        },
         note: "",
     }
 }
@@ -37,9 +48,21 @@ fn page_fault(address: u64, error: u64) -> Fatal {
 #[test]
 fn a_record_reads_like_this() {
     let calls = [
-        Call { number: 9, args: [0, 0x1000, 3, 0x22, u64::MAX, 0], result: Some(0x7000_0000) },
-        Call { number: 11, args: [1, 2, 3, 4, 5, 6], result: Some(-22i64 as u64) },
-        Call { number: 999, args: [1, 2, 3, 4, 5, 6], result: None },
+        Call {
+            number: 9,
+            args: [0, 0x1000, 3, 0x22, u64::MAX, 0],
+            result: Some(0x7000_0000),
+        },
+        Call {
+            number: 11,
+            args: [1, 2, 3, 4, 5, 6],
+            result: Some(-22i64 as u64),
+        },
+        Call {
+            number: 999,
+            args: [1, 2, 3, 4, 5, 6],
+            result: None,
+        },
     ];
     let expected = "\
 unikiln: crash: SIGSEGV (address not mapped) writing 0x8
@@ -75,8 +98,14 @@ fn a_sent_signal_names_its_sender() {
     };
     let record = record(&fatal, &[]);
     let mut lines = record.lines();
-    assert_eq!(lines.next(), Some("unikiln: crash: SIGABRT (raised by the program itself)"));
-    assert_eq!(lines.nth(1), Some("reason: signal 6, code -6; sent by process 1"));
+    assert_eq!(
+        lines.next(),
+        Some("unikiln: crash: SIGABRT (raised by the program itself)")
+    );
+    assert_eq!(
+        lines.nth(1),
+        Some("reason: signal 6, code -6; sent by process 1")
+    );
 }
 
 #[test]
