@@ -27,7 +27,7 @@ mod process;
 mod random;
 mod schedule;
 mod signal;
-mod system;
+pub mod system;
 mod thread;
 
 use crate::arch::Registers;

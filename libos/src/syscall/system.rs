@@ -13,9 +13,9 @@ use crate::time::{self, Clock, SECOND_NS};
 
 /// Kernel release that uname(2) and /proc/version name: programs look at it for
 /// features, which are Linux 6.12's where they are there at all.
-pub(super) const RELEASE: &str = "6.12.0-unikiln";
+pub const RELEASE: &str = "6.12.0-unikiln";
 /// Kernel version that goes with it.
-pub(super) const VERSION: &str = concat!("#1 Unikiln ", env!("CARGO_PKG_VERSION"));
+pub const VERSION: &str = concat!("#1 Unikiln ", env!("CARGO_PKG_VERSION"));
 
 /// Bytes of each string of struct new_utsname.
 const NAME_BYTES: usize = 65;

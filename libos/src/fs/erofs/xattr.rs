@@ -9,7 +9,7 @@ const HEADER_BYTES: usize = 12;
 const ENTRY_BYTES: usize = 4;
 
 /// Full name and value.
-pub type Attribute = (Vec<u8>, &'static [u8]);
+pub(crate) type Attribute = (Vec<u8>, &'static [u8]);
 
 /// Prefixes by index; trusted and security ones as the kernel numbers them.
 fn prefix(index: u8) -> Option<&'static [u8]> {

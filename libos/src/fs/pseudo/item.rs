@@ -71,6 +71,16 @@ pub(super) const fn text(name: &'static str, text: Text) -> Item {
     }
 }
 
+/// A symlink to a path.
+pub(super) const fn link(name: &'static str, target: fn() -> Vec<u8>) -> Item {
+    Item {
+        name,
+        mode: 0o777,
+        owned: false,
+        kind: Kind::Link(target),
+    }
+}
+
 /// A content of the process.
 pub(super) const fn owned(name: &'static str, mode: u32, text: Text) -> Item {
     Item {

@@ -1,14 +1,19 @@
 //! `/proc` and `/sys`: files whose content is made when they are opened.
 //!
 //! Both are static tables of [`Item`]s (`item`): a directory is a slice of
-//! items, a text is a function. The tables are in `root` (`/proc` and
-//! `/proc/sys`), `task` (`/proc/PID`) and `system` (`/sys`). There is one
+//! items, a text is a function. The tables are in `root` and `sysctl`
+//! (`/proc`, `/proc/sys`), `task` and `status` (`/proc/PID`), `mounts` and `system`
+//! (`/sys`); what they tell of other subsystems comes through `source`. There is one
 //! process, so an item needs no more than the number of a descriptor to be
 //! whole: [`Pseudo`] is that pair.
 
 mod file;
 mod item;
+mod mounts;
 mod root;
+mod source;
+mod status;
+mod sysctl;
 mod system;
 mod task;
 
@@ -71,11 +76,17 @@ impl Pseudo {
     }
 
     /// Device and inode number: where the item is in the libOS, and the number.
+    /// A directory is one of a kind, whatever number led to it.
     pub fn identity(&self) -> Identity {
         let place = core::ptr::from_ref(self.item).addr() as u64 & 0xffff_ffff;
+        let number = if self.file_type() == FileType::Directory {
+            0
+        } else {
+            self.number
+        };
         Identity {
             device: self.device,
-            ino: place | u64::from(self.number) << 32,
+            ino: place | u64::from(number) << 32,
         }
     }
 
