@@ -80,8 +80,6 @@ fn nested_cargo(repository: &Path, target_dir: &Path) -> Result<Command, Box<dyn
         "-Clink-arg=--no-pie".to_owned(),
         "-Clink-arg=-znostart-stop-gc".to_owned(),
         "-Clink-arg=--build-id=none".to_owned(),
-        // The entry is a field of the libOS header, no ELF symbol.
-        "-Clink-arg=--entry=0x608000000000".to_owned(),
         // The file must not tell where it was built.
         format!("--remap-path-prefix={}=.", repository.display()),
     ];

@@ -13,7 +13,11 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`ImageRef`] (`reference`) | names of images |
-//! | [`build`] | the way from a reference to a file |
+//! | [`build()`] (`build`) | the way from a reference to a file |
+//! | `oci` | images from OCI layouts and docker archives, and writing a layout |
+//! | [`pack()`] (`pack`) | host programs as an OCI image |
+//! | [`inspect()`] (`inspect`) | what a unikernel file holds |
+//! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
 //! | `program` | what a program needs to start |
 //! | `rootfs` | inode tree and EROFS |
@@ -26,8 +30,10 @@
 mod build;
 mod host;
 mod hot;
+mod inspect;
 mod libos;
 mod oci;
+mod pack;
 mod program;
 mod progress;
 mod reference;
@@ -37,8 +43,13 @@ mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
 pub use host::HostError;
+pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;
-pub use oci::{ApplyError, BlobError, ContainerError, ImageError, LayerError, TarError};
+pub use oci::{
+    ApplyError, BlobError, ContainerError, ImageError, LayerError, TarError, WriteLayerError,
+    WriteLayoutError,
+};
+pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};

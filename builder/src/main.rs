@@ -1,10 +1,16 @@
 //! Command line of the builder.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
-use unikiln_builder::{BuildOptions, ImageRef, NoProgress};
+use unikiln_builder::{BuildOptions, ImageRef, Limits, PackOptions};
+
+mod bar;
+
+use bar::Bar;
 
 /// Exit code of a failure of this program itself, as in docker and podman.
 const EXIT_OWN_FAILURE: u8 = 125;
@@ -26,35 +32,105 @@ enum Command {
         /// The file to write.
         #[arg(short, long)]
         output: PathBuf,
-        /// A file or directory to take along (host: images only).
+        /// A file or directory of this machine to take along (host: images only).
+        #[arg(long, value_name = "PATH")]
+        include: Vec<PathBuf>,
+        /// The most that layers may unpack to, such as 512M or 16G.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        max_unpacked: Option<u64>,
+    },
+    /// Show what a unikernel file holds, and verify it.
+    Inspect {
+        /// The file.
+        file: PathBuf,
+        /// Print JSON.
         #[arg(long)]
+        json: bool,
+    },
+    /// Write programs of this machine, and the files that they need, as an OCI image.
+    Pack {
+        /// Programs and directories; the first program is the entrypoint.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// Where to write: oci:DIR[:TAG].
+        #[arg(short, long)]
+        output: ImageRef,
+        /// A file or directory of this machine to take along.
+        #[arg(long, value_name = "PATH")]
         include: Vec<PathBuf>,
     },
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no failures. A closed standard error is nobody's loss.
+            let _ = error.print();
+            return if error.use_stderr() {
+                EXIT_OWN_FAILURE.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("unikiln-builder: {error:#}");
-            ExitCode::from(EXIT_OWN_FAILURE)
+            EXIT_OWN_FAILURE.into()
         }
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command {
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Build {
             image,
             output,
             include,
+            max_unpacked,
         } => {
-            let options = BuildOptions {
-                include,
-                ..BuildOptions::default()
+            let mut limits = Limits::default();
+            limits.unpacked_bytes = max_unpacked.unwrap_or(limits.unpacked_bytes);
+            let options = BuildOptions { include, limits };
+            unikiln_builder::build(&image, &output, &options, &mut Bar::new())?;
+            Ok(())
+        }
+        Command::Inspect { file, json } => {
+            let inspection = unikiln_builder::inspect(&file)?;
+            let text = if json {
+                serde_json::to_string_pretty(&inspection)?
+            } else {
+                inspection.to_string()
             };
-            unikiln_builder::build(&image, &output, &options, &mut NoProgress)?;
+            writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+        }
+        Command::Pack {
+            paths,
+            output,
+            include,
+        } => {
+            let report = unikiln_builder::pack(&paths, &output, &PackOptions { include })?;
+            writeln!(std::io::stdout(), "{}", report.manifest_digest)
+                .context("cannot write to standard output")
         }
     }
-    Ok(())
+}
+
+/// A number of bytes with an optional binary unit.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        unit => return Err(format!("unknown unit {unit:?}; use K, M, G or T")),
+    };
+    let number: u64 = digits.parse().map_err(|error| format!("{error}"))?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too large".to_owned())
 }

@@ -10,6 +10,7 @@
 //! | [`docker`] | `manifest.json` of a docker archive |
 //! | [`config`] | what the image configuration says about running |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
+//! | [`write`], [`write_layer`] | writing an OCI layout |
 
 mod apply;
 mod compression;
@@ -20,6 +21,8 @@ mod docker;
 mod index;
 mod layer;
 mod tar;
+pub(crate) mod write;
+mod write_layer;
 
 use std::path::Path;
 
@@ -30,6 +33,8 @@ pub use self::container::ContainerError;
 pub use self::digest::BlobError;
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
+pub use self::write::WriteLayoutError;
+pub use self::write_layer::WriteLayerError;
 
 use self::apply::Applier;
 use self::container::Container;
