@@ -227,18 +227,19 @@ fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<()
 }
 
 /// Copies the pages of a writable private file area now: cheaper than a fault
-/// for each when the program is about to relocate them.
-pub fn copy_file_ahead(space: &mut Space, area: &Area, file: &Arc<OpenFile>, offset: u64) {
+/// for each when the program is about to relocate them. Only pages of the image:
+/// those of a memory file may still change, and the mapping has to show it.
+pub fn copy_file_ahead(area: &Area, file: &Arc<OpenFile>, offset: u64) {
     populate_file(area, file, offset, area.start, area.end);
     let mut at = area.start;
     while at < area.end {
         let (entry, _) = pagetable::lookup(at);
-        if entry.is_present() && entry.is_copy_on_write() && copy_unseen(area, at, entry).is_err() {
+        let of_image = entry.is_present() && entry.is_copy_on_write() && !entry.is_counted();
+        if of_image && copy_unseen(area, at, entry).is_err() {
             return;
         }
         at += PAGE;
     }
-    let _ = space;
 }
 
 /// [`copy_page`] for a translation that the CPU cannot have seen yet.
@@ -247,8 +248,5 @@ fn copy_unseen(area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
     phys::copy_page(old.gpa(), frame.gpa());
     let access = access_of(area.protection);
     pagetable::replace(page, Entry::new(frame.into_counted(), access, COUNTED), false);
-    if old.is_counted() {
-        drop(Frame::from_counted(old.gpa()));
-    }
     Ok(())
 }

@@ -83,7 +83,7 @@ pub fn build(top: u64, room: u64, contents: &Contents<'_>) -> Result<Layout, Err
     if total > room / 4 * 3 {
         return Err(Errno::E2BIG);
     }
-    let base = (top - strings.len() as u64) & !15;
+    let base = top - strings.len() as u64;
     let pointer = (base - words as u64 * 8) & !15;
 
     let mut image: Vec<u8> = Vec::with_capacity((top - pointer) as usize);

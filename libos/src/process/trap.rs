@@ -12,6 +12,7 @@ use unikiln_abi::layout::{
 use super::current;
 use crate::arch::Registers;
 use crate::mm::fault::{self, Attempt, Fault};
+use crate::mm::user;
 use crate::{crash, signal, stats};
 
 const SIGILL: u32 = 4;
@@ -24,6 +25,9 @@ const SIGSEGV: u32 = 11;
 const ERROR_WRITE: u64 = 1 << 1;
 /// The access was an instruction fetch.
 const ERROR_FETCH: u64 = 1 << 4;
+const INVALID_OPCODE: usize = 6;
+const GENERAL_PROTECTION: u64 = 13;
+
 /// Vectors with which the CPU pushes an error code.
 const WITH_ERROR_CODE: [usize; 9] = [8, 10, 11, 12, 13, PAGE_FAULT_VECTOR, 17, 21, 30];
 /// SI_KERNEL.
@@ -46,6 +50,15 @@ pub fn handle(regs: &mut Registers, cr2: u64) {
     }
     if vector == PAGE_FAULT_VECTOR {
         return page_fault(regs, cr2, in_libos);
+    }
+    if vector == INVALID_OPCODE && !in_libos && is_int_instruction(regs.rip) {
+        // A software KVM raises #UD for `int n`, where the CPU raises #GP
+        // because of the gate: the program sees the same on both.
+        regs.error_code = 0;
+        stats::note_exception();
+        signal::force(regs, SIGSEGV, SI_KERNEL, 0, GENERAL_PROTECTION, 0);
+        signal::deliver_pending(regs, None);
+        return;
     }
     if in_libos && vector != UPCALL_VECTOR {
         crash::libos_fault(regs, cr2);
@@ -101,6 +114,11 @@ fn page_fault(regs: &mut Registers, cr2: u64, in_libos: bool) {
     };
     signal::force(regs, number, code, cr2, PAGE_FAULT_VECTOR as u64, error);
     signal::deliver_pending(regs, None);
+}
+
+/// Whether the two-byte `int n` is at `rip`.
+fn is_int_instruction(rip: u64) -> bool {
+    user::read::<u8>(rip) == Ok(0xcd)
 }
 
 /// Ends a copy loop early when the trap came from one.

@@ -118,6 +118,46 @@ mod tests {
         assert!(ROWS.windows(2).all(|pair| pair[0].number < pair[1].number));
     }
 
+    /// The coverage table as it stands in `libos/SYSCALLS.md`.
+    fn coverage() -> String {
+        let count = |full: bool| {
+            let is = |row: &&Row| match row.state {
+                State::Full => full,
+                State::Partial(_) => !full,
+                State::Stub(..) => false,
+            };
+            ROWS.iter().filter(is).count()
+        };
+        let (full, partial) = (count(true), count(false));
+        let mut text = format!(
+            "# System calls\n\n\
+             Made from the table in `src/syscall/rows.rs` by its tests (`UPDATE_DOCS=1 cargo test \
+             -p unikiln-libos --lib coverage`).\n\n\
+             {full} full, {partial} partial, {} refused with a reason. A call without a row \
+             returns ENOSYS and is counted in the exit statistics.\n\n\
+             | number | call | state |\n|---|---|---|\n",
+            ROWS.len() - full - partial
+        );
+        for row in ROWS {
+            let state = match row.state {
+                State::Full => "full".to_owned(),
+                State::Partial(what) => format!("partial: {what}"),
+                State::Stub(errno, why) => format!("{}: {why}", errno.name()),
+            };
+            text += &format!("| {} | {} | {state} |\n", row.number, row.name);
+        }
+        text
+    }
+
+    #[test]
+    fn coverage_table_in_the_docs_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/SYSCALLS.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, coverage()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), coverage());
+    }
+
     #[test]
     fn a_missing_call_is_enosys() {
         assert_eq!(call(u64::MAX, &[0; 6]), Err(Errno::ENOSYS));
