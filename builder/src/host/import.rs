@@ -80,6 +80,11 @@ impl Importer {
         }
     }
 
+    /// Takes a symbolic link with the way to its target, and nothing in there.
+    pub(super) fn include_link(&mut self, path: &Path) -> Result<(), HostError> {
+        self.path(path).map(drop)
+    }
+
     /// Takes what an ELF file needs; nothing for other files.
     fn closure(&mut self, file: &[u8]) -> Result<Vec<InodeId>, HostError> {
         if !self.closed.insert(file.to_vec()) {

@@ -21,6 +21,8 @@ use crate::rootfs::{PathError, RootFs, StorageError};
 use files::HostFiles;
 use import::Importer;
 
+/// Where `/usr` is merged, programs still use the old names.
+const MERGED: [&str; 4] = ["/bin", "/lib", "/lib64", "/sbin"];
 /// Directories that programs expect, with their modes.
 const DIRECTORIES: [(&str, u16); 9] = [
     ("dev", 0o755),
@@ -109,6 +111,11 @@ pub(crate) fn image(
     }
     for path in includes {
         importer.include(&absolute(path)?)?;
+    }
+    for link in MERGED.map(Path::new) {
+        if link.is_symlink() {
+            importer.include_link(link)?;
+        }
     }
     let mut tree = importer.finish();
     add_basics(&mut tree)?;

@@ -132,7 +132,7 @@ impl<R: Read> Reader<R> {
                 // Some writers give links a size, but never contents.
                 _ if is_header_only(header.entry_type()) => 0,
                 Some(size) if !is_extension(header.entry_type()) => size,
-                _ => header.entry_size().map_err(|_| bad_header())?,
+                _ => number_field(&header.as_old().size).ok_or_else(bad_header)?,
             };
             self.left = stored_bytes;
             self.padding = stored_bytes.wrapping_neg() % BLOCK_BYTES as u64;
@@ -275,9 +275,13 @@ impl<R: Read> Reader<R> {
                 .link
                 .or_else(|| header.link_name_bytes().map(|name| name.into_owned()))
                 .unwrap_or_default(),
-            mode: header.mode().ok()?,
-            uid: extensions.uid.map_or_else(|| header.uid().ok(), Some)?,
-            gid: extensions.gid.map_or_else(|| header.gid().ok(), Some)?,
+            mode: (number_field(&header.as_old().mode)? & 0o7777) as u32,
+            uid: extensions
+                .uid
+                .or_else(|| number_field(&header.as_old().uid))?,
+            gid: extensions
+                .gid
+                .or_else(|| number_field(&header.as_old().gid))?,
             mtime_s,
             mtime_ns,
             device,
@@ -435,6 +439,28 @@ impl Extensions {
 
 fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// A number of a header: octal between blanks, or big-endian with the top bit
+/// of the first byte set. Some writers leave a field blank for zero.
+fn number_field(field: &[u8]) -> Option<u64> {
+    if let [first, rest @ ..] = field
+        && first & 0x80 != 0
+    {
+        let start = u64::from(first & 0x7f);
+        return rest.iter().try_fold(start, |number, &byte| {
+            Some(number.checked_mul(256)? | u64::from(byte))
+        });
+    }
+    let is_blank = |byte: &u8| matches!(byte, b' ' | 0);
+    let digits = field
+        .iter()
+        .skip_while(|byte| is_blank(byte))
+        .take_while(|byte| !is_blank(byte));
+    digits.into_iter().try_fold(0, |number: u64, &byte| {
+        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 8)?;
+        Some(number.checked_mul(8)? | u64::from(digit))
+    })
 }
 
 /// Seconds and nanoseconds of a decimal; times before the epoch become it.

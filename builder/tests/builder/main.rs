@@ -1,0 +1,20 @@
+//! The builder against images made by hand, by umoci and by skopeo, and its
+//! output against the kernel's EROFS and `fsck.erofs`.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`image`] | makes layers and layouts, right ones and wrong ones |
+//! | [`view`] | looks at a unikernel file through a loop mount |
+//! | [`layers`] | what layers mean |
+//! | [`refused`] | images that must be refused |
+//! | [`file`] | unikernel files that must be refused |
+//! | [`host`] | `host:` images and `pack` |
+//! | [`tools`] | agreement with umoci and skopeo |
+
+mod file;
+mod host;
+mod image;
+mod layers;
+mod refused;
+mod tools;
+mod view;
