@@ -5,7 +5,10 @@
 //!   → boot(): check the contract → frames → heap → root file system → process
 //!   → execve of the program → switch to it
 //! ```
-#![cfg_attr(target_os = "none", expect(unsafe_code, reason = "reads the boot information page"))]
+#![cfg_attr(
+    target_os = "none",
+    expect(unsafe_code, reason = "reads the boot information page")
+)]
 
 use alloc::vec::Vec;
 
@@ -41,9 +44,17 @@ pub fn parse_strings(block: &[u8], argc: usize, envc: usize) -> Start {
     let mut strings = block.split(|b| *b == 0).map(<[u8]>::to_vec);
     let arguments = strings.by_ref().take(argc).collect();
     let environment = strings.by_ref().take(envc).collect();
-    let directory = strings.next().filter(|d| !d.is_empty()).unwrap_or_else(|| b"/".to_vec());
+    let directory = strings
+        .next()
+        .filter(|d| !d.is_empty())
+        .unwrap_or_else(|| b"/".to_vec());
     let hostname = strings.next().unwrap_or_default();
-    Start { arguments, environment, directory, hostname }
+    Start {
+        arguments,
+        environment,
+        directory,
+        hostname,
+    }
 }
 
 #[cfg(target_os = "none")]
@@ -58,7 +69,12 @@ mod start {
     use super::{INFO, parse_strings};
     use crate::{arch, fs, hypercall, mm, process, stats, time};
 
-    /// Called by the entry code, on the boot stack.
+    /// Called by the entry code, on the boot stack, with the address that the
+    /// monitor put into RDI.
+    #[expect(
+        clippy::not_unsafe_ptr_arg_deref,
+        reason = "only the entry code calls it"
+    )]
     pub extern "C" fn boot(info: *const BootInfo) -> ! {
         let entry_tsc = arch::rdtsc();
         // SAFETY: the monitor passes the address of the boot information page,

@@ -43,7 +43,11 @@ fn call(number: u32, args: [u64; 6]) -> Result<u64, Errno> {
         arch::hypercall_out(number);
         (&raw const (*page).status).read_volatile()
     };
-    if status < 0 { Err(Errno::from_status(status)) } else { Ok(status as u64) }
+    if status < 0 {
+        Err(Errno::from_status(status))
+    } else {
+        Ok(status as u64)
+    }
 }
 
 /// Guest-physical address of libOS heap memory.
@@ -66,7 +70,10 @@ pub fn log(stream: u64, bytes: &[u8]) {
         bounce(|buffer| {
             buffer[..part.len()].copy_from_slice(part);
             // The log cannot be helped when the log fails.
-            let _ = call(call::LOG, [stream, gpa_of(buffer), part.len() as u64, 0, 0, 0]);
+            let _ = call(
+                call::LOG,
+                [stream, gpa_of(buffer), part.len() as u64, 0, 0, 0],
+            );
         });
     }
 }
@@ -110,7 +117,11 @@ pub fn memory_release(gpa: u64, bytes: u64) -> Result<(), Errno> {
 
 /// Blocks this vCPU until an event or `deadline_ns` (CLOCK_MONOTONIC): `EVENT_*` bits.
 pub fn wait(deadline_ns: Option<u64>, interest: u64) -> u64 {
-    call(call::WAIT, [deadline_ns.unwrap_or(u64::MAX), interest, 0, 0, 0, 0]).unwrap_or(0)
+    call(
+        call::WAIT,
+        [deadline_ns.unwrap_or(u64::MAX), interest, 0, 0, 0, 0],
+    )
+    .unwrap_or(0)
 }
 
 /// Fills a buffer with host randomness.
@@ -140,7 +151,10 @@ pub fn rootfs_map(index: u64) -> Result<(), Errno> {
 pub fn stdin_read(bytes: &mut [u8], nonblock: bool) -> SysResult {
     bounce(|buffer| {
         let len = bytes.len().min(buffer.len());
-        let got = call(call::STDIN_READ, [gpa_of(buffer), len as u64, u64::from(nonblock), 0, 0, 0])?;
+        let got = call(
+            call::STDIN_READ,
+            [gpa_of(buffer), len as u64, u64::from(nonblock), 0, 0, 0],
+        )?;
         let got = (got as usize).min(len);
         bytes[..got].copy_from_slice(&buffer[..got]);
         Ok(got)

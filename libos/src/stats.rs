@@ -18,8 +18,13 @@ static TRAPPED: AtomicU64 = AtomicU64::new(0);
 static DIRECT: AtomicU64 = AtomicU64::new(0);
 static PAGE_FAULTS: AtomicU64 = AtomicU64::new(0);
 static EXCEPTIONS: AtomicU64 = AtomicU64::new(0);
-static UNSUPPORTED: Mutex<([Unsupported; UNSUPPORTED_MAX], usize)> =
-    Mutex::new(([Unsupported { number: 0, count: 0 }; UNSUPPORTED_MAX], 0));
+static UNSUPPORTED: Mutex<([Unsupported; UNSUPPORTED_MAX], usize)> = Mutex::new((
+    [Unsupported {
+        number: 0,
+        count: 0,
+    }; UNSUPPORTED_MAX],
+    0,
+));
 
 /// TSC at the first instruction.
 pub fn set_entry(tsc: u64) {
@@ -63,10 +68,16 @@ pub fn note_exception() {
 pub fn note_unsupported(number: u64) {
     let mut table = UNSUPPORTED.lock();
     let (rows, used) = &mut *table;
-    if let Some(row) = rows[..*used].iter_mut().find(|r| u64::from(r.number) == number) {
+    if let Some(row) = rows[..*used]
+        .iter_mut()
+        .find(|r| u64::from(r.number) == number)
+    {
         row.count = row.count.saturating_add(1);
     } else if *used < UNSUPPORTED_MAX {
-        rows[*used] = Unsupported { number: number as u32, count: 1 };
+        rows[*used] = Unsupported {
+            number: number as u32,
+            count: 1,
+        };
         *used += 1;
     }
 }

@@ -1,6 +1,9 @@
 //! The vCPU as the libOS sees it: its block behind GS, FS base, extended state,
 //! flushes, and the two functions that the entry code calls.
-#![expect(unsafe_code, reason = "instructions and the per-vCPU block have no safe form")]
+#![expect(
+    unsafe_code,
+    reason = "instructions and the per-vCPU block have no safe form"
+)]
 
 use core::arch::asm;
 use core::cell::UnsafeCell;
@@ -83,7 +86,10 @@ pub fn program_sp() -> u64 {
 pub fn set_kernel_stack(bottom: u64, top: u64) {
     gs_write(STACK_BOTTOM_OFFSET, bottom);
     gs_write(STACK_TOP_OFFSET, top);
-    gs_write(SYSCALL_ENTRY_OFFSET, syscall_direct_entry as *const () as u64);
+    gs_write(
+        SYSCALL_ENTRY_OFFSET,
+        syscall_direct_entry as *const () as u64,
+    );
 }
 
 /// Bounds of the boot stack, which is the first thread's libOS stack.
@@ -148,7 +154,9 @@ pub fn switch_to_program(regs: &Registers) -> ! {
 pub fn hypercall_out(number: u32) {
     // SAFETY: the TSS opens this one port; the monitor changes guest memory only
     // as `unikiln_abi::call` says, hence no `nomem`.
-    unsafe { asm!("out {port}, eax", port = const PORT as u8, in("eax") number, options(nostack, preserves_flags)) }
+    unsafe {
+        asm!("out {port}, eax", port = const PORT as u8, in("eax") number, options(nostack, preserves_flags))
+    }
 }
 
 /// Flushes the translation of one page.

@@ -139,7 +139,7 @@ fn backtrace(text: &mut Text, frame: &mut u64) -> fmt::Result {
 /// A word of the boot stack, which is all of the libOS's stacks for now.
 fn stack_word(address: u64) -> Option<u64> {
     let (bottom, top) = arch::stack_bounds();
-    if address % 8 != 0 || address < bottom || address.checked_add(8)? > top {
+    if !address.is_multiple_of(8) || address < bottom || address.checked_add(8)? > top {
         return None;
     }
     // SAFETY: inside the boot stack, which is mapped for the guest's whole life;

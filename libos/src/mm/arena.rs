@@ -28,6 +28,10 @@ const ARENAS_MAX: usize = 64;
 const ARENA_FIRST_BYTES: u64 = 16 << 20;
 const ARENA_MAX_BYTES: u64 = 256 << 20;
 const NONE: u32 = u32::MAX;
+/// Bytes of the boot arena that programs get although the host has not backed
+/// them: 22 µs for each page touched, but a small program then needs no arena
+/// (a memory slot, two exits, and a huge page of a millisecond).
+const BOOT_COLD_BYTES: u64 = 512 << 10;
 /// Free chunks that stay backed: clearing one is ten times cheaper than having
 /// the host back it anew, and an exit is spared on each side.
 const DIRTY_MAX: u32 = 16;
@@ -48,8 +52,8 @@ struct Chunk {
     state: State,
     /// Frames from here on were never used, and so are zero.
     fresh: u32,
-    /// Data frames are fresh up to here only: beyond, the host has not backed
-    /// the boot arena yet, and page tables (which are few) go there.
+    /// Data frames are fresh up to here only: further on, the host has not
+    /// backed the boot arena yet, and page tables (which are few) go there.
     data_end: u32,
     /// Frames in use.
     used: u32,
@@ -159,7 +163,7 @@ impl Arenas {
             chunk.boot = boot;
             chunk.fresh = taken as u32;
             chunk.used = taken as u32;
-            let backed = populated.map_or(LARGE_PAGE, |end| end.saturating_sub(chunk.gpa));
+            let backed = populated.map_or(LARGE_PAGE, |end| (end + BOOT_COLD_BYTES).saturating_sub(chunk.gpa));
             chunk.data_end = (backed.min(LARGE_PAGE) / PAGE) as u32;
             if boot {
                 chunk.state = State::Small;
@@ -175,7 +179,11 @@ impl Arenas {
 
     fn list_partial(&mut self, id: u32) {
         let tables = self.chunk(id).tables;
-        let head = if tables { self.partial_tables } else { self.partial };
+        let head = if tables {
+            self.partial_tables
+        } else {
+            self.partial
+        };
         let chunk = self.chunk(id);
         if chunk.listed {
             return;
@@ -222,7 +230,9 @@ impl Arenas {
         let gpa = loop {
             match hypercall::memory_add(size) {
                 Ok(gpa) => break gpa,
-                Err(_) if size > bytes + LARGE_PAGE => size = (size / 2 / LARGE_PAGE).max(1) * LARGE_PAGE,
+                Err(_) if size > bytes + LARGE_PAGE => {
+                    size = (size / 2 / LARGE_PAGE).max(1) * LARGE_PAGE
+                }
                 Err(_) => return None,
             }
             if size < bytes + LARGE_PAGE {
@@ -250,7 +260,11 @@ impl Arenas {
             return Some(gpa);
         }
         loop {
-            let id = if tables { self.partial_tables } else { self.partial };
+            let id = if tables {
+                self.partial_tables
+            } else {
+                self.partial
+            };
             if id == NONE {
                 if !may_grow {
                     return None;
@@ -312,7 +326,11 @@ impl Arenas {
     fn unlist(&mut self, id: u32) {
         let tables = self.chunk(id).tables;
         let after = self.chunk(id).next;
-        let mut at = if tables { self.partial_tables } else { self.partial };
+        let mut at = if tables {
+            self.partial_tables
+        } else {
+            self.partial
+        };
         if at == id {
             if tables {
                 self.partial_tables = after;
@@ -359,13 +377,22 @@ impl Arenas {
 
 impl Chunk {
     fn take(&mut self, beyond_backed: bool) -> Option<u64> {
-        if let Some((word, bits)) = self.free.iter_mut().enumerate().find(|(_, bits)| **bits != 0) {
+        if let Some((word, bits)) = self
+            .free
+            .iter_mut()
+            .enumerate()
+            .find(|(_, bits)| **bits != 0)
+        {
             let bit = bits.trailing_zeros();
             *bits &= *bits - 1;
             let index = word * 64 + bit as usize;
             return Some(self.give(index, true));
         }
-        let end = if beyond_backed { FRAMES as u32 } else { self.data_end };
+        let end = if beyond_backed {
+            FRAMES as u32
+        } else {
+            self.data_end
+        };
         if self.fresh < end {
             self.fresh += 1;
             return Some(self.give(self.fresh as usize - 1, false));
@@ -388,12 +415,33 @@ impl Chunk {
 static BOOT_RECORDS: core::sync::atomic::AtomicU64 = core::sync::atomic::AtomicU64::new(0);
 
 fn records_gpa(arena_gpa: u64) -> u64 {
-    if arena_gpa == 0 { BOOT_RECORDS.load(core::sync::atomic::Ordering::Relaxed) } else { arena_gpa }
+    if arena_gpa == 0 {
+        BOOT_RECORDS.load(core::sync::atomic::Ordering::Relaxed)
+    } else {
+        arena_gpa
+    }
+}
+
+#[cfg(target_os = "none")]
+fn lock() -> spin::MutexGuard<'static, Arenas> {
+    ARENAS.lock()
+}
+
+/// Unit tests have one arena, with a limit of all of it.
+#[cfg(not(target_os = "none"))]
+fn lock() -> spin::MutexGuard<'static, Arenas> {
+    let mut arenas = ARENAS.lock();
+    if arenas.count == 0 {
+        arenas.limit_frames = phys::TEST_BYTES / PAGE;
+        // Frame 0 is the page-table root.
+        arenas.adopt(0, phys::TEST_BYTES, PAGE, Some(phys::TEST_BYTES));
+    }
+    arenas
 }
 
 /// Takes the boot arena into use. Called once, before the heap exists.
 pub fn init(info: &BootInfo) {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     arenas.limit_frames = info.memory_limit_bytes / PAGE;
     arenas.adopt(
         info.boot_arena_gpa,
@@ -415,7 +463,7 @@ pub(in crate::mm) fn allocate_table() -> Option<u64> {
 }
 
 fn allocate(purpose: Use) -> Option<u64> {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     if !arenas.count_used(1) {
         return None;
     }
@@ -428,7 +476,7 @@ fn allocate(purpose: Use) -> Option<u64> {
 
 /// 2 MiB of zeros, or nothing: the caller then uses small frames.
 pub(in crate::mm) fn allocate_large() -> Option<u64> {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     // Leave small programs some room: a large page may be mostly untouched.
     let room = arenas.limit_frames.saturating_sub(arenas.used_frames);
     if room < 4 * FRAMES as u64 || !arenas.count_used(FRAMES as u64) {
@@ -447,7 +495,7 @@ pub(in crate::mm) fn allocate_large() -> Option<u64> {
 
 /// Ends a large mapping: its memory goes back to the host.
 pub(in crate::mm) fn release_large(gpa: u64) {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     if let Some((id, 0)) = arenas.locate(gpa)
         && arenas.chunk(id).state == State::Large
     {
@@ -458,7 +506,7 @@ pub(in crate::mm) fn release_large(gpa: u64) {
 
 /// Turns a large chunk into 512 frames with one reference each.
 pub(in crate::mm) fn split_large(gpa: u64) {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     if let Some((id, 0)) = arenas.locate(gpa) {
         let chunk = arenas.chunk(id);
         if chunk.state == State::Large {
@@ -470,7 +518,7 @@ pub(in crate::mm) fn split_large(gpa: u64) {
 
 /// One more reference.
 pub(in crate::mm) fn share_frame(gpa: u64) {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     if let Some((id, index)) = arenas.locate(gpa) {
         arenas.chunk(id).counts[index] += 1;
     }
@@ -478,13 +526,15 @@ pub(in crate::mm) fn share_frame(gpa: u64) {
 
 /// References of a frame.
 pub(in crate::mm) fn frame_references(gpa: u64) -> u32 {
-    let mut arenas = ARENAS.lock();
-    arenas.locate(gpa).map_or(0, |(id, index)| arenas.chunk(id).counts[index])
+    let mut arenas = lock();
+    arenas
+        .locate(gpa)
+        .map_or(0, |(id, index)| arenas.chunk(id).counts[index])
 }
 
 /// One reference less; the last frees the frame.
 pub(in crate::mm) fn release_frame(gpa: u64) {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     if let Some((id, index)) = arenas.locate(gpa) {
         let count = &mut arenas.chunk(id).counts[index];
         *count = count.saturating_sub(1);
@@ -496,7 +546,7 @@ pub(in crate::mm) fn release_frame(gpa: u64) {
 
 /// Contiguous zeroed memory for the heap, never freed: address, bytes.
 pub(in crate::mm) fn allocate_heap(bytes: u64) -> Option<(u64, u64)> {
-    let mut arenas = ARENAS.lock();
+    let mut arenas = lock();
     let bytes = round_up(bytes, PAGE)?;
     // From the boot arena's fresh frames while they last.
     let frames = (bytes / PAGE) as u32;
@@ -532,7 +582,11 @@ impl Arenas {
                 let mut run = 0;
                 for index in 0..total {
                     let id = (number as u32) << 20 | index;
-                    run = if self.chunk(id).state == State::Free { run + 1 } else { 0 };
+                    run = if self.chunk(id).state == State::Free {
+                        run + 1
+                    } else {
+                        0
+                    };
                     if u64::from(run) == chunks {
                         let first = index + 1 - run;
                         return Some(self.claim_run(number as u32, first, index));
@@ -565,26 +619,26 @@ impl Arenas {
 
 /// What the guest may use in all.
 pub fn limit_bytes() -> u64 {
-    ARENAS.lock().limit_frames * PAGE
+    lock().limit_frames * PAGE
 }
 
 /// In use now, the libOS included.
 pub fn used_bytes() -> u64 {
-    ARENAS.lock().used_frames * PAGE
+    lock().used_frames * PAGE
 }
 
 /// Most in use at one time.
 pub fn peak_bytes() -> u64 {
-    ARENAS.lock().peak_frames * PAGE
+    lock().peak_frames * PAGE
 }
 
 /// Left below the limit.
 pub fn available_bytes() -> u64 {
-    let arenas = ARENAS.lock();
+    let arenas = lock();
     arenas.limit_frames.saturating_sub(arenas.used_frames) * PAGE
 }
 
 /// Bytes in arenas.
 pub fn arena_bytes() -> u64 {
-    ARENAS.lock().arena_bytes
+    lock().arena_bytes
 }

@@ -66,8 +66,8 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
         if copy {
             return copy_page(space, &area, page, entry);
         }
-        let refused = (attempt.write && !entry.is_writable())
-            || (attempt.execute && !entry.is_executable());
+        let refused =
+            (attempt.write && !entry.is_writable()) || (attempt.execute && !entry.is_executable());
         if refused && entry.with_access(access_of(area.protection)) != entry {
             pagetable::replace(page, entry.with_access(access_of(area.protection)), large);
         }
@@ -76,7 +76,9 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
     }
     match &area.backing {
         Backing::Anonymous => give_anonymous(&area, page),
-        Backing::File { file, offset } => give_file(space, &area, file, *offset, page, attempt.write),
+        Backing::File { file, offset } => {
+            give_file(space, &area, file, *offset, page, attempt.write)
+        }
     }
 }
 
@@ -161,7 +163,9 @@ fn give_file(
 /// First address of `area` that is past the file's last page.
 fn file_end(file: &OpenFile, area: &Area, offset: u64) -> u64 {
     let pages = file.size().div_ceil(PAGE).saturating_sub(offset / PAGE);
-    area.start.saturating_add(pages.saturating_mul(PAGE)).min(area.end)
+    area.start
+        .saturating_add(pages.saturating_mul(PAGE))
+        .min(area.end)
 }
 
 /// Maps the pages of `first..last` that can be had without trouble.
@@ -195,7 +199,11 @@ fn map_file_page(
     let entry = match source.map_err(|_| Fault::PastEnd)? {
         Page::Rootfs { gpa } => Entry::new(gpa, access, COPY_ON_WRITE),
         Page::Frame(frame) => {
-            let extra = if area.shared { COUNTED } else { COUNTED | COPY_ON_WRITE };
+            let extra = if area.shared {
+                COUNTED
+            } else {
+                COUNTED | COPY_ON_WRITE
+            };
             Entry::new(frame.into_counted(), access, extra)
         }
     };
@@ -218,7 +226,11 @@ fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<()
     }
     let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
     phys::copy_page(old.gpa(), frame.gpa());
-    pagetable::replace(page, Entry::new(frame.into_counted(), access, COUNTED), false);
+    pagetable::replace(
+        page,
+        Entry::new(frame.into_counted(), access, COUNTED),
+        false,
+    );
     space.owe_flush(page, old);
     if old.is_counted() {
         drop(Frame::from_counted(old.gpa()));
@@ -247,6 +259,10 @@ fn copy_unseen(area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
     let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
     phys::copy_page(old.gpa(), frame.gpa());
     let access = access_of(area.protection);
-    pagetable::replace(page, Entry::new(frame.into_counted(), access, COUNTED), false);
+    pagetable::replace(
+        page,
+        Entry::new(frame.into_counted(), access, COUNTED),
+        false,
+    );
     Ok(())
 }

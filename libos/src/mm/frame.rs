@@ -15,7 +15,9 @@ impl Frame {
     /// # Errors
     /// ENOMEM at the memory limit.
     pub fn zeroed() -> Result<Frame, Errno> {
-        arena::allocate_frame().map(|gpa| Frame { gpa }).ok_or(Errno::ENOMEM)
+        arena::allocate_frame()
+            .map(|gpa| Frame { gpa })
+            .ok_or(Errno::ENOMEM)
     }
 
     /// Takes over a reference that a page table held.

@@ -20,10 +20,14 @@ struct ArenaSource;
 // the arenas themselves.
 unsafe impl Source for ArenaSource {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
-        let wanted = (layout.size() as u64).checked_add(layout.align() as u64 + 8192).ok_or(())?;
+        let wanted = (layout.size() as u64)
+            .checked_add(layout.align() as u64 + 8192)
+            .ok_or(())?;
         let (gpa, bytes) = arena::allocate_heap(wanted.max(GROW_BYTES)).ok_or(())?;
         // SAFETY: the range is ours alone and never freed.
-        unsafe { talc.claim(phys::pointer(gpa), bytes as usize) }.map(|_| ()).ok_or(())
+        unsafe { talc.claim(phys::pointer(gpa), bytes as usize) }
+            .map(|_| ())
+            .ok_or(())
     }
 }
 

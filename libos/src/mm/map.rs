@@ -55,10 +55,14 @@ impl AddressSpace {
     /// As the man page has them.
     pub fn map(&self, request: Request) -> SysResult {
         let bytes = round_up(request.bytes, PAGE).filter(|b| *b > 0);
-        let bytes = bytes.ok_or(if request.bytes == 0 { Errno::EINVAL } else { Errno::ENOMEM })?;
+        let bytes = bytes.ok_or(if request.bytes == 0 {
+            Errno::EINVAL
+        } else {
+            Errno::ENOMEM
+        })?;
         let flags = request.flags;
         if request.protection & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0
-            || request.offset % PAGE != 0
+            || !request.offset.is_multiple_of(PAGE)
         {
             return Err(Errno::EINVAL);
         }
@@ -78,7 +82,10 @@ impl AddressSpace {
             (true, _) => Backing::Anonymous,
             (false, Some(file)) => {
                 file.check_map(request.protection, shared)?;
-                Backing::File { file, offset: request.offset }
+                Backing::File {
+                    file,
+                    offset: request.offset,
+                }
             }
             (false, None) => return Err(Errno::EBADF),
         };
@@ -111,7 +118,11 @@ impl AddressSpace {
     pub fn unmap(&self, address: u64, bytes: u64) -> SysResult {
         let end = checked_end(address, bytes).ok_or(Errno::EINVAL)?;
         if !is_program_range(address.max(super::space::LOWEST), end) {
-            return if end <= super::space::LOWEST { Ok(0) } else { Err(Errno::EINVAL) };
+            return if end <= super::space::LOWEST {
+                Ok(0)
+            } else {
+                Err(Errno::EINVAL)
+            };
         }
         let mut space = self.lock();
         space.unmap_range(address, end).map(|()| 0)
@@ -122,7 +133,8 @@ impl AddressSpace {
     /// # Errors
     /// EINVAL, EACCES, ENOMEM.
     pub fn protect(&self, address: u64, bytes: u64, protection: u32) -> SysResult {
-        if address % PAGE != 0 || protection & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0 {
+        if !address.is_multiple_of(PAGE) || protection & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0
+        {
             return Err(Errno::EINVAL);
         }
         if bytes == 0 {
@@ -156,11 +168,20 @@ impl AddressSpace {
     ///
     /// # Errors
     /// EINVAL, EFAULT, ENOMEM.
-    pub fn remap(&self, old: u64, old_bytes: u64, new_bytes: u64, flags: u32, to: u64) -> SysResult {
+    pub fn remap(
+        &self,
+        old: u64,
+        old_bytes: u64,
+        new_bytes: u64,
+        flags: u32,
+        to: u64,
+    ) -> SysResult {
         let old_bytes = round_up(old_bytes, PAGE).ok_or(Errno::EINVAL)?;
-        let new_bytes = round_up(new_bytes, PAGE).filter(|b| *b > 0).ok_or(Errno::EINVAL)?;
+        let new_bytes = round_up(new_bytes, PAGE)
+            .filter(|b| *b > 0)
+            .ok_or(Errno::EINVAL)?;
         let fixed = flags & MREMAP_FIXED != 0;
-        if old % PAGE != 0
+        if !old.is_multiple_of(PAGE)
             || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0
             || (fixed && flags & MREMAP_MAYMOVE == 0)
             || flags & MREMAP_DONTUNMAP != 0
@@ -218,7 +239,7 @@ impl AddressSpace {
     /// # Errors
     /// EINVAL, ENOMEM.
     pub fn advise(&self, address: u64, bytes: u64, advice: u32) -> SysResult {
-        if address % PAGE != 0 {
+        if !address.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         let bytes = round_up(bytes, PAGE).ok_or(Errno::EINVAL)?;
@@ -232,7 +253,11 @@ impl AddressSpace {
                 if !space.areas.covers(address, end) {
                     return Err(Errno::ENOMEM);
                 }
-                if space.clear_pages(address, end) { Ok(0) } else { Err(Errno::ENOMEM) }
+                if space.clear_pages(address, end) {
+                    Ok(0)
+                } else {
+                    Err(Errno::ENOMEM)
+                }
             }
             MADV_REMOVE => Err(Errno::EOPNOTSUPP),
             // POPULATE_READ and POPULATE_WRITE.
@@ -240,7 +265,11 @@ impl AddressSpace {
             // NORMAL to WILLNEED, the fork and dump hints, MERGEABLE, HUGEPAGE
             // and their opposites, COLD, PAGEOUT.
             0..=4 | 10..=21 => {
-                if self.lock().areas.covers(address, end) { Ok(0) } else { Err(Errno::ENOMEM) }
+                if self.lock().areas.covers(address, end) {
+                    Ok(0)
+                } else {
+                    Err(Errno::ENOMEM)
+                }
             }
             _ => Err(Errno::EINVAL),
         }
@@ -282,7 +311,7 @@ impl AddressSpace {
 }
 
 fn checked_end(address: u64, bytes: u64) -> Option<u64> {
-    if address % PAGE != 0 || bytes == 0 {
+    if !address.is_multiple_of(PAGE) || bytes == 0 {
         return None;
     }
     address.checked_add(round_up(bytes, PAGE)?)
@@ -313,7 +342,11 @@ impl Space {
                 return Err(Errno::ENOMEM);
             }
             if flags & MAP_FIXED_NOREPLACE != 0 {
-                return if self.areas.is_free(address, end) { Ok(address) } else { Err(Errno::EEXIST) };
+                return if self.areas.is_free(address, end) {
+                    Ok(address)
+                } else {
+                    Err(Errno::EEXIST)
+                };
             }
             self.unmap_range(address, end)?;
             return Ok(address);
@@ -354,8 +387,13 @@ impl Space {
                 if asked || (small && area.protection & PROT_WRITE != 0) {
                     let mut at = area.start;
                     while at < area.end {
-                        let attempt = fault::Attempt { address: at, write: false, execute: false };
-                        if pagetable::lookup(at).0.is_empty() && fault::serve(self, attempt).is_err()
+                        let attempt = fault::Attempt {
+                            address: at,
+                            write: false,
+                            execute: false,
+                        };
+                        if pagetable::lookup(at).0.is_empty()
+                            && fault::serve(self, attempt).is_err()
                         {
                             return;
                         }
@@ -367,7 +405,8 @@ impl Space {
                 let writable = area.protection & PROT_WRITE != 0 && !area.shared;
                 if writable && area.len() <= COPY_AHEAD_BYTES {
                     fault::copy_file_ahead(area, file, *offset);
-                } else if asked || (area.len() <= POPULATE_FILE_BYTES && flags & MAP_DENYWRITE == 0)
+                } else if asked
+                    || (area.len() <= POPULATE_FILE_BYTES && flags & MAP_DENYWRITE == 0)
                     || (area.protection & PROT_EXEC != 0 && area.len() <= POPULATE_FILE_BYTES)
                 {
                     fault::populate_file(area, file, *offset, area.start, area.end);
@@ -398,8 +437,8 @@ impl Space {
             }
             let (entry, large) = pagetable::lookup(at);
             let target = at - from + to;
-            let whole = at % super::LARGE_PAGE == 0
-                && target % super::LARGE_PAGE == 0
+            let whole = at.is_multiple_of(super::LARGE_PAGE)
+                && target.is_multiple_of(super::LARGE_PAGE)
                 && at + super::LARGE_PAGE <= from + bytes;
             if large && !whole {
                 if !pagetable::split(at) {

@@ -14,39 +14,21 @@
 //! phys.rs       guest-physical addresses and the direct map
 //! ```
 
-#[cfg(target_os = "none")]
 pub mod arena;
-#[cfg(target_os = "none")]
 pub mod fault;
-#[cfg(target_os = "none")]
-pub mod heap;
-#[cfg(target_os = "none")]
-pub mod map;
-#[cfg(target_os = "none")]
-pub mod pagetable;
-#[cfg(target_os = "none")]
-pub mod space;
-
-#[cfg(not(target_os = "none"))]
-#[path = "host.rs"]
-mod host;
-
-#[cfg(target_os = "none")]
 pub mod frame;
-#[cfg(not(target_os = "none"))]
-pub use host::frame;
-
 #[cfg(target_os = "none")]
+mod heap;
+pub mod map;
+pub mod pagetable;
 pub mod phys;
 pub mod rootfs;
+pub mod space;
 pub mod user;
 pub mod vma;
 
-#[cfg(target_os = "none")]
 pub use arena::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
 pub use frame::Frame;
-#[cfg(not(target_os = "none"))]
-pub use host::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
 
 /// Bytes of a small page.
 pub const PAGE: u64 = unikiln_abi::PAGE_BYTES;

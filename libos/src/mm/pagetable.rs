@@ -52,7 +52,11 @@ impl Entry {
     /// An entry for `gpa`; `extra` is of [`COUNTED`] and [`COPY_ON_WRITE`].
     pub fn new(gpa: u64, access: Access, extra: u64) -> Entry {
         let mut bits = (gpa & ADDRESS) | USER | ACCESSED | DIRTY | extra;
-        bits |= if access.read || access.write || access.execute { PRESENT } else { HIDDEN };
+        bits |= if access.read || access.write || access.execute {
+            PRESENT
+        } else {
+            HIDDEN
+        };
         if access.write && extra & COPY_ON_WRITE == 0 {
             bits |= WRITABLE;
         }
@@ -165,15 +169,27 @@ pub fn map_direct(gpa: u64, new: impl FnMut() -> Option<u64>) -> bool {
 /// The same, read-only where it is a window of the root file system.
 pub fn map_direct_access(gpa: u64, write: bool, new: impl FnMut() -> Option<u64>) -> bool {
     let address = DIRECT_MAP_BASE + gpa;
-    let Some(directory) = table_or_new(address, 1, new) else { return false };
-    let access = Access { read: true, write, execute: false };
-    store(directory, index_of(address, 1), Entry::new(gpa, access, 0).0 | LARGE);
+    let Some(directory) = table_or_new(address, 1, new) else {
+        return false;
+    };
+    let access = Access {
+        read: true,
+        write,
+        execute: false,
+    };
+    store(
+        directory,
+        index_of(address, 1),
+        Entry::new(gpa, access, 0).0 | LARGE,
+    );
     true
 }
 
 /// The leaf entry at `address`, and whether it is a large one.
 pub fn lookup(address: u64) -> (Entry, bool) {
-    let Some(directory) = table(address, 1) else { return (Entry(0), false) };
+    let Some(directory) = table(address, 1) else {
+        return (Entry(0), false);
+    };
     let entry = load(directory, index_of(address, 1));
     if entry & (PRESENT | HIDDEN) == 0 {
         return (Entry(0), false);
@@ -197,7 +213,9 @@ pub fn set_small(address: u64, entry: Entry) -> bool {
 
 /// Writes a large entry, if nothing but an empty table is in its place.
 pub fn set_large(address: u64, entry: Entry) -> bool {
-    let Some(directory) = table_or_new(address, 1, arena::allocate_table) else { return false };
+    let Some(directory) = table_or_new(address, 1, arena::allocate_table) else {
+        return false;
+    };
     let index = index_of(address, 1);
     let old = load(directory, index);
     if old & PRESENT != 0 && old & LARGE == 0 {
@@ -212,10 +230,14 @@ pub fn set_large(address: u64, entry: Entry) -> bool {
 
 /// Replaces an existing large entry by 512 small ones of the same pages.
 pub fn split(address: u64) -> bool {
-    let Some(directory) = table(address, 1) else { return false };
+    let Some(directory) = table(address, 1) else {
+        return false;
+    };
     let index = index_of(address, 1);
     let old = Entry(load(directory, index));
-    let Some(page_table) = arena::allocate_table() else { return false };
+    let Some(page_table) = arena::allocate_table() else {
+        return false;
+    };
     if old.is_counted() {
         arena::split_large(old.gpa());
     }
@@ -241,7 +263,9 @@ pub fn clear(address: u64, large: bool) {
 
 /// Whether nothing at all is mapped in the 2 MiB around `address`.
 pub fn large_slot_is_empty(address: u64) -> bool {
-    let Some(directory) = table(address, 1) else { return true };
+    let Some(directory) = table(address, 1) else {
+        return true;
+    };
     let entry = load(directory, index_of(address, 1));
     if entry & (PRESENT | HIDDEN) == 0 {
         return true;

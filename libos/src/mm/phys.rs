@@ -5,16 +5,30 @@
 //! `frame.rs` and `pagetable.rs`, which only hold addresses of such memory.
 #![expect(unsafe_code, reason = "turns guest-physical addresses into pointers")]
 
-use unikiln_abi::layout::DIRECT_MAP_BASE;
+/// Where guest-physical 0 is.
+#[cfg(target_os = "none")]
+fn base() -> u64 {
+    unikiln_abi::layout::DIRECT_MAP_BASE
+}
+
+/// Unit tests have a block of the host's memory for it.
+#[cfg(not(target_os = "none"))]
+fn base() -> u64 {
+    static BLOCK: spin::Once<u64> = spin::Once::new();
+    *BLOCK.call_once(|| {
+        let bytes = (TEST_BYTES + crate::mm::LARGE_PAGE) as usize;
+        let block = alloc::vec![0u8; bytes].leak().as_mut_ptr();
+        super::round_up(block.expose_provenance() as u64, crate::mm::LARGE_PAGE).unwrap_or(0)
+    })
+}
+
+/// Guest-physical memory of unit tests.
+#[cfg(not(target_os = "none"))]
+pub(in crate::mm) const TEST_BYTES: u64 = 128 << 20;
 
 /// Pointer to `gpa` in the direct map.
 pub fn pointer<T>(gpa: u64) -> *mut T {
-    core::ptr::with_exposed_provenance_mut((DIRECT_MAP_BASE + gpa) as usize)
-}
-
-/// Guest-physical address of something in the direct map.
-pub fn address_of<T>(pointer: *const T) -> u64 {
-    pointer.expose_provenance() as u64 - DIRECT_MAP_BASE
+    core::ptr::with_exposed_provenance_mut((base() + gpa) as usize)
 }
 
 /// Clears `len` bytes.

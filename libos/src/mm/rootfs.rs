@@ -22,10 +22,15 @@ static MAPPED: Mutex<alloc::vec::Vec<u64>> = Mutex::new(alloc::vec::Vec::new());
 /// Learns where the file is.
 pub fn init(info: &BootInfo) {
     GPA.store(info.rootfs_gpa, Ordering::Relaxed);
-    BASE.store(unikiln_abi::layout::DIRECT_MAP_BASE + info.rootfs_gpa, Ordering::Relaxed);
+    BASE.store(
+        unikiln_abi::layout::DIRECT_MAP_BASE + info.rootfs_gpa,
+        Ordering::Relaxed,
+    );
     LEN.store(info.rootfs_bytes, Ordering::Relaxed);
     WINDOW_BYTES.store(info.rootfs_window_bytes.max(1), Ordering::Relaxed);
-    let prefix = info.rootfs_windows_mapped.saturating_mul(info.rootfs_window_bytes);
+    let prefix = info
+        .rootfs_windows_mapped
+        .saturating_mul(info.rootfs_window_bytes);
     MAPPED_PREFIX.store(prefix, Ordering::Relaxed);
 }
 

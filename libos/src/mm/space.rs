@@ -52,7 +52,10 @@ impl AddressSpace {
                 brk_start: 0,
                 brk: 0,
                 mmap_top: APP_END,
-                flush: Flush { pages: [0; 4], count: 0 },
+                flush: Flush {
+                    pages: [0; 4],
+                    count: 0,
+                },
             }),
         }
     }
@@ -200,7 +203,11 @@ impl Space {
     /// A free range for a mapping without an address. Large ones start on a
     /// large-page boundary so that large pages fit.
     pub fn find_free(&self, bytes: u64) -> Option<u64> {
-        let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { PAGE };
+        let align = if bytes >= LARGE_PAGE {
+            LARGE_PAGE
+        } else {
+            PAGE
+        };
         let above = (self.areas).find_gap_below(LIBOS_END, self.mmap_top, bytes, align);
         above.or_else(|| self.areas.find_gap_below(LOWEST, LIBOS_START, bytes, align))
     }

@@ -5,7 +5,10 @@
 //! pointer (the copy ends early: EFAULT). The copy loops are in `arch/entry.rs`,
 //! and `process/trap.rs` knows their addresses. No lock may be held here that
 //! the fault handler needs: those of the address space and of a mapped file.
-#![expect(unsafe_code, reason = "copies through addresses that the program names")]
+#![expect(
+    unsafe_code,
+    reason = "copies through addresses that the program names"
+)]
 
 use alloc::vec::Vec;
 
@@ -31,7 +34,10 @@ macro_rules! pod {
     };
 }
 
-pod!(u8, i8, u16, i16, u32, i32, u64, i64, [u32; 2], [u64; 2], [i64; 2], [u64; 4], [u8; 64], [u8; 128]);
+pod!(
+    u8, i8, u16, i16, u32, i32, u64, i64, [u32; 2], [u64; 2], [i64; 2], [u64; 4], [u8; 64],
+    [u8; 128]
+);
 
 #[cfg(target_os = "none")]
 unsafe extern "C" {
@@ -77,9 +83,17 @@ pub fn copy_in(address: u64, dst: &mut [u8]) -> Result<(), Errno> {
     // SAFETY: `dst` is ours; reads of the program's part may fault, which the
     // copy loop survives.
     let left = unsafe {
-        user_copy(dst.as_mut_ptr(), core::ptr::with_exposed_provenance(address as usize), dst.len())
+        user_copy(
+            dst.as_mut_ptr(),
+            core::ptr::with_exposed_provenance(address as usize),
+            dst.len(),
+        )
     };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// Copies to the program.
@@ -93,9 +107,17 @@ pub fn copy_out(address: u64, src: &[u8]) -> Result<(), Errno> {
     check_range(address, src.len() as u64)?;
     // SAFETY: writes go to the program's part only, where no Rust object lives.
     let left = unsafe {
-        user_copy(core::ptr::with_exposed_provenance_mut(address as usize), src.as_ptr(), src.len())
+        user_copy(
+            core::ptr::with_exposed_provenance_mut(address as usize),
+            src.as_ptr(),
+            src.len(),
+        )
     };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// Clears program memory.
@@ -108,8 +130,17 @@ pub fn zero_out(address: u64, len: usize) -> Result<(), Errno> {
     }
     check_range(address, len as u64)?;
     // SAFETY: as `copy_out`.
-    let left = unsafe { user_zero(core::ptr::with_exposed_provenance_mut(address as usize), len) };
-    if left == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+    let left = unsafe {
+        user_zero(
+            core::ptr::with_exposed_provenance_mut(address as usize),
+            len,
+        )
+    };
+    if left == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
 }
 
 /// Reads one value.
@@ -119,9 +150,8 @@ pub fn zero_out(address: u64, len: usize) -> Result<(), Errno> {
 pub fn read<T: Pod>(address: u64) -> Result<T, Errno> {
     let mut value = core::mem::MaybeUninit::<T>::zeroed();
     // SAFETY: a view of the value's own bytes, all of them initialized.
-    let bytes = unsafe {
-        core::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>())
-    };
+    let bytes =
+        unsafe { core::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
     copy_in(address, bytes)?;
     // SAFETY: T is Pod, so any bytes are a value.
     Ok(unsafe { value.assume_init() })
@@ -152,7 +182,9 @@ pub fn read_cstr(address: u64, max: usize) -> Result<Vec<u8>, Errno> {
         // Never past the end of a page: the next one may not be there.
         let room = (4096 - (at & 4095)) as usize;
         let mut part = [0u8; 256];
-        let part = part.get_mut(..room.min(256).min(max - text.len())).ok_or(Errno::EFAULT)?;
+        let part = part
+            .get_mut(..room.min(256).min(max - text.len()))
+            .ok_or(Errno::EFAULT)?;
         copy_in(at, part)?;
         if let Some(end) = part.iter().position(|b| *b == 0) {
             text.extend_from_slice(&part[..end]);

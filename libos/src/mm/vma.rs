@@ -93,7 +93,9 @@ pub struct Areas {
 impl Areas {
     /// No areas.
     pub const fn new() -> Areas {
-        Areas { by_start: BTreeMap::new() }
+        Areas {
+            by_start: BTreeMap::new(),
+        }
     }
 
     /// The area that holds `address`.
@@ -105,7 +107,9 @@ impl Areas {
     /// Areas that touch `start..end`, lowest first.
     pub fn overlapping(&self, start: u64, end: u64) -> impl Iterator<Item = &Area> {
         let first = self.find(start).map_or(start, |area| area.start);
-        self.by_start.range(first..end.max(first)).map(|(_, area)| area)
+        self.by_start
+            .range(first..end.max(first))
+            .map(|(_, area)| area)
     }
 
     /// Every area, lowest first.
@@ -130,7 +134,10 @@ impl Areas {
         {
             let start = before.start;
             if let Some(before) = self.by_start.remove(&start) {
-                area = Area { end: area.end, ..before };
+                area = Area {
+                    end: area.end,
+                    ..before
+                };
             }
         }
         if let Some(after) = self.by_start.get(&area.end)
@@ -145,12 +152,18 @@ impl Areas {
 
     /// Takes `start..end` away, and returns what was there.
     pub fn remove(&mut self, start: u64, end: u64) -> Vec<Area> {
-        let touched: Vec<u64> = self.overlapping(start, end).map(|area| area.start).collect();
+        let touched: Vec<u64> = self
+            .overlapping(start, end)
+            .map(|area| area.start)
+            .collect();
         let mut removed = Vec::new();
         for key in touched {
-            let Some(area) = self.by_start.remove(&key) else { continue };
+            let Some(area) = self.by_start.remove(&key) else {
+                continue;
+            };
             if area.start < start {
-                self.by_start.insert(area.start, area.part(area.start, start));
+                self.by_start
+                    .insert(area.start, area.part(area.start, start));
             }
             if area.end > end {
                 self.by_start.insert(end, area.part(end, area.end));
@@ -207,7 +220,14 @@ mod tests {
     use super::*;
 
     fn anonymous(start: u64, end: u64, protection: u32) -> Area {
-        Area { start, end, protection, shared: false, name: "", backing: Backing::Anonymous }
+        Area {
+            start,
+            end,
+            protection,
+            shared: false,
+            name: "",
+            backing: Backing::Anonymous,
+        }
     }
 
     #[test]
@@ -230,11 +250,20 @@ mod tests {
     #[test]
     fn gaps_are_found_from_the_top() {
         let mut areas = Areas::new();
-        assert_eq!(areas.find_gap_below(0x1000, 0x10000, 0x2000, 0x1000), Some(0xe000));
+        assert_eq!(
+            areas.find_gap_below(0x1000, 0x10000, 0x2000, 0x1000),
+            Some(0xe000)
+        );
         areas.insert(anonymous(0xe000, 0x10000, 1));
         areas.insert(anonymous(0x9000, 0xd000, 1));
-        assert_eq!(areas.find_gap_below(0x1000, 0x10000, 0x1000, 0x1000), Some(0xd000));
-        assert_eq!(areas.find_gap_below(0x1000, 0x10000, 0x2000, 0x1000), Some(0x7000));
+        assert_eq!(
+            areas.find_gap_below(0x1000, 0x10000, 0x1000, 0x1000),
+            Some(0xd000)
+        );
+        assert_eq!(
+            areas.find_gap_below(0x1000, 0x10000, 0x2000, 0x1000),
+            Some(0x7000)
+        );
         assert_eq!(areas.find_gap_below(0x1000, 0x10000, 0x9000, 0x1000), None);
     }
 }

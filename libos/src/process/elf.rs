@@ -81,7 +81,10 @@ impl core::fmt::Display for Refusal {
             Refusal::NotElf => write!(f, "not an ELF file and no #! line"),
             Refusal::Bits32 => write!(f, "a 32-bit program; only x86-64 programs run"),
             Refusal::Machine(machine) => {
-                write!(f, "for another architecture (ELF machine {machine}); only x86-64 runs")
+                write!(
+                    f,
+                    "for another architecture (ELF machine {machine}); only x86-64 runs"
+                )
             }
             Refusal::Kind(kind) => write!(f, "no program (ELF type {kind})"),
             Refusal::Malformed(what) => write!(f, "a malformed ELF file: {what}"),
@@ -115,7 +118,9 @@ pub fn parse_header(start: &[u8]) -> Result<Header, Refusal> {
     if start.get(..4) != Some(b"\x7fELF") {
         return Err(Refusal::NotElf);
     }
-    let bytes = start.get(..HEADER_BYTES).ok_or(Refusal::Malformed("the header is cut off"))?;
+    let bytes = start
+        .get(..HEADER_BYTES)
+        .ok_or(Refusal::Malformed("the header is cut off"))?;
     if bytes[4] == 1 {
         return Err(Refusal::Bits32);
     }
@@ -132,7 +137,9 @@ pub fn parse_header(start: &[u8]) -> Result<Header, Refusal> {
     }
     let segments = u16_at(bytes, 56);
     let table_bytes = usize::from(segments) * SEGMENT_BYTES;
-    if u16_at(bytes, 54) != SEGMENT_BYTES as u16 || segments == 0 || table_bytes > SEGMENTS_MAX_BYTES
+    if u16_at(bytes, 54) != SEGMENT_BYTES as u16
+        || segments == 0
+        || table_bytes > SEGMENTS_MAX_BYTES
     {
         return Err(Refusal::Malformed("program headers"));
     }
@@ -167,7 +174,10 @@ pub fn parse_segments(table: &[u8]) -> Result<Vec<Segment>, Refusal> {
         }
         segments.push(segment);
     }
-    if !segments.iter().any(|s| s.kind == LOAD && s.memory_bytes > 0) {
+    if !segments
+        .iter()
+        .any(|s| s.kind == LOAD && s.memory_bytes > 0)
+    {
         return Err(Refusal::Malformed("nothing to load"));
     }
     Ok(segments)
@@ -182,13 +192,19 @@ fn check_load(segment: &Segment, last_end: u64) -> Result<(), Refusal> {
         return Err(Refusal::Malformed("a segment past the end of the file"));
     }
     if segment.file_bytes > segment.memory_bytes {
-        return Err(Refusal::Malformed("a segment larger in the file than in memory"));
+        return Err(Refusal::Malformed(
+            "a segment larger in the file than in memory",
+        ));
     }
     if segment.address % 4096 != segment.offset % 4096 {
-        return Err(Refusal::Malformed("a segment that is not congruent with its offset"));
+        return Err(Refusal::Malformed(
+            "a segment that is not congruent with its offset",
+        ));
     }
     if segment.address < last_end {
-        return Err(Refusal::Malformed("segments that overlap or are out of order"));
+        return Err(Refusal::Malformed(
+            "segments that overlap or are out of order",
+        ));
     }
     Ok(())
 }
@@ -204,7 +220,10 @@ pub fn parse_script(start: &[u8]) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let (program, rest) = line.split_at(end);
     let argument = rest.iter().position(|b| !blank(b)).map(|from| {
         let rest = &rest[from..];
-        let end = rest.iter().rposition(|b| !blank(b)).map_or(0, |last| last + 1);
+        let end = rest
+            .iter()
+            .rposition(|b| !blank(b))
+            .map_or(0, |last| last + 1);
         rest[..end].to_vec()
     });
     Some((program.to_vec(), argument))
@@ -236,7 +255,10 @@ mod tests {
         other = file.clone();
         other[18] = 183;
         assert_eq!(parse_header(&other), Err(Refusal::Machine(183)));
-        assert!(matches!(parse_header(&file[..20]), Err(Refusal::Malformed(_))));
+        assert!(matches!(
+            parse_header(&file[..20]),
+            Err(Refusal::Malformed(_))
+        ));
     }
 
     #[test]

@@ -47,7 +47,10 @@ struct Refused {
 
 impl Refused {
     fn new(errno: Errno, why: impl Into<String>) -> Refused {
-        Refused { errno, why: why.into() }
+        Refused {
+            errno,
+            why: why.into(),
+        }
     }
 }
 
@@ -58,22 +61,35 @@ fn text(bytes: &[u8]) -> alloc::borrow::Cow<'_, str> {
 /// Starts the first program, or ends the guest with 126 or 127 as a shell would.
 pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> ! {
     if let Err(errno) = fs::change_directory(directory) {
-        refuse(126, &alloc::format!("working directory {}: {}", text(directory), describe(errno)));
+        refuse(
+            126,
+            &alloc::format!("working directory {}: {}", text(directory), describe(errno)),
+        );
     }
     let Some(name) = arguments.first().cloned() else {
-        refuse(127, "the image names no program: give one after the image, or with --entrypoint");
+        refuse(
+            127,
+            "the image names no program: give one after the image, or with --entrypoint",
+        );
     };
     let found = match find(&name, &environment) {
         Ok(path) => path,
         Err(errno) => {
             let code = if errno == Errno::ENOENT { 127 } else { 126 };
-            refuse(code, &alloc::format!("{}: {}", text(&name), describe(errno)));
+            refuse(
+                code,
+                &alloc::format!("{}: {}", text(&name), describe(errno)),
+            );
         }
     };
     match prepare(&found, arguments) {
         Ok(program) => enter(program, environment),
         Err(refused) => {
-            let code = if refused.errno == Errno::ENOENT { 127 } else { 126 };
+            let code = if refused.errno == Errno::ENOENT {
+                127
+            } else {
+                126
+            };
             refuse(code, &alloc::format!("{}: {}", text(&found), refused.why));
         }
     }
@@ -119,10 +135,16 @@ fn find(name: &[u8], environment: &[Vec<u8>]) -> Result<Vec<u8>, Errno> {
     if name.contains(&b'/') {
         return Ok(name.to_vec());
     }
-    let path = environment.iter().find_map(|entry| entry.strip_prefix(b"PATH="));
+    let path = environment
+        .iter()
+        .find_map(|entry| entry.strip_prefix(b"PATH="));
     let mut denied = None;
     for directory in path.unwrap_or(DEFAULT_PATH).split(|b| *b == b':') {
-        let mut full = if directory.is_empty() { b".".to_vec() } else { directory.to_vec() };
+        let mut full = if directory.is_empty() {
+            b".".to_vec()
+        } else {
+            directory.to_vec()
+        };
         full.push(b'/');
         full.extend_from_slice(name);
         match fs::execute_check(&full) {
@@ -157,30 +179,49 @@ fn prepare(path: &[u8], mut arguments: Vec<Vec<u8>>) -> Result<Program, Refused>
         }
         let object = read_object(file, &start[..got])?;
         let interpreter = read_interpreter(&object)?;
-        return Ok(Program { object, interpreter, arguments, name: path });
+        return Ok(Program {
+            object,
+            interpreter,
+            arguments,
+            name: path,
+        });
     }
-    Err(Refused::new(Errno::ELOOP, "more than four #! lines lead to each other"))
+    Err(Refused::new(
+        Errno::ELOOP,
+        "more than four #! lines lead to each other",
+    ))
 }
 
 fn read_start(file: &OpenFile, start: &mut [u8]) -> Result<usize, Refused> {
-    file.read_at(0, start).map_err(|errno| Refused::new(errno, describe(errno)))
+    file.read_at(0, start)
+        .map_err(|errno| Refused::new(errno, describe(errno)))
 }
 
 fn read_object(file: Arc<OpenFile>, start: &[u8]) -> Result<Object, Refused> {
     let refuse = |refusal: elf::Refusal| Refused::new(refusal.errno(), alloc::format!("{refusal}"));
     let header = elf::parse_header(start).map_err(refuse)?;
     let mut table = alloc::vec![0; usize::from(header.segments) * 56];
-    let got = file.read_at(header.segments_offset, &mut table).unwrap_or(0);
+    let got = file
+        .read_at(header.segments_offset, &mut table)
+        .unwrap_or(0);
     if got < table.len() {
-        return Err(refuse(elf::Refusal::Malformed("program headers past the end of the file")));
+        return Err(refuse(elf::Refusal::Malformed(
+            "program headers past the end of the file",
+        )));
     }
     let segments = elf::parse_segments(&table).map_err(refuse)?;
-    Ok(Object { file, header, segments })
+    Ok(Object {
+        file,
+        header,
+        segments,
+    })
 }
 
 fn read_interpreter(object: &Object) -> Result<Option<Object>, Refused> {
     let malformed = |errno| Refused::new(errno, "a malformed ELF file: its interpreter path");
-    let Some(path) = object.interpreter().map_err(malformed)? else { return Ok(None) };
+    let Some(path) = object.interpreter().map_err(malformed)? else {
+        return Ok(None);
+    };
     let describe_it = |refused: Refused| {
         let why = alloc::format!("its interpreter {}: {}", text(&path), refused.why);
         Refused::new(refused.errno, why)
@@ -188,7 +229,9 @@ fn read_interpreter(object: &Object) -> Result<Option<Object>, Refused> {
     let file = open(&path).map_err(describe_it)?;
     let mut start = [0; START_BYTES];
     let got = read_start(&file, &mut start).map_err(describe_it)?;
-    read_object(file, &start[..got]).map_err(describe_it).map(Some)
+    read_object(file, &start[..got])
+        .map_err(describe_it)
+        .map(Some)
 }
 
 /// Loads the program and goes there. The old one, if any, is gone already.
@@ -210,14 +253,20 @@ fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
         }
         Err(errno) => refuse(
             126,
-            &alloc::format!("{}: it cannot be loaded: {}", text(&program.name), errno.name()),
+            &alloc::format!(
+                "{}: it cannot be loaded: {}",
+                text(&program.name),
+                errno.name()
+            ),
         ),
     }
 }
 
 fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> {
     let process = current();
-    let stack_bytes = process.limits.lock().0[3].0.clamp(128 << 10, STACK_GAP_BYTES / 2);
+    let stack_bytes = process.limits.lock().0[3]
+        .0
+        .clamp(128 << 10, STACK_GAP_BYTES / 2);
     process.space.lock().mmap_top = round_down(APP_END - STACK_GAP_BYTES, LARGE_PAGE);
     let placed = program.object.map(&process.space, false)?;
     let interpreter = match &program.interpreter {
@@ -243,7 +292,13 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
         offset: 0,
         name: "[stack]",
     })?;
-    let layout = build_stack(program, environment, stack_bytes, &placed, interpreter.as_ref())?;
+    let layout = build_stack(
+        program,
+        environment,
+        stack_bytes,
+        &placed,
+        interpreter.as_ref(),
+    )?;
     set_image(program, &layout);
     let entry = interpreter.map_or(placed.entry, |interpreter| interpreter.entry);
     Ok(Registers {
@@ -268,24 +323,24 @@ fn build_stack(
     let mut random = [0; 16];
     dev::random::fill(&mut random);
     let auxv = [
-        (33, time::vdso_address()),                        // AT_SYSINFO_EHDR
-        (16, hwcap),                                       // AT_HWCAP
-        (6, PAGE),                                         // AT_PAGESZ
-        (17, 100),                                         // AT_CLKTCK
-        (3, placed.headers),                               // AT_PHDR
-        (4, 56),                                           // AT_PHENT
-        (5, u64::from(program.object.header.segments)),    // AT_PHNUM
-        (7, interpreter.map_or(0, |placed| placed.bias)),  // AT_BASE
-        (8, 0),                                            // AT_FLAGS
-        (9, placed.entry),                                 // AT_ENTRY
-        (11, u64::from(credentials.uid)),                  // AT_UID
-        (12, u64::from(credentials.euid)),                 // AT_EUID
-        (13, u64::from(credentials.gid)),                  // AT_GID
-        (14, u64::from(credentials.egid)),                 // AT_EGID
-        (23, 0),                                           // AT_SECURE
+        (33, time::vdso_address()),                       // AT_SYSINFO_EHDR
+        (16, hwcap),                                      // AT_HWCAP
+        (6, PAGE),                                        // AT_PAGESZ
+        (17, 100),                                        // AT_CLKTCK
+        (3, placed.headers),                              // AT_PHDR
+        (4, 56),                                          // AT_PHENT
+        (5, u64::from(program.object.header.segments)),   // AT_PHNUM
+        (7, interpreter.map_or(0, |placed| placed.bias)), // AT_BASE
+        (8, 0),                                           // AT_FLAGS
+        (9, placed.entry),                                // AT_ENTRY
+        (11, u64::from(credentials.uid)),                 // AT_UID
+        (12, u64::from(credentials.euid)),                // AT_EUID
+        (13, u64::from(credentials.gid)),                 // AT_GID
+        (14, u64::from(credentials.egid)),                // AT_EGID
+        (23, 0),                                          // AT_SECURE
         // AT_HWCAP2: no FSGSBASE, because GS belongs to the libOS.
         (26, 0),
-        (51, signal::frame_bytes()),                       // AT_MINSIGSTKSZ
+        (51, signal::frame_bytes()), // AT_MINSIGSTKSZ
     ];
     let contents = stack::Contents {
         execfn: &program.name,
@@ -298,7 +353,11 @@ fn build_stack(
 }
 
 fn set_image(program: &Program, layout: &stack::Layout) {
-    let base = program.name.rsplit(|b| *b == b'/').next().unwrap_or(&program.name);
+    let base = program
+        .name
+        .rsplit(|b| *b == b'/')
+        .next()
+        .unwrap_or(&program.name);
     let mut comm = [0; 16];
     for (to, from) in comm.iter_mut().take(15).zip(base) {
         *to = *from;

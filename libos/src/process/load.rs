@@ -56,7 +56,10 @@ impl Object {
         }
         let mut path = alloc::vec![0; segment.file_bytes as usize];
         let got = self.file.read_at(segment.offset, &mut path)?;
-        let end = path[..got].iter().position(|b| *b == 0).ok_or(Errno::ENOEXEC)?;
+        let end = path[..got]
+            .iter()
+            .position(|b| *b == 0)
+            .ok_or(Errno::ENOEXEC)?;
         path.truncate(end);
         Ok(Some(path))
     }
@@ -75,7 +78,11 @@ impl Object {
         let bias = if !self.header.relocatable {
             0
         } else if is_interpreter {
-            space.lock().find_free(high - low).ok_or(Errno::ENOMEM)?.wrapping_sub(low)
+            space
+                .lock()
+                .find_free(high - low)
+                .ok_or(Errno::ENOMEM)?
+                .wrapping_sub(low)
         } else {
             let align = self.segments.iter().filter(|s| s.kind == elf::LOAD);
             let align = align.map(|s| s.align).filter(|a| a.is_power_of_two()).max();

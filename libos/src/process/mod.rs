@@ -16,11 +16,8 @@
 pub mod elf;
 mod recent;
 
-#[cfg(target_os = "none")]
 pub mod exec;
-#[cfg(target_os = "none")]
 mod load;
-#[cfg(target_os = "none")]
 mod stack;
 #[cfg(target_os = "none")]
 pub mod trap;
@@ -55,7 +52,6 @@ pub struct Process {
     /// Resource limits.
     pub limits: Mutex<Limits>,
     /// Memory.
-    #[cfg(target_os = "none")]
     pub space: crate::mm::space::AddressSpace,
     /// The program that it runs.
     pub image: Mutex<Image>,
@@ -170,7 +166,6 @@ impl Process {
             fs: Mutex::new(FsContext::new()),
             credentials: Mutex::new(Credentials::default()),
             limits: Mutex::new(Limits::default()),
-            #[cfg(target_os = "none")]
             space: crate::mm::space::AddressSpace::new(),
             image: Mutex::new(Image::default()),
             signals: Mutex::new(ProcessSignals::new()),
@@ -197,7 +192,6 @@ pub fn exit_group(status: i32) -> ! {
 }
 
 /// Makes the first process what the monitor said, and starts its program.
-#[cfg(target_os = "none")]
 pub fn start_first(info: &BootInfo, start: Start) -> ! {
     let process = current();
     let count = (info.group_count as usize).min(info.groups.len());
@@ -205,10 +199,4 @@ pub fn start_first(info: &BootInfo, start: Start) -> ! {
         Credentials::new(info.uid, info.gid, info.groups[..count].to_vec());
     *process.hostname.lock() = start.hostname;
     exec::start(&start.directory, start.arguments, start.environment)
-}
-
-/// Keeps the signature of the start in sight of host builds.
-#[cfg(not(target_os = "none"))]
-pub fn start_first(_info: &BootInfo, _start: Start) -> ! {
-    unreachable!("host build has no program")
 }

@@ -41,7 +41,11 @@ impl Recent {
     pub const fn new() -> Recent {
         Recent {
             next: AtomicUsize::new(0),
-            calls: [const { Slot { words: [const { AtomicU64::new(0) }; 8] } }; KEPT],
+            calls: [const {
+                Slot {
+                    words: [const { AtomicU64::new(0) }; 8],
+                }
+            }; KEPT],
         }
     }
 
@@ -99,6 +103,13 @@ mod tests {
         assert_eq!(list.len(), KEPT);
         assert_eq!(list[0].number, 6);
         assert_eq!(list[0].result, Some(12));
-        assert_eq!(list[63], Call { number: 69, args: [69; 6], result: None });
+        assert_eq!(
+            list[63],
+            Call {
+                number: 69,
+                args: [69; 6],
+                result: None
+            }
+        );
     }
 }

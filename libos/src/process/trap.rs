@@ -124,8 +124,14 @@ fn is_int_instruction(rip: u64) -> bool {
 /// Ends a copy loop early when the trap came from one.
 fn resume_copy(regs: &mut Registers) -> bool {
     let loops = [
-        ((&raw const user_copy_fault).addr(), (&raw const user_copy_resume).addr()),
-        ((&raw const user_zero_fault).addr(), (&raw const user_zero_resume).addr()),
+        (
+            (&raw const user_copy_fault).addr(),
+            (&raw const user_copy_resume).addr(),
+        ),
+        (
+            (&raw const user_zero_fault).addr(),
+            (&raw const user_zero_resume).addr(),
+        ),
     ];
     match loops.iter().find(|(at, _)| *at as u64 == regs.rip) {
         Some((_, resume)) => {

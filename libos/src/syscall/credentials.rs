@@ -141,7 +141,7 @@ impl Ids {
     fn set_pair(self, privileged: bool, real: u32, effective: u32) -> Result<Ids, Errno> {
         let real_is_allowed = real == KEEP || real == self.real || real == self.effective;
         let effective_is_allowed = effective == KEEP || self.has(effective);
-        if !privileged && !(real_is_allowed && effective_is_allowed) {
+        if !(privileged || (real_is_allowed && effective_is_allowed)) {
             return Err(Errno::EPERM);
         }
         let mut new = self;

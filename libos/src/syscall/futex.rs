@@ -130,7 +130,7 @@ fn mark(waiters: &mut [Waiter], address: u64, count: u32, bits: u32) -> usize {
 
 /// Wakes up to `count` and lets up to `moved` of the others wait for `to`.
 fn requeue(from: u64, count: u32, moved: u32, to: u64) -> SysResult {
-    if (count as i32) < 0 || (moved as i32) < 0 || to % 4 != 0 {
+    if (count as i32) < 0 || (moved as i32) < 0 || !to.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     let mut waiters = WAITERS.lock();
@@ -151,7 +151,7 @@ fn requeue(from: u64, count: u32, moved: u32, to: u64) -> SysResult {
 /// and those of `address2` if the old word compares. `code` is
 /// `operation:4 comparison:4 operand:12 compared:12`.
 fn wake_op(address: u64, count: u32, count2: u32, address2: u64, code: u32) -> SysResult {
-    if address2 % 4 != 0 {
+    if !address2.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     let old: u32 = user::read(address2)?;

@@ -24,7 +24,11 @@ pub fn mmap(args: &[u64; 6]) -> SysResult {
         protection,
         flags,
         file,
-        offset: if flags & MAP_ANONYMOUS == 0 { offset } else { 0 },
+        offset: if flags & MAP_ANONYMOUS == 0 {
+            offset
+        } else {
+            0
+        },
         name: "",
     })
 }
@@ -37,7 +41,9 @@ pub fn munmap(args: &[u64; 6]) -> SysResult {
 /// mprotect(2).
 pub fn mprotect(args: &[u64; 6]) -> SysResult {
     let protection = u32::try_from(args[2]).map_err(|_| Errno::EINVAL)?;
-    process::current().space.protect(args[0], args[1], protection)
+    process::current()
+        .space
+        .protect(args[0], args[1], protection)
 }
 
 /// pkey_mprotect(2): only without a key.
@@ -52,12 +58,16 @@ pub fn pkey_mprotect(args: &[u64; 6]) -> SysResult {
 pub fn mremap(args: &[u64; 6]) -> SysResult {
     let [old, old_bytes, new_bytes, flags, to, _] = *args;
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
-    process::current().space.remap(old, old_bytes, new_bytes, flags, to)
+    process::current()
+        .space
+        .remap(old, old_bytes, new_bytes, flags, to)
 }
 
 /// madvise(2).
 pub fn madvise(args: &[u64; 6]) -> SysResult {
-    process::current().space.advise(args[0], args[1], args[2] as u32)
+    process::current()
+        .space
+        .advise(args[0], args[1], args[2] as u32)
 }
 
 /// brk(2): never fails, returns the break.

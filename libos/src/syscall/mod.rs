@@ -5,30 +5,30 @@
 
 pub mod table;
 
+mod attributes;
 mod clock;
 mod credentials;
 mod directory;
+mod epoll;
 mod fdctl;
 mod file;
 mod futex;
+mod memory;
+mod names;
 mod open;
 mod path;
-mod stat;
-mod attributes;
-mod names;
-mod space;
 mod pipe;
 mod poll;
-mod epoll;
-mod timer;
-mod xattr;
-mod memory;
 mod process;
 mod random;
 mod schedule;
 mod signal;
+mod space;
+mod stat;
 pub mod system;
 mod thread;
+mod timer;
+mod xattr;
 
 use crate::arch::Registers;
 use crate::errno::Errno;

@@ -39,7 +39,11 @@ fn read_strings(mut address: u64) -> Result<alloc::vec::Vec<alloc::vec::Vec<u8>>
             return Ok(strings);
         }
         let text = user::read_cstr(pointer, ARGUMENT_MAX_BYTES).map_err(|errno| {
-            if errno == Errno::ENAMETOOLONG { Errno::E2BIG } else { errno }
+            if errno == Errno::ENAMETOOLONG {
+                Errno::E2BIG
+            } else {
+                errno
+            }
         })?;
         total += text.len() + 9;
         if total > ARGUMENTS_MAX_BYTES {

@@ -38,8 +38,12 @@ pub struct Row {
 const NUMBERS: usize = 512;
 
 macro_rules! state {
-    (Full) => { State::Full };
-    (Partial($what:literal)) => { State::Partial($what) };
+    (Full) => {
+        State::Full
+    };
+    (Partial($what:literal)) => {
+        State::Partial($what)
+    };
 }
 
 macro_rules! row {
@@ -95,8 +99,14 @@ pub fn row(number: u64) -> Option<&'static Row> {
 /// What the call says; ENOSYS, counted, where there is no call.
 pub fn call(number: u64, args: &[u64; 6]) -> SysResult {
     match row(number) {
-        Some(Row { handler: Some(handler), .. }) => handler(args),
-        Some(Row { state: State::Stub(errno, _), .. }) => {
+        Some(Row {
+            handler: Some(handler),
+            ..
+        }) => handler(args),
+        Some(Row {
+            state: State::Stub(errno, _),
+            ..
+        }) => {
             if *errno == Errno::ENOSYS {
                 crate::stats::note_unsupported(number);
             }
@@ -155,7 +165,10 @@ mod tests {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(path, coverage()).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), coverage());
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap_or_default(),
+            coverage()
+        );
     }
 
     #[test]

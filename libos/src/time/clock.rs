@@ -52,7 +52,9 @@ pub fn take_outside_signals() -> u64 {
 /// Nanoseconds on a clock.
 #[inline]
 pub fn now(clock: Clock) -> u64 {
-    let Some(page) = shared() else { return arch::rdtsc() };
+    let Some(page) = shared() else {
+        return arch::rdtsc();
+    };
     let base = match clock {
         Clock::Realtime => &page.realtime_ns,
         Clock::Monotonic => &page.monotonic_ns,

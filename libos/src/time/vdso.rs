@@ -5,7 +5,10 @@
 //! PT_DYNAMIC, a SysV hash table with a single chain, five versioned symbols.
 //! Its text is two-instruction stubs that jump to the functions below.
 //! Source: vdso(7), the ELF gABI, glibc's and Go's lookups.
-#![expect(unsafe_code, reason = "writes through the program's pointers as the program")]
+#![expect(
+    unsafe_code,
+    reason = "writes through the program's pointers as the program"
+)]
 
 use core::arch::{asm, global_asm};
 
