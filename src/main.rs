@@ -22,6 +22,7 @@ use clap::Parser;
 const OWN_FAILURE: u8 = 125;
 
 fn main() -> ExitCode {
+    let start_tsc = unikiln_vmm::clock::read_tsc();
     let command = match cli::Cli::try_parse() {
         Ok(command) => command,
         Err(message) => {
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
             };
         }
     };
-    match command.execute() {
+    match command.execute(start_tsc) {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("unikiln: {error:#}");

@@ -320,9 +320,6 @@ fn standard_tools_read_the_file() {
             "{}",
             json.story()
         );
-        Unikiln::command(["inspect", "--verify", file])
-            .output()
-            .assert_code(0);
     }
 }
 
@@ -407,7 +404,7 @@ fn a_bomb_is_refused() {
             &small(),
             "-o",
             file.to_str().expect("UTF-8"),
-            "--unpack-limit",
+            "--max-unpacked",
             "100k",
         ];
         let outcome = Unikiln::command(words).output();

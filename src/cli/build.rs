@@ -28,13 +28,13 @@ pub(super) struct SourceOptions {
     include: Vec<PathBuf>,
     /// Most that an image's layers may unpack to.
     #[arg(long, value_name = "SIZE", value_parser = super::size::parse)]
-    unpack_limit: Option<u64>,
+    max_unpacked: Option<u64>,
 }
 
 impl SourceOptions {
     /// Whether none of them is given.
     pub(super) fn is_empty(&self) -> bool {
-        self.include.is_empty() && self.unpack_limit.is_none()
+        self.include.is_empty() && self.max_unpacked.is_none()
     }
 
     /// As the builder takes them.
@@ -43,7 +43,7 @@ impl SourceOptions {
             include: self.include.clone(),
             ..BuildOptions::default()
         };
-        if let Some(bytes) = self.unpack_limit {
+        if let Some(bytes) = self.max_unpacked {
             options.limits.unpacked_bytes = bytes;
         }
         options

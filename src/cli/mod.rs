@@ -12,6 +12,7 @@
 mod build;
 mod environment;
 mod inspect;
+mod pack;
 mod run;
 mod size;
 
@@ -33,15 +34,18 @@ enum Command {
     Run(run::Run),
     Build(build::Build),
     Inspect(inspect::Inspect),
+    Pack(pack::Pack),
 }
 
 impl Cli {
-    /// Runs the subcommand; its exit code, or what went wrong on our side.
-    pub(crate) fn execute(self) -> anyhow::Result<u8> {
+    /// Runs the subcommand; its exit code, or what went wrong on our side. Boot
+    /// phases count from `start_tsc`.
+    pub(crate) fn execute(self, start_tsc: u64) -> anyhow::Result<u8> {
         match self.command {
-            Command::Run(run) => run.execute(),
+            Command::Run(run) => run.execute(start_tsc),
             Command::Build(build) => build.execute(),
             Command::Inspect(inspect) => inspect.execute(),
+            Command::Pack(pack) => pack.execute(),
         }
     }
 }

@@ -86,7 +86,7 @@ enum LogShape {
 }
 
 impl Run {
-    pub(super) fn execute(mut self) -> Result<u8> {
+    pub(super) fn execute(mut self, start_tsc: u64) -> Result<u8> {
         let (file, _open) = self.unikernel()?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
@@ -108,6 +108,7 @@ impl Run {
             LogShape::Cri => LogFormat::Cri,
         };
         config.forward_signals = true;
+        config.start_tsc = Some(start_tsc);
         let outcome = unikiln_vmm::run(config)?;
         if let Some(format) = self.stats {
             print_stats(format, &outcome.stats)?;
@@ -124,7 +125,7 @@ impl Run {
         {
             ensure!(
                 self.source.is_empty(),
-                "--include and --unpack-limit are for images; {text} is taken as a unikernel file"
+                "--include and --max-unpacked are for images; {text} is taken as a unikernel file"
             );
             let path = PathBuf::from(std::mem::take(&mut self.image));
             return check_named(path).map(|path| (path, None));

@@ -2,7 +2,7 @@
 //! expectation that fails prints both streams.
 
 use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,10 +28,7 @@ pub struct Outcome {
 /// Runs `command` with `stdin` as its input.
 pub fn run(mut command: Command, stdin: Option<Vec<u8>>) -> Outcome {
     let described = format!("{command:?}");
-    command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = command
         .spawn()

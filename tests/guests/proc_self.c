@@ -56,7 +56,9 @@ int main(int argc, char **argv) {
     munmap(page, 4096);
     CHECK(permissions(page)[0] == 0);
     get_file("/proc/self/maps", text, sizeof text);
-    CHECK(strstr(text, argv[0]) && strstr(text, "[stack]") && strstr(text, "[vdso]"));
+    CHECK(strstr(text, argv[0]) != NULL);
+    CHECK(strstr(text, "[stack]") != NULL);
+    CHECK(strstr(text, "[vdso]") != NULL);
 
     CHECK_EQ(prctl(PR_SET_NAME, "renamed"), 0);
     CHECK(prctl(PR_GET_NAME, want) == 0 && !strcmp(want, "renamed"));
