@@ -16,6 +16,8 @@ const XCR0_AVX: u64 = 0x4;
 const XCR0_AVX512: u64 = 0xe0;
 /// Legacy area and header of an XSAVE area.
 const XSAVE_BASE_BYTES: u64 = 576;
+/// EBX of leaf 0: "Auth…" and "Hygo…".
+const VENDORS_AMD: [u32; 2] = [0x6874_7541, 0x6f67_7948];
 const ECX_XSAVE: u32 = 1 << 26;
 const EBX_FSGSBASE: u32 = 1 << 0;
 /// Where a CPU does not say.
@@ -42,6 +44,8 @@ pub struct CpuProfile {
     pub hwcap: u32,
     /// MAXPHYADDR.
     pub physical_address_bits: u32,
+    /// An AMD or Hygon CPU, so SVM rather than VMX.
+    pub is_amd: bool,
 }
 
 impl CpuProfile {
@@ -74,6 +78,7 @@ impl CpuProfile {
             xsave_bytes,
             hwcap: features.edx,
             physical_address_bits,
+            is_amd: leaf(0, 0).is_some_and(|vendor| VENDORS_AMD.contains(&vendor.ebx)),
         })
     }
 }

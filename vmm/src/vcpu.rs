@@ -18,6 +18,10 @@ use crate::layout::{GDT_GPA, IDT_GPA, PRIVILEGED_BASE};
 const CR0: u64 = 0x8005_0033; // PG AM WP NE ET MP PE
 const CR4: u64 = 0x0005_0620; // OSXSAVE FSGSBASE OSXMMEXCPT OSFXSR PAE
 const EFER: u64 = 0xd01; // NXE LMA LME SCE
+/// VMX enters a guest only with a busy TSS (Intel SDM vol. 3, 27.3.1.2).
+const TSS_BUSY: u8 = 11;
+/// SVM takes either; an emulated SVM looks at the I/O bitmap only in this one.
+const TSS_AVAILABLE: u8 = 9;
 const MSR_TSC: u32 = 0x10;
 const MSR_STAR: u32 = 0xc000_0081;
 const MSR_LSTAR: u32 = 0xc000_0082;
@@ -58,6 +62,8 @@ pub struct StartState {
     pub syscall_stub: u64,
     /// XCR0.
     pub xcr0: u64,
+    /// See [`crate::cpuid::CpuProfile::is_amd`].
+    pub is_amd: bool,
 }
 
 /// One vCPU.
@@ -335,7 +341,11 @@ fn fill_sregs(sregs: &mut kvm_sregs, index: u32, start: &StartState) {
         base: tss_address(index as usize),
         limit: TSS_LIMIT,
         selector: TSS_SELECTOR + 16 * index as u16,
-        type_: 11,
+        type_: if start.is_amd {
+            TSS_AVAILABLE
+        } else {
+            TSS_BUSY
+        },
         present: 1,
         ..Default::default()
     };

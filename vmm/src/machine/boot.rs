@@ -101,6 +101,7 @@ impl Machine {
             pml4_gpa: plan.pml4_gpa,
             syscall_stub,
             xcr0: cpu.xcr0,
+            is_amd: cpu.is_amd,
         })?;
         let events = Events::new(config.forward_signals)?;
         let attachment = events.attach(vcpu.immediate_exit());

@@ -88,7 +88,7 @@ fn a_signal_inside_the_libos_waits_for_the_program() {
         "movabs $busy, %rax
          jmp *%rax
          spin: jmp spin",
-        "busy:   mov $3000000000, %rcx
+        "busy:   mov $1000000000, %rcx
          1:      dec %rcx
                  jnz 1b
                  PRINT done, 5
