@@ -50,6 +50,10 @@ impl File for MemoryDevice {
         true
     }
 
+    fn stays_at_start(&self) -> bool {
+        true
+    }
+
     fn read(&self, _offset: u64, _nonblocking: bool, sink: &mut dyn Sink) -> SysResult {
         let len = sink.remaining();
         match self.kind {

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::S_ISVTX;
+use linux_raw_sys::general::{S_ISGID, S_ISUID, S_ISVTX};
 
 use super::attributes::{Attributes, FileType};
 use super::node::Node;
@@ -111,6 +111,20 @@ impl Caller {
             return Ok(());
         }
         self.check(&directory.attributes()?, WRITE | EXECUTE)
+    }
+
+    /// EPERM for another name of somebody else's file that the caller could not
+    /// write anyway, or that runs as its owner (Linux's `protected_hardlinks`).
+    pub fn check_hard_link(&self, attributes: &Attributes) -> Result<(), Errno> {
+        if self.owns(attributes) {
+            return Ok(());
+        }
+        let runs_as_group = attributes.mode & (S_ISGID | 0o010) == S_ISGID | 0o010;
+        let safe = attributes.file_type() == FileType::Regular
+            && attributes.mode & S_ISUID == 0
+            && !runs_as_group
+            && self.check(attributes, READ | WRITE).is_ok();
+        if safe { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     /// EPERM where `directory` is sticky and neither it nor `victim` is the caller's.

@@ -66,6 +66,9 @@ impl File for DirectoryFile {
         position: u64,
         visit: &mut dyn FnMut(u64, &Listed) -> Result<bool, Errno>,
     ) -> Result<(), Errno> {
+        if self.node.attributes()?.nlink == 0 {
+            return Err(Errno::ENOENT);
+        }
         let names = match self.snapshot.lock().take() {
             Some(names) if position != 0 => names,
             _ => self.names()?,

@@ -63,6 +63,11 @@ pub trait File: Send + Sync {
         false
     }
 
+    /// Whether its position is always 0, although it can be set.
+    fn stays_at_start(&self) -> bool {
+        false
+    }
+
     /// The offset of the next data (`true`) or hole from `offset`.
     fn seek_content(&self, offset: u64, data: bool) -> Result<u64, Errno> {
         let size = self.attributes()?.size;
@@ -261,7 +266,7 @@ impl OpenFile {
         }
         let position = self.position.load(Ordering::Relaxed);
         let count = self.file.read(position, self.nonblocking(), sink)?;
-        if self.file.seekable() {
+        if self.file.seekable() && !self.file.stays_at_start() {
             self.position
                 .store(position + count as u64, Ordering::Relaxed);
         }
@@ -409,6 +414,9 @@ impl OpenFile {
         };
         let target = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
         let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
+        if self.file.stays_at_start() {
+            return Ok(0);
+        }
         self.position.store(target, Ordering::Relaxed);
         Ok(target as usize)
     }

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use linux_raw_sys::general::{F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE};
 use spin::Mutex;
@@ -133,12 +134,14 @@ impl File for ImageFile {
 /// A regular file in memory.
 pub(super) struct MemoryFile {
     inode: Arc<MemoryInode>,
+    /// What `/proc/self/fd/N` shows of a file that never had a name.
+    label: Option<Vec<u8>>,
 }
 
 impl MemoryFile {
     /// Opens the inode, which is a regular file.
     pub(super) fn new(inode: Arc<MemoryInode>) -> MemoryFile {
-        MemoryFile { inode }
+        MemoryFile { inode, label: None }
     }
 }
 
@@ -177,6 +180,10 @@ impl File for MemoryFile {
 
     fn page(&self, index: u64, writable: bool) -> Result<Page, Errno> {
         memory_page(&self.inode, index, writable)
+    }
+
+    fn label(&self) -> Option<Vec<u8>> {
+        self.label.clone()
     }
 
     fn truncate(&self, size: u64) -> Result<(), Errno> {
@@ -293,7 +300,8 @@ pub fn resize(inode: &MemoryInode, size: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A new memory file without a name (`memfd_create`).
-pub fn open_memory(inode: Arc<MemoryInode>, flags: u32) -> Arc<OpenFile> {
-    OpenFile::new(MemoryFile::new(inode), flags, None)
+/// A new memory file that shows as `name` (`memfd_create`).
+pub fn open_memory(inode: Arc<MemoryInode>, name: &[u8], flags: u32) -> Arc<OpenFile> {
+    let label = Some([b"/memfd:", name, b" (deleted)"].concat());
+    OpenFile::new(MemoryFile { inode, label }, flags, None)
 }

@@ -34,6 +34,10 @@ pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(
     if from.directory.identity().device != to.directory.identity().device {
         return Err(Errno::EXDEV);
     }
+    if let (Node::Pseudo(_), None) = (&to.directory, &to.node) {
+        // No name can be made there.
+        return Err(Errno::ENOENT);
+    }
     let source = tree::removable(caller, &from.directory, old_name)?;
     let target = to.directory.lookup(new_name)?;
     if (from.slash || to.slash && mode != Mode::Exchange) && !source.is_directory() {

@@ -273,6 +273,7 @@ pub fn link(caller: &Caller, node: &Node, found: &Found) -> Result<(), Errno> {
     if node.file_type() == FileType::Directory {
         return Err(Errno::EPERM);
     }
+    caller.check_hard_link(&node.attributes()?)?;
     let inode = node.writable()?;
     {
         let mut meta = inode.meta.lock();

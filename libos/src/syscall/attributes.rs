@@ -168,6 +168,15 @@ enum NewTime {
     At(Timestamp),
 }
 
+/// A null path stands for the descriptor itself, where there is one.
+fn by_path_or_descriptor(caller: &Caller, fd: u64, path: u64, flags: u32) -> Result<Node, Errno> {
+    if path == 0 && fd as i32 != AT_FDCWD {
+        node_of(fd)
+    } else {
+        node_at(caller, fd, path, flags)
+    }
+}
+
 /// utimensat(2).
 pub(super) fn utimensat(args: &[u64; 6]) -> SysResult {
     let [fd, path, times, flags, ..] = *args;
@@ -184,11 +193,7 @@ pub(super) fn utimensat(args: &[u64; 6]) -> SysResult {
         return Ok(0);
     }
     let caller = Caller::current();
-    let node = if path == 0 {
-        node_of(fd)?
-    } else {
-        node_at(&caller, fd, path, flags)?
-    };
+    let node = by_path_or_descriptor(&caller, fd, path, flags)?;
     change_times(&caller, &node, times)
 }
 
@@ -220,11 +225,7 @@ fn change_times_at(fd: u64, path: u64, times: u64) -> SysResult {
         [timeval(times)?, timeval(times + 16)?]
     };
     let caller = Caller::current();
-    let node = if path == 0 {
-        node_of(fd)?
-    } else {
-        node_at(&caller, fd, path, 0)?
-    };
+    let node = by_path_or_descriptor(&caller, fd, path, 0)?;
     change_times(&caller, &node, times)
 }
 

@@ -18,6 +18,8 @@ use crate::process;
 
 /// O_LARGEFILE, which every open file of a 64-bit process shows.
 const O_LARGEFILE: u32 = 0o100_000;
+/// A mandatory lock, which Linux no longer has.
+const LOCK_MAND: u32 = 32;
 /// Bytes of `struct flock`.
 const FLOCK_BYTES: u64 = 32;
 
@@ -171,6 +173,10 @@ pub(super) fn flock(args: &[u64; 6]) -> SysResult {
     let file = descriptor(fd)?;
     if file.is_path() {
         return Err(Errno::EBADF);
+    }
+    // LOCK_MAND is accepted and does nothing, as in Linux.
+    if operation as u32 & LOCK_MAND != 0 {
+        return Ok(0);
     }
     match operation as u32 & !LOCK_NB {
         LOCK_SH | LOCK_EX | LOCK_UN => Ok(0),

@@ -77,8 +77,7 @@ pub(super) fn memfd_create(args: &[u64; 6]) -> SysResult {
     if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC | MFD_NOEXEC_SEAL) != 0 {
         return Err(Errno::EINVAL);
     }
-    // The name is for looking at only; its length is what can be wrong.
-    user::read_cstr(args[0], MEMORY_NAME_MAX + 1).map_err(|errno| match errno {
+    let name = user::read_cstr(args[0], MEMORY_NAME_MAX + 1).map_err(|errno| match errno {
         Errno::ENAMETOOLONG => Errno::EINVAL,
         errno => errno,
     })?;
@@ -95,5 +94,8 @@ pub(super) fn memfd_create(args: &[u64; 6]) -> SysResult {
     let body = Body::Regular(Mutex::new(data));
     let inode = MemoryInode::new(SHM_DEVICE, mode, caller.uid, caller.gid, body);
     inode.meta.lock().nlink = 0;
-    install(fs::open_memory(inode, O_RDWR), flags & MFD_CLOEXEC != 0)
+    install(
+        fs::open_memory(inode, &name, O_RDWR),
+        flags & MFD_CLOEXEC != 0,
+    )
 }

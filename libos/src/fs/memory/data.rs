@@ -15,8 +15,8 @@ use crate::fs::erofs::{Image, Inode};
 use crate::mm::Frame;
 
 const CHUNK_PAGES: u64 = 64;
-/// Largest file: Linux's MAX_LFS_FILESIZE is i64::MAX; stay page-aligned below it.
-pub(crate) const SIZE_MAX_BYTES: u64 = i64::MAX as u64 & !(PAGE_BYTES - 1);
+/// Largest file, Linux's MAX_LFS_FILESIZE.
+pub(crate) const SIZE_MAX_BYTES: u64 = i64::MAX as u64;
 
 type Chunk = [Option<CountedFrame>; CHUNK_PAGES as usize];
 
