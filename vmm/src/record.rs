@@ -7,15 +7,29 @@ use std::fmt::Write;
 
 use unikiln_abi::image::LibosHeader;
 use unikiln_abi::layout::{DIRECT_MAP_BASE, LIBOS_END, LIBOS_IMAGE_BASE, LIBOS_STACKS_BASE};
+use unikiln_abi::vcpu::{CPU_FRAME_OFFSET, CR2_OFFSET, CpuFrame, ERROR_CODE_OFFSET};
 
 use crate::fault::GuestFault;
-use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA};
+use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA, VCPU_BLOCKS_GPA};
+use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 
+/// RIP of a CPU after its reset.
+const RESET_RIP: u64 = 0xfff0;
+
 /// Words a record.
-pub fn crash_record(fault: &GuestFault, vcpu: &Vcpu, header: &LibosHeader) -> String {
+pub fn crash_record(
+    fault: &GuestFault,
+    vcpu: &Vcpu,
+    header: &LibosHeader,
+    memory: &GuestMemory,
+) -> String {
     let mut text = format!("unikiln: guest fault: {fault}\n");
     match vcpu.regs() {
+        // SVM leaves no state behind a triple fault, so KVM resets the vCPU.
+        Ok(regs) if regs.rip == RESET_RIP => {
+            text.push_str("  no registers: this CPU loses them in a triple fault\n");
+        }
         Ok(regs) => {
             let place = place(regs.rip, header);
             let _ = writeln!(text, "  rip {:016x} in {place}", regs.rip);
@@ -34,6 +48,7 @@ pub fn crash_record(fault: &GuestFault, vcpu: &Vcpu, header: &LibosHeader) -> St
             let _ = writeln!(text, "  no registers: {error}");
         }
     }
+    write_last_trap(&mut text, memory, header);
     if let Ok(sregs) = vcpu.sregs() {
         write_row(
             &mut text,
@@ -53,6 +68,29 @@ pub fn crash_record(fault: &GuestFault, vcpu: &Vcpu, header: &LibosHeader) -> St
         );
     }
     text
+}
+
+/// The frame that the CPU pushed last: how the libOS was entered.
+fn write_last_trap(text: &mut String, memory: &GuestMemory, header: &LibosHeader) {
+    let Ok(frame) = memory.read_plain::<CpuFrame>(VCPU_BLOCKS_GPA + CPU_FRAME_OFFSET as u64) else {
+        return;
+    };
+    let at = |offset: usize| {
+        let mut bytes = [0u8; 8];
+        if let Ok(slice) = memory.slice(VCPU_BLOCKS_GPA + offset as u64, 8) {
+            slice.copy_to(&mut bytes);
+        }
+        u64::from_le_bytes(bytes)
+    };
+    let _ = writeln!(
+        text,
+        "  last trap: rip {:016x} in {}, rsp {:016x}, error code {:x}, last page fault at {:016x}",
+        frame.rip,
+        place(frame.rip, header),
+        frame.rsp,
+        at(ERROR_CODE_OFFSET),
+        at(CR2_OFFSET),
+    );
 }
 
 fn write_row(text: &mut String, row: &[(&str, u64)]) {

@@ -75,7 +75,7 @@ impl Machine {
     /// Records a fault.
     fn fault(&mut self, fault: GuestFault) -> ExitReason {
         self.recorder.count_fault();
-        let text = crash_record(&fault, &self.vcpu, &self.libos);
+        let text = crash_record(&fault, &self.vcpu, &self.libos, &self.host.memory);
         // Where the log itself fails, the exit code still tells.
         let _ = self.host.log.write_text(&text);
         ExitReason::Fault(fault)

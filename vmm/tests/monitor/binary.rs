@@ -136,7 +136,7 @@ fn what_a_user_gets_wrong_is_explained() {
         (vec!["-m", "lots", file], "is no memory size"),
         (vec!["-m", "16M", file], "give it at least 48 MiB"),
         (vec!["/nonexistent.uk"], "cannot open /nonexistent.uk"),
-        (vec!["/bin/true"], "is not a unikernel file"),
+        (vec![VMM], "is not a unikernel file"),
         (vec!["--entrypoint", "", file], "names no program"),
         (vec!["-e", "=x", file], "is not KEY=VALUE"),
         (vec!["-w", "tmp", file], "is not absolute"),
