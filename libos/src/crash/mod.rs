@@ -13,7 +13,7 @@
 //! | `map.rs` | what is mapped where |
 //! | `module.rs` | symbols of a mapped ELF file |
 //! | `unwind.rs` | the backtrace |
-//! | `cfi.rs`, `dwarf.rs`, `expression.rs` | unwind tables |
+//! | `cfi.rs`, `row.rs`, `expression.rs`, `dwarf.rs` | unwind tables |
 //! | `instruction.rs` | names of privileged instructions |
 //! | `panic.rs` | the panic handler and the libOS's own backtrace |
 //!
@@ -30,6 +30,7 @@ mod module;
 #[cfg(target_os = "none")]
 mod panic;
 mod report;
+mod row;
 mod text;
 mod unwind;
 

@@ -15,6 +15,8 @@ const UNWIND: u32 = 0x6474_e550;
 const SYMBOL_TABLE: u32 = 2;
 /// SHT_DYNSYM: exported ones.
 const DYNAMIC_SYMBOLS: u32 = 11;
+/// Name of the section of unwind tables.
+const UNWIND_NAME: &[u8; 10] = b".eh_frame\0";
 /// Bytes of a section header.
 const SECTION_BYTES: usize = 64;
 /// Bytes of a symbol.
@@ -69,6 +71,7 @@ struct Table {
 pub(super) struct Module {
     segments: Vec<Segment>,
     tables: Vec<Table>,
+    unwind_tables: Option<(u64, u64)>,
 }
 
 impl Module {
@@ -80,8 +83,14 @@ impl Module {
         let mut table = alloc::vec![0; usize::from(header.segments) * 56];
         let got = source.read_at(header.segments_offset, &mut table);
         let segments = elf::parse_segments(table.get(..got)?).ok()?;
-        let tables = read_tables(source, &start).unwrap_or_default();
-        Some(Module { segments, tables })
+        let sections = read_sections(source, &start).unwrap_or_default();
+        let tables = find_tables(&sections).unwrap_or_default();
+        let unwind_tables = find_unwind_tables(source, &start, &sections);
+        Some(Module {
+            segments,
+            tables,
+            unwind_tables,
+        })
     }
 
     /// Link address of a byte of the file that is loaded as code or data.
@@ -101,6 +110,12 @@ impl Module {
     /// Link address of the unwind table's header (.eh_frame_hdr).
     pub(super) fn unwind_header(&self) -> Option<u64> {
         Some(self.segments.iter().find(|s| s.kind == UNWIND)?.address)
+    }
+
+    /// Link address and bytes of .eh_frame, for files without that header: static
+    /// programs.
+    pub(super) fn unwind_tables(&self) -> Option<(u64, u64)> {
+        self.unwind_tables
     }
 
     /// The function that a link address lies in.
@@ -134,7 +149,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     word(bytes, at).map(u64::from_le_bytes)
 }
 
-fn read_tables(source: &(impl Source + ?Sized), header: &[u8]) -> Option<Vec<Table>> {
+fn read_sections(source: &(impl Source + ?Sized), header: &[u8]) -> Option<Vec<u8>> {
     let offset = u64_at(header, 40)?;
     let count = usize::from(u16_at(header, 60)?).min(SECTIONS_MAX);
     if usize::from(u16_at(header, 58)?) != SECTION_BYTES || offset == 0 {
@@ -142,7 +157,11 @@ fn read_tables(source: &(impl Source + ?Sized), header: &[u8]) -> Option<Vec<Tab
     }
     let mut sections = alloc::vec![0; count * SECTION_BYTES];
     let got = source.read_at(offset, &mut sections);
-    let sections = sections.get(..got)?;
+    sections.truncate(got);
+    Some(sections)
+}
+
+fn find_tables(sections: &[u8]) -> Option<Vec<Table>> {
     let mut tables = Vec::new();
     for wanted in [SYMBOL_TABLE, DYNAMIC_SYMBOLS] {
         let section = sections
@@ -160,6 +179,23 @@ fn read_tables(source: &(impl Source + ?Sized), header: &[u8]) -> Option<Vec<Tab
         });
     }
     Some(tables)
+}
+
+/// Address and bytes of the section with this name.
+fn find_unwind_tables(
+    source: &(impl Source + ?Sized),
+    header: &[u8],
+    sections: &[u8],
+) -> Option<(u64, u64)> {
+    let names = usize::from(u16_at(header, 62)?);
+    let names = u64_at(sections.chunks_exact(SECTION_BYTES).nth(names)?, 24)?;
+    let section = sections.chunks_exact(SECTION_BYTES).find(|section| {
+        let mut name = [0; UNWIND_NAME.len()];
+        let offset = u32_at(section, 0).and_then(|at| names.checked_add(u64::from(at)));
+        let got = offset.map_or(0, |offset| source.read_at(offset, &mut name));
+        got == name.len() && name == *UNWIND_NAME
+    })?;
+    Some((u64_at(section, 16)?, u64_at(section, 32)?))
 }
 
 /// The closest function symbol at or below `address`.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use linux_raw_sys::general::SIGSEGV;
+use unikiln_abi::layout::{LIBOS_END, LIBOS_START};
 
 use super::Fatal;
 use super::cfi::{REGISTERS, Values};
@@ -240,7 +241,14 @@ impl Report<'_> {
 
     fn registers(&self, out: &mut Text) -> fmt::Result {
         let r = self.registers;
-        writeln!(out, "registers:")?;
+        if (LIBOS_START..LIBOS_END).contains(&r.rsp) {
+            writeln!(
+                out,
+                "registers of the libOS, which served the last system call:"
+            )?;
+        } else {
+            writeln!(out, "registers:")?;
+        }
         let rows = [
             [
                 ("rax", r.rax),
@@ -325,7 +333,8 @@ impl Report<'_> {
 fn suffix(how: How) -> &'static str {
     match how {
         How::Fault | How::Return => "",
-        How::Interrupted => " (interrupted by a signal)",
+        How::Handler => " (return from a signal handler)",
+        How::Interrupted => " (interrupted by the signal)",
         How::Guess => " (a guess: the stack holds its address)",
     }
 }

@@ -50,6 +50,8 @@ pub(super) enum How {
     Return,
     /// It was interrupted by a signal.
     Interrupted,
+    /// The C library's sigreturn, which a handler returns to.
+    Handler,
     /// Something on the stack that looks like a return address.
     Guess,
 }
@@ -67,7 +69,7 @@ impl Frame {
     /// An address inside the calling instruction, for tables and symbols.
     pub(super) fn lookup(&self) -> u64 {
         match self.how {
-            How::Fault | How::Interrupted => self.pc,
+            How::Fault | How::Interrupted | How::Handler => self.pc,
             How::Return | How::Guess => self.pc.wrapping_sub(1),
         }
     }
@@ -79,13 +81,17 @@ pub(super) fn unwind(view: &dyn View, mut values: Values) -> Vec<Frame> {
     let mut guesses = 0;
     let mut how = How::Fault;
     while let Some(pc) = values[RIP] {
-        let frame = Frame { pc, how };
+        let at_sigreturn = is_sigreturn(view, pc);
+        let frame = Frame {
+            pc,
+            how: if at_sigreturn { How::Handler } else { how },
+        };
         frames.push(frame);
         if frames.len() >= FRAMES_MAX {
             break;
         }
         let before = values[RSP].unwrap_or(0);
-        let next = if is_sigreturn(view, pc) {
+        let next = if at_sigreturn {
             interrupted(view, before).map(|values| (values, How::Interrupted))
         } else {
             match view
@@ -165,7 +171,7 @@ fn without_tables(
     for index in 0..GUESS_WORDS {
         let at = first.checked_add(index * 8)?;
         let pc = view.load(at)?;
-        if follows_call(view, pc) {
+        if follows_call(view, pc) || is_sigreturn(view, pc) {
             return Some((returned_to(pc, at.checked_add(8)?, bp), How::Guess));
         }
     }
@@ -279,7 +285,7 @@ mod tests {
         let frames = unwind(&toy, at(0, 0x7000, 0));
         let wanted = [
             (0, How::Fault),
-            (0x40_0f00, How::Return),
+            (0x40_0f00, How::Handler),
             (0x40_0200, How::Interrupted),
         ];
         assert_eq!(pcs(&frames), wanted);

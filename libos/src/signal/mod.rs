@@ -44,7 +44,7 @@ use crate::crash::{self, Fatal};
 use crate::errno::{Errno, SysResult};
 use crate::sched::WaitQueue;
 use crate::{hypercall, process, time};
-use number::{Default as DefaultAction, SI_KERNEL, SI_USER, default_action};
+use number::{Default as DefaultAction, SI_USER, default_action};
 use state::{Action, AltStack};
 
 /// Something may be deliverable to some thread; cleared when nothing was.
@@ -183,6 +183,11 @@ pub fn force(regs: &mut Registers, signal: u32, code: i32, address: u64, vector:
         error,
         address,
     };
+    force_with(regs, info, trap, "");
+}
+
+fn force_with(regs: &mut Registers, info: SigInfo, trap: Trap, note: &'static str) {
+    let signal = info.number();
     let action = with_state(|process, thread| {
         let blocked = thread.mask.has(signal);
         Some(process.action(signal)).filter(|a| a.is_handler() && !blocked)?;
@@ -190,14 +195,7 @@ pub fn force(regs: &mut Registers, signal: u32, code: i32, address: u64, vector:
     });
     match action {
         Some(action) => enter_handler(regs, &info, action, trap),
-        None => crash::fatal(
-            regs,
-            &Fatal {
-                info,
-                trap,
-                note: "",
-            },
-        ),
+        None => crash::fatal(regs, &Fatal { info, trap, note }),
     }
 }
 
@@ -317,8 +315,8 @@ pub fn sigreturn(regs: &mut Registers) {
             }
         }),
         Err(_) => {
-            let info = SigInfo::from_kernel(SIGSEGV);
-            force(regs, info.number(), SI_KERNEL, 0, 0, 0);
+            let note = "the signal frame that the program returned through was overwritten";
+            force_with(regs, SigInfo::from_kernel(SIGSEGV), Trap::default(), note);
         }
     }
 }

@@ -127,6 +127,16 @@ fn a_real_frame_is_unwound_to_its_caller() {
 }
 
 #[test]
+fn search_and_bisection_agree() {
+    let (bytes, module) = own_program();
+    for start in functions(&bytes, &module).iter().step_by(101) {
+        let found = find_entry(&module, &bytes[..], *start);
+        assert!(found.is_some());
+        assert_eq!(found, search_entry(&module, &bytes[..], *start));
+    }
+}
+
+#[test]
 fn addresses_outside_of_any_function_have_no_caller() {
     let (bytes, module) = own_program();
     assert!(step(&module, &bytes[..], 0, &at_stack(0x7000), &mirror).is_none());
