@@ -167,6 +167,14 @@ impl Pipe {
         Some(state.bytes.drain(..count).collect())
     }
 
+    /// Undoes [`Pipe::try_take`].
+    fn put_back(&self, bytes: Vec<u8>) {
+        let mut state = self.state.lock();
+        for byte in bytes.into_iter().rev() {
+            state.bytes.push_front(byte);
+        }
+    }
+
     /// Room for a write of `len` bytes now; none where it must wait.
     fn room(&self, len: usize) -> Option<Result<usize, Errno>> {
         let state = self.state.lock();
@@ -246,10 +254,14 @@ impl File for End {
             None if nonblocking => return Err(Errno::EAGAIN),
             None => sched::wait(&self.pipe.readable, None, || self.pipe.try_take(most))?,
         };
+        if let Err(errno) = sink.put(&bytes) {
+            // A bad pointer takes nothing out of the pipe.
+            self.pipe.put_back(bytes);
+            return Err(errno);
+        }
         if !bytes.is_empty() {
             self.pipe.wake();
         }
-        sink.put(&bytes)?;
         Ok(bytes.len())
     }
 

@@ -163,7 +163,9 @@ impl Arenas {
             chunk.boot = boot;
             chunk.fresh = taken as u32;
             chunk.used = taken as u32;
-            let backed = populated.map_or(LARGE_PAGE, |end| (end + BOOT_COLD_BYTES).saturating_sub(chunk.gpa));
+            let backed = populated.map_or(LARGE_PAGE, |end| {
+                (end + BOOT_COLD_BYTES).saturating_sub(chunk.gpa)
+            });
             chunk.data_end = (backed.min(LARGE_PAGE) / PAGE) as u32;
             if boot {
                 chunk.state = State::Small;

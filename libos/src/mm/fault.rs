@@ -64,7 +64,9 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
     if entry.is_present() {
         let copy = attempt.write && !entry.is_writable() && entry.is_copy_on_write();
         if copy {
-            return copy_page(space, &area, page, entry);
+            copy_page(space, &area, page, entry)?;
+            copy_around(&area, page);
+            return Ok(());
         }
         let refused =
             (attempt.write && !entry.is_writable()) || (attempt.execute && !entry.is_executable());
@@ -231,20 +233,27 @@ fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<()
         Entry::new(frame.into_counted(), access, COUNTED),
         false,
     );
-    space.owe_flush(page, old);
+    // A page of the image needs no flush: the fault itself dropped this vCPU's
+    // translation, and a stale read-only one would show the same bytes, which
+    // never change. (Other vCPUs will need one once there are several.)
     if old.is_counted() {
+        space.owe_flush(page, old);
         drop(Frame::from_counted(old.gpa()));
     }
     Ok(())
 }
 
-/// Copies the pages of a writable private file area now: cheaper than a fault
-/// for each when the program is about to relocate them. Only pages of the image:
-/// those of a memory file may still change, and the mapping has to show it.
-pub fn copy_file_ahead(area: &Area, file: &Arc<OpenFile>, offset: u64) {
-    populate_file(area, file, offset, area.start, area.end);
-    let mut at = area.start;
-    while at < area.end {
+/// Copies the pages of the image around a first write too: a program that
+/// writes one page of its data writes the next ones, at a fault each.
+fn copy_around(area: &Area, page: u64) {
+    let (first, last) = around(area, page, AROUND_ANONYMOUS);
+    copy_image_pages(area, first, last);
+}
+
+/// Copies the present pages of the image in `first..last`, as far as memory goes.
+fn copy_image_pages(area: &Area, first: u64, last: u64) {
+    let mut at = first;
+    while at < last {
         let (entry, _) = pagetable::lookup(at);
         let of_image = entry.is_present() && entry.is_copy_on_write() && !entry.is_counted();
         if of_image && copy_unseen(area, at, entry).is_err() {
@@ -254,7 +263,15 @@ pub fn copy_file_ahead(area: &Area, file: &Arc<OpenFile>, offset: u64) {
     }
 }
 
-/// [`copy_page`] for a translation that the CPU cannot have seen yet.
+/// Copies the pages of a writable private file area now: cheaper than a fault
+/// for each when the program is about to relocate them. Only pages of the image:
+/// those of a memory file may still change, and the mapping has to show it.
+pub fn copy_file_ahead(area: &Area, file: &Arc<OpenFile>, offset: u64) {
+    populate_file(area, file, offset, area.start, area.end);
+    copy_image_pages(area, area.start, area.end);
+}
+
+/// [`copy_page`] for a page of the image, where no flush is needed.
 fn copy_unseen(area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
     let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
     phys::copy_page(old.gpa(), frame.gpa());

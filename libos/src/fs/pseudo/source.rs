@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::errno::Errno;
 use crate::mm::user;
+use crate::mm::vma::{Area, Backing, PROT_EXEC, PROT_READ};
 use crate::process;
 use crate::time;
 
@@ -38,9 +39,7 @@ impl Mapping {
 }
 
 /// The program's mappings, by address.
-#[cfg(target_os = "none")]
 pub(super) fn mappings() -> Vec<Mapping> {
-    use crate::mm::vma::Backing;
     // Paths are looked up with the address space unlocked.
     let areas: Vec<_> = process::current()
         .space
@@ -49,45 +48,52 @@ pub(super) fn mappings() -> Vec<Mapping> {
         .iter()
         .cloned()
         .collect();
-    let describe = |area: crate::mm::vma::Area| {
-        let (file, offset, name) = match &area.backing {
-            Backing::File { file, offset } => (file.inode_id(), *offset, file.path()),
-            Backing::Anonymous => ((0, 0), 0, Vec::new()),
-        };
-        let name = if area.name.is_empty() {
-            name
-        } else {
-            area.name.as_bytes().to_vec()
-        };
-        let (protection, shared) = (area.protection, area.shared);
-        Mapping {
-            start: area.start,
-            end: area.end,
-            protection,
-            shared,
-            offset,
-            file,
-            name,
-        }
-    };
-    areas.into_iter().map(describe).collect()
+    let mut mappings: Vec<Mapping> = areas.into_iter().map(describe).collect();
+    // The vDSO is a part of the libOS image, not of the areas.
+    let vdso = crate::time::vdso_address();
+    if vdso != 0 {
+        let at = mappings.partition_point(|mapping| mapping.start < vdso);
+        mappings.insert(
+            at,
+            Mapping {
+                start: vdso,
+                end: vdso + crate::fs::PAGE_BYTES,
+                protection: PROT_READ | PROT_EXEC,
+                shared: false,
+                offset: 0,
+                file: (0, 0),
+                name: b"[vdso]".to_vec(),
+            },
+        );
+    }
+    mappings
 }
 
-/// See the other one.
-#[cfg(not(target_os = "none"))]
-pub(super) fn mappings() -> Vec<Mapping> {
-    Vec::new()
+fn describe(area: Area) -> Mapping {
+    let (file, offset, name) = match &area.backing {
+        Backing::File { file, offset } => (file.inode_id(), *offset, file.path()),
+        Backing::Anonymous => ((0, 0), 0, Vec::new()),
+    };
+    let name = if area.name.is_empty() {
+        name
+    } else {
+        area.name.as_bytes().to_vec()
+    };
+    Mapping {
+        start: area.start,
+        end: area.end,
+        protection: area.protection,
+        shared: area.shared,
+        offset,
+        file,
+        name,
+    }
 }
 
 /// Start and end of the heap.
 pub(super) fn heap() -> (u64, u64) {
-    #[cfg(target_os = "none")]
-    {
-        let space = process::current().space.lock();
-        (space.brk_start, space.brk)
-    }
-    #[cfg(not(target_os = "none"))]
-    (0, 0)
+    let space = process::current().space.lock();
+    (space.brk_start, space.brk)
 }
 
 /// Bytes of program memory that are in use, as near as frames in use tell.
