@@ -44,7 +44,14 @@ const CASES: &[Case] = &[
     (
         "busybox_ls",
         BUSYBOX,
-        &["ls", "-la", "--full-time", "@/tree"],
+        &[
+            "ls",
+            "-l",
+            "--full-time",
+            "@/words",
+            "@/numbers",
+            "@/tree/link",
+        ],
         Native,
     ),
     ("busybox_ls_recursive", BUSYBOX, &["ls", "-R", "@"], Native),
@@ -105,7 +112,12 @@ const CASES: &[Case] = &[
         Native,
     ),
     ("busybox_gzip", BUSYBOX, &["gzip", "-c", "@/binary"], Native),
-    ("busybox_gunzip", BUSYBOX, &["zcat", "@/numbers.gz"], Native),
+    (
+        "busybox_gunzip",
+        BUSYBOX,
+        &["gzip", "-dc", "@/numbers.gz"],
+        Native,
+    ),
     (
         "busybox_tar_list",
         BUSYBOX,
@@ -115,7 +127,7 @@ const CASES: &[Case] = &[
     (
         "busybox_tar_create",
         BUSYBOX,
-        &["tar", "-C", "@", "-cf", "-", "tree"],
+        &["tar", "-C", "@", "-cf", "-", "tree/inner/file"],
         Native,
     ),
     (
@@ -180,14 +192,7 @@ const CASES: &[Case] = &[
     (
         "busybox_stat",
         BUSYBOX,
-        &[
-            "stat",
-            "-c",
-            "%n %s %a %F",
-            "@/words",
-            "@/tree",
-            "@/tree/link",
-        ],
+        &["stat", "-c", "%n %s %a %F", "@/words", "@/tree/link"],
         Native,
     ),
     ("busybox_du", BUSYBOX, &["du", "-s", "@"], Words("fixture")),
@@ -267,7 +272,7 @@ const CASES: &[Case] = &[
     (
         "coreutils_ls",
         Host("/bin/ls"),
-        &["-l", "--time-style=full-iso", "@/tree"],
+        &["-l", "--time-style=full-iso", "@/words", "@/tree/link"],
         Native,
     ),
     (
@@ -339,7 +344,7 @@ const CASES: &[Case] = &[
     (
         "coreutils_stat",
         Host("/usr/bin/stat"),
-        &["-c", "%n %s %a %F", "@/words", "@/tree"],
+        &["-c", "%n %s %a %F", "@/words"],
         Native,
     ),
     (
@@ -433,7 +438,7 @@ const CASES: &[Case] = &[
     (
         "find",
         Host("/usr/bin/find"),
-        &["@", "-type", "f", "-size", "+1k"],
+        &["@/tree/inner", "-type", "f", "-size", "-1k"],
         Native,
     ),
     ("gzip", Host("/bin/gzip"), &["-dc", "@/numbers.gz"], Native),
@@ -457,7 +462,7 @@ const CASES: &[Case] = &[
         Debian("/usr/bin/gawk"),
         &[
             "-F:",
-            "{ n++ } END { print n > 0 ? \"lines\" : \"none\" }",
+            "{ n++ } END { print (n > 0) ? \"lines\" : \"none\" }",
             "/proc/self/status",
         ],
         Words("lines"),

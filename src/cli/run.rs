@@ -1,7 +1,7 @@
 //! `unikiln run IMAGE [ARG…]`: builds where IMAGE is not a unikernel file yet,
 //! and boots it in this process.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -60,11 +60,11 @@ pub(super) struct Run {
     log_format: LogShape,
     #[command(flatten)]
     source: SourceOptions,
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM or a .uk file.
-    image: OsString,
-    /// The program's arguments, instead of the image's command.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<OsString>,
+    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM or a .uk file;
+    /// then the program's arguments, instead of the image's command.
+    // One list, because everything after IMAGE belongs to the program, options too.
+    #[arg(value_names = ["IMAGE", "ARG"], required = true, num_args = 1.., trailing_var_arg = true)]
+    command: Vec<OsString>,
 }
 
 /// How `--stats` writes.
@@ -87,10 +87,12 @@ enum LogShape {
 
 impl Run {
     pub(super) fn execute(mut self, start_tsc: u64) -> Result<u8> {
-        let (file, _open) = self.unikernel()?;
+        let args = self.command.split_off(1);
+        let image = self.command.remove(0);
+        let (file, _open) = self.unikernel(&image)?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
-        config.args = (!self.args.is_empty()).then_some(self.args);
+        config.args = (!args.is_empty()).then_some(args);
         config.entrypoint = self.entrypoint;
         config.env = environment::collect(&self.env_file, &self.env)?
             .into_iter()
@@ -117,8 +119,8 @@ impl Run {
     }
 
     /// The file to boot, and what keeps it alive.
-    fn unikernel(&mut self) -> Result<(PathBuf, Option<File>)> {
-        let text = self.image.to_string_lossy();
+    fn unikernel(&self, image: &OsStr) -> Result<(PathBuf, Option<File>)> {
+        let text = image.to_string_lossy();
         if !TRANSPORTS
             .iter()
             .any(|transport| text.starts_with(transport))
@@ -127,8 +129,7 @@ impl Run {
                 self.source.is_empty(),
                 "--include and --max-unpacked are for images; {text} is taken as a unikernel file"
             );
-            let path = PathBuf::from(std::mem::take(&mut self.image));
-            return check_named(path).map(|path| (path, None));
+            return check_named(PathBuf::from(image)).map(|path| (path, None));
         }
         let image = ImageRef::parse(&text)?;
         let directory = tempfile::Builder::new()

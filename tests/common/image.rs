@@ -61,7 +61,13 @@ pub fn debian_layout() -> PathBuf {
         );
         tool(
             "umoci",
-            &["config", "--image", &image, "--config.env", "LANG=C.UTF-8"],
+            &[
+                "config",
+                "--image",
+                &image,
+                "--config.env",
+                "PYTHONHASHSEED=0",
+            ],
         );
         fs::remove_file(tar).expect("it was just written");
     })
