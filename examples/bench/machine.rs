@@ -65,6 +65,20 @@ fn is_root() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nUid:\t0\t0\t"))
 }
 
+/// Says so when others are using the machine: ratios of medians bear much, but not all.
+pub(crate) fn warn_if_busy() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load
+        .split(' ')
+        .next()
+        .and_then(|load| load.parse::<f64>().ok())
+        .unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
+    if load > 0.5 * cpus {
+        eprintln!("the machine is busy (load {load} on {cpus} processors): expect noise");
+    }
+}
+
 /// Processor, kernel, kind of KVM, and how busy the machine is.
 pub(crate) fn describe() -> Vec<(&'static str, String)> {
     let first_line = |path: &str| {

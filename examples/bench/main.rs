@@ -100,6 +100,7 @@ fn main() -> Result<()> {
     machine::require_tools(parts)?;
     let rounds = if options.quick { 3 } else { options.rounds };
     let bench = Bench::new(options.unikiln, rounds, options.quick)?;
+    machine::warn_if_busy();
     let started = Instant::now();
     let mut report = Report::new(machine::describe(), rounds);
     for &part in parts {
