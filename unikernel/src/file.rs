@@ -24,8 +24,9 @@ use crate::{
     Manifest, NOTE_TYPE_CHECKSUMS, NOTE_TYPE_MANIFEST, NOTES_MAX_BYTES, OpenError, PT_ROOTFS,
 };
 
-/// Bytes that a checksum reads at a time: fits the second-level cache.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes that a checksum reads at a time: fits the first-level cache, and is
+/// below the size from which malloc maps (and the kernel clears) fresh memory.
+const CHUNK_BYTES: usize = 32 << 10;
 
 /// An open unikernel file whose structure has been checked.
 #[derive(Debug)]

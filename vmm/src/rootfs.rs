@@ -15,7 +15,9 @@ use std::sync::Arc;
 use vm_memory::mmap::{MmapRegionBuilder, MmapRegionError};
 use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 
-use crate::layout::{ROOTFS_WINDOW_BYTES, page_align_up};
+use unikiln_abi::LARGE_PAGE_BYTES;
+
+use crate::layout::{ROOTFS_WINDOW_BYTES, align_up, page_align_up};
 use crate::vm::{SlotHost, VmError};
 
 /// Errors of this module.
@@ -90,12 +92,16 @@ impl Rootfs {
         }
         let start = index * ROOTFS_WINDOW_BYTES;
         let bytes = (self.bytes - start).min(ROOTFS_WINDOW_BYTES);
-        let region = MmapRegionBuilder::new(page_align_up(bytes) as usize)
+        // Whole large pages, so that the kernel aligns the mapping to them and
+        // KVM can use them. What lies past the file's end faults: a guest that
+        // touches it is ended.
+        let region = MmapRegionBuilder::new(align_up(bytes, LARGE_PAGE_BYTES) as usize)
             .with_mmap_prot(libc::PROT_READ)
             .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE)
             .with_file_offset(FileOffset::from_arc(Arc::clone(&self.file), start))
             .build()
             .map_err(|source| RootfsError::Map { index, source })?;
+        advise_huge(&region);
         slots
             .add_slot(self.gpa + start, &region, true)
             .map_err(|source| RootfsError::Slot { index, source })?;
@@ -125,6 +131,16 @@ impl Rootfs {
     }
 }
 
+/// Asks for huge pages of the page cache; a hint, so failures are of no consequence.
+#[expect(unsafe_code, reason = "madvise takes an address")]
+fn advise_huge(region: &MmapRegion) {
+    // SAFETY: the range is a mapping of the caller's, and the advice changes
+    // none of its bytes.
+    unsafe {
+        libc::madvise(region.as_ptr().cast(), region.size(), libc::MADV_HUGEPAGE);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_mapped_once_and_the_last_ends_with_the_file() {
+    fn windows_are_mapped_once_and_the_last_ends_with_the_files_last_large_page() {
         let file = tempfile::tempfile().unwrap();
         let bytes = ROOTFS_WINDOW_BYTES + 5000;
         file.set_len(bytes).unwrap();
@@ -149,7 +165,7 @@ mod tests {
         for index in [1, 1, 0] {
             rootfs.map(index, &mut slots).unwrap();
         }
-        let second = ((1 << 36) + ROOTFS_WINDOW_BYTES, 8192);
+        let second = ((1 << 36) + ROOTFS_WINDOW_BYTES, LARGE_PAGE_BYTES as usize);
         assert_eq!(slots.0, [second, (1 << 36, ROOTFS_WINDOW_BYTES as usize)]);
         for index in [2, u64::MAX] {
             assert!(matches!(
