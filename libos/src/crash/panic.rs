@@ -26,11 +26,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     let mut frame: u64;
     // SAFETY: reads a register.
     unsafe { core::arch::asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack)) };
-    let is_out_of_memory = info
-        .message()
-        .as_str()
-        .is_none_or(|text| text.starts_with(ALLOCATION_FAILED))
-        && mm::available_bytes() < mm::LARGE_PAGE;
+    let is_out_of_memory = begins_with(&info.message(), ALLOCATION_FAILED);
     if is_out_of_memory {
         begin(exit::OOM_KILLED, OOM_CODE, info);
     } else {
@@ -48,6 +44,26 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     let _ = writeln!(text);
     finish(text, &mut frame)
+}
+
+/// Whether a message begins so, found out without allocating.
+fn begins_with(message: &dyn fmt::Display, wanted: &str) -> bool {
+    struct Expect<'a>(&'a [u8]);
+    impl Write for Expect<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            for byte in part.bytes() {
+                match self.0.split_first() {
+                    Some((first, rest)) if *first == byte => self.0 = rest,
+                    // All of it came, or something else did: either ends it.
+                    _ => return Err(fmt::Error),
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut expect = Expect(wanted.as_bytes());
+    let _ = write!(expect, "{message}");
+    expect.0.is_empty()
 }
 
 /// Ends the guest because of an exception at `registers`.

@@ -107,6 +107,8 @@ impl Report<'_> {
                     "general protection: an address that is not canonical, or misaligned"
                 )?,
             }
+        } else if signal == SIGSEGV && code == SI_KERNEL && fatal.trap.vector == 0 {
+            write!(out, "bad signal frame")?;
         } else {
             write!(out, "{}", cause(signal, code))?;
         }
