@@ -63,15 +63,17 @@ fn layout() -> PathBuf {
         }
         new_layout(layout, "small", &[&tars[0], &tars[1]]);
         let image = format!("{}:small", layout.display());
-        for [option, value] in [
-            ["--config.entrypoint", "/bin/busybox"],
-            ["--config.cmd", "ls"],
-            ["--config.cmd", "/data"],
-            ["--config.env", "GLAZE=blue"],
-            ["--config.workingdir", "/data"],
-        ] {
-            tool("umoci", &["config", "--image", &image, option, value]);
-        }
+        let settings = [
+            "--config.entrypoint=/bin/busybox",
+            "--config.cmd=ls",
+            "--config.cmd=/data",
+            "--config.env=GLAZE=blue",
+            "--config.workingdir=/data",
+        ];
+        tool(
+            "umoci",
+            &[&["config", "--image", &image], settings.as_slice()].concat(),
+        );
         let potter = format!("{}:small", layout.display());
         tool(
             "umoci",
@@ -408,7 +410,7 @@ fn a_bomb_is_refused() {
             "100k",
         ];
         let outcome = Unikiln::command(words).output();
-        outcome.assert_own_failure(&["limit"]);
+        outcome.assert_own_failure(&["--max-unpacked"]);
         assert!(!file.exists());
     }
 }

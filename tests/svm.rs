@@ -228,6 +228,7 @@ fn every_case_runs_under_hardware_style_kvm() {
         return;
     }
     let root = root();
+    fs::remove_dir_all(&root).expect("root() made it");
     fs::create_dir_all(root.join("cases")).expect("target is writable");
     install(&root);
     let cases = cases();

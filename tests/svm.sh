@@ -15,7 +15,7 @@ if [ ! -d "$cache/kernel" ]; then
     fresh=$(mktemp -d "$cache/kernel.XXXXXX")
     package=$(apt-cache depends linux-image-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ { print $2; exit }')
     [ -n "$package" ] || { apt-get update -qq; package=$(apt-cache depends linux-image-amd64 | awk '$2 ~ /^linux-image-[0-9]/ { print $2; exit }'); }
-    (cd "$fresh" && apt-get download -qq "$package" && dpkg -x ./linux-image-*.deb . && rm ./*.deb) >&2
+    (cd "$fresh" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg -x ./linux-image-*.deb . && rm ./*.deb) >&2
     chmod 755 "$fresh"
     mv -T "$fresh" "$cache/kernel"
 fi

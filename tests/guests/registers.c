@@ -63,7 +63,7 @@ static int general_survive(long number, long a, long b) {
         "cmp $0x1111,%%rbx\n setne %%al\n cmp $0x2222,%%rbp\n jne 2f\n cmp $0x3333,%%r8\n jne 2f\n cmp $0x4444,%%r9\n jne 2f\n"
         "cmp $0x5555,%%r10\n jne 2f\n cmp $0x6666,%%r12\n jne 2f\n cmp $0x7777,%%r13\n jne 2f\n cmp $0x8888,%%r14\n jne 2f\n"
         "cmp $0x9999,%%r15\n jne 2f\n cmp $0xaaaa,%%rdx\n jne 2f\n movq %%xmm0,%%r8\n cmp %%r8,%%rsp\n jne 2f\n"
-        "lea 1b(%%rip),%%r8\n cmp %%r8,%%rcx\n jne 2f\n test $0x200,%%r11\n jz 2f\n jmp 3f\n"
+        "lea 1b(%%rip),%%r8\n cmp %%r8,%%rcx\n jne 2f\n test $2,%%r11\n jz 2f\n jmp 3f\n"
         "2: or $2,%%eax\n 3: pop %%rbx\n pop %%rbp\n"
         : "=a"(bad)
         : "a"(number), "D"(a), "S"(b)
