@@ -2,8 +2,10 @@
 
 use super::access::Caller;
 use super::node::Node;
+use super::open_file::Origin;
 use super::overlay::overlay;
-use super::path::{Found, Resolver};
+use super::path::{Found, Last, Resolver};
+use super::path_cache::{self, Key};
 use crate::errno::Errno;
 use crate::process;
 
@@ -71,6 +73,99 @@ pub fn resolve(
     Resolver::new(caller, &root).find(start, path, follow)
 }
 
+/// What a path leads to: enough for all but making and removing names.
+pub struct Spot {
+    /// What is there, if anything.
+    pub node: Option<Node>,
+    /// Where it was found; none for a place without a name, such as `/`.
+    pub origin: Option<Origin>,
+    /// The path ended with a slash.
+    pub slash: bool,
+}
+
+impl Spot {
+    /// The node; ENOENT where there is none, ENOTDIR where a trailing slash asks for a directory.
+    #[inline]
+    pub fn existing(self) -> Result<Node, Errno> {
+        let node = self.node.ok_or(Errno::ENOENT)?;
+        if self.slash && !node.is_directory() {
+            Err(Errno::ENOTDIR)
+        } else {
+            Ok(node)
+        }
+    }
+}
+
+/// [`resolve`], by the path cache where it knows the path.
+#[inline]
+pub fn look_up(
+    caller: &Caller,
+    start: Option<&Node>,
+    path: &[u8],
+    follow: bool,
+) -> Result<Spot, Errno> {
+    let Some(start_nid) = steady_start(start, path) else {
+        return resolve(caller, start, path, follow).map(Spot::from);
+    };
+    let key = Key {
+        start: start_nid,
+        path,
+        follow,
+        is_root: caller.is_root(),
+    };
+    if let Some(place) = path_cache::get(&key) {
+        let origin = Origin {
+            directory: Node::Lower(place.directory),
+            name_hash: place.name_hash,
+        };
+        let (node, slash) = (place.current_node(), place.slash);
+        return Ok(Spot {
+            node,
+            origin: Some(origin),
+            slash,
+        });
+    }
+    let epoch = path_cache::epoch();
+    let (root, directory) = starts(start, path)?;
+    let start = start.or(directory.as_ref()).unwrap_or(&root);
+    let mut resolver = Resolver::new(caller, &root);
+    let found = resolver.find(start, path, follow)?;
+    if let Some(place) = resolver.place(&found) {
+        path_cache::put(&key, epoch, place);
+    }
+    Ok(Spot::from(found))
+}
+
+impl From<Found> for Spot {
+    fn from(found: Found) -> Spot {
+        let named = found.last == Last::Name;
+        let origin = named.then(|| Origin::new(found.directory, found.name.as_bytes()));
+        Spot {
+            node: found.node,
+            origin,
+            slash: found.slash,
+        }
+    }
+}
+
+/// Node number of the image's directory that the walk starts from; none where
+/// it starts elsewhere, or below a root of the process's own.
+#[inline]
+fn steady_start(start: Option<&Node>, path: &[u8]) -> Option<u64> {
+    let fs = process::current().fs.lock();
+    let root_nid = overlay().ok()?.image.root_nid();
+    if fs.root.is_some() {
+        return None;
+    }
+    match start.or(fs.directory.as_ref()) {
+        _ if path.first() == Some(&b'/') => Some(root_nid),
+        None => Some(root_nid),
+        Some(Node::Lower(lower)) => Some(lower.nid),
+        Some(Node::Memory(inode)) if overlay().ok()?.is_root(inode) => Some(root_nid),
+        Some(_) => None,
+    }
+}
+
 /// [`resolve`] for a call that makes, removes or renames what is there.
 pub fn resolve_name(caller: &Caller, start: Option<&Node>, path: &[u8]) -> Result<Found, Errno> {
     let (root, directory) = starts(start, path)?;
@@ -91,7 +186,7 @@ fn starts(start: Option<&Node>, path: &[u8]) -> Result<(Node, Option<Node>), Err
 /// Moves the current process to the directory at `path`.
 pub fn change_directory(path: &[u8]) -> Result<(), Errno> {
     let caller = Caller::current();
-    let (node, ..) = resolve(&caller, None, path, true)?.existing()?;
+    let node = look_up(&caller, None, path, true)?.existing()?;
     enter_directory(&caller, node)
 }
 

@@ -12,6 +12,7 @@
 //! | `memory` | inodes in memory, their data and names, the space limit |
 //! | `overlay` | which inodes of the image were replaced |
 //! | `node`, `path`, `place` | the tree: asking a node, walking to it, walking back |
+//! | `path_cache` | walks that are remembered |
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
 //! | `open`, `open_file`, `table`, `context` | open files, descriptors, working directory |
@@ -37,6 +38,7 @@ mod open;
 pub mod open_file;
 pub mod overlay;
 pub mod path;
+mod path_cache;
 pub mod pipe;
 pub mod place;
 pub mod pseudo;
@@ -51,7 +53,7 @@ pub mod transfer;
 pub mod tree;
 
 pub use access::Caller;
-pub use context::{FsContext, change_directory, enter_directory, resolve, resolve_name};
+pub use context::{FsContext, change_directory, enter_directory, look_up, resolve, resolve_name};
 pub use limits::open_files;
 pub use mount::init;
 pub use open::{execute_check, open, open_from, open_node, open_with};

@@ -9,12 +9,12 @@ use linux_raw_sys::general::{
 
 use super::access::{Caller, EXECUTE, READ, WRITE};
 use super::attributes::FileType;
-use super::context::resolve;
+use super::context::{Spot, look_up, resolve};
 use super::directory::{DirectoryFile, PathFile};
 use super::memory::{Body, MemoryInode};
 use super::node::Node;
 use super::open_file::{OpenFile, Origin};
-use super::path::{Found, Last};
+use super::path::Found;
 use super::regular::{ImageFile, MemoryFile, resize};
 use super::tree::{self, NewFile};
 use crate::dev;
@@ -35,9 +35,23 @@ pub fn open_from(
     mode: u32,
 ) -> Result<Arc<OpenFile>, Errno> {
     let caller = Caller::current();
-    open_with(&caller, flags, mode, |follow| {
-        resolve(&caller, start, path, follow)
-    })
+    if flags & (O_CREAT | __O_TMPFILE) != 0 {
+        return open_with(&caller, flags, mode, |follow| {
+            resolve(&caller, start, path, follow)
+        });
+    }
+    let flags = effective(flags);
+    let spot = look_up(&caller, start, path, flags & O_NOFOLLOW == 0)?;
+    open_spot(&caller, spot, flags, false)
+}
+
+/// The flags that count: with O_PATH only few do, as in Linux.
+fn effective(flags: u32) -> u32 {
+    if flags & O_PATH != 0 {
+        flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW)
+    } else {
+        flags
+    }
 }
 
 /// Opens what `find` finds; it is told whether to follow a symlink at the end.
@@ -47,12 +61,7 @@ pub fn open_with(
     mode: u32,
     find: impl FnOnce(bool) -> Result<Found, Errno>,
 ) -> Result<Arc<OpenFile>, Errno> {
-    // With O_PATH only these count, as in Linux.
-    let flags = if flags & O_PATH != 0 {
-        flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW)
-    } else {
-        flags
-    };
+    let flags = effective(flags);
     if flags & __O_TMPFILE != 0 {
         return open_unnamed(caller, flags, mode, find(true)?);
     }
@@ -61,35 +70,44 @@ pub fn open_with(
         return Err(Errno::EINVAL);
     }
     let exclusive = creates && flags & O_EXCL != 0;
-    let follow = flags & O_NOFOLLOW == 0 && !exclusive;
-    let found = find(follow)?;
-    let (node, made) = match &found.node {
-        Some(_) if exclusive => return Err(Errno::EEXIST),
-        Some(node) => (node.clone(), false),
-        None if !creates => return Err(Errno::ENOENT),
-        None if found.slash => return Err(Errno::EISDIR),
-        None => {
-            let umask = process::current().fs.lock().umask;
-            (
-                tree::create(caller, &found, &NewFile::Regular, mode & 0o7777 & !umask)?,
-                true,
-            )
-        }
-    };
+    let found = find(flags & O_NOFOLLOW == 0 && !exclusive)?;
+    if exclusive && found.node.is_some() {
+        return Err(Errno::EEXIST);
+    }
+    if !creates || found.node.is_some() {
+        return open_spot(caller, Spot::from(found), flags, false);
+    }
+    if found.slash {
+        return Err(Errno::EISDIR);
+    }
+    let umask = process::current().fs.lock().umask;
+    let node = tree::create(caller, &found, &NewFile::Regular, mode & 0o7777 & !umask)?;
+    open_spot(
+        caller,
+        Spot {
+            node: Some(node),
+            ..Spot::from(found)
+        },
+        flags,
+        true,
+    )
+}
+
+/// Opens what is at `spot`. A file that was just `made` may be opened in any
+/// way, whatever its mode.
+fn open_spot(caller: &Caller, spot: Spot, flags: u32, made: bool) -> Result<Arc<OpenFile>, Errno> {
+    let node = spot.node.ok_or(Errno::ENOENT)?;
     if node.is_directory() {
-        if creates || (flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY) {
+        if flags & O_CREAT != 0 || (flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY) {
             return Err(Errno::EISDIR);
         }
-    } else if found.slash || flags & O_DIRECTORY != 0 {
+    } else if spot.slash || flags & O_DIRECTORY != 0 {
         return Err(Errno::ENOTDIR);
     }
-    let origin =
-        (found.last == Last::Name).then(|| Origin::new(found.directory, found.name.as_bytes()));
     if flags & O_PATH != 0 {
-        return Ok(OpenFile::new(PathFile::new(node), flags, origin));
+        return Ok(OpenFile::new(PathFile::new(node), flags, spot.origin));
     }
-    // A file that was just made may be opened in any way, whatever its mode.
-    open_node(caller, &node, flags, origin, !made)
+    open_node(caller, &node, flags, spot.origin, !made)
 }
 
 /// Opens a node, as far as its permissions let the caller.
@@ -212,7 +230,7 @@ fn open_unnamed(
 /// has no execute permission, ENOENT and so on as `open`.
 pub fn execute_check(path: &[u8]) -> Result<(), Errno> {
     let caller = Caller::current();
-    let (node, ..) = resolve(&caller, None, path, true)?.existing()?;
+    let node = look_up(&caller, None, path, true)?.existing()?;
     let attributes = node.attributes()?;
     if attributes.file_type() != FileType::Regular {
         return Err(Errno::EACCES);

@@ -22,6 +22,7 @@ use super::attributes::{FileType, ROOT_DEVICE, Timestamp};
 use super::erofs::{Dirent, Image, Inode};
 use super::memory::{Body, Data, Directory, MemoryInode, Meta};
 use super::node::{Lower, Node};
+use super::path_cache;
 use super::pipe::Pipe;
 use crate::errno::Errno;
 
@@ -116,6 +117,11 @@ impl Overlay {
         Ok(self.node(entry.nid, kind))
     }
 
+    /// Whether `inode` is the root directory.
+    pub fn is_root(&self, inode: &MemoryInode) -> bool {
+        inode.replaces == Some(self.image.root_nid())
+    }
+
     /// The root directory.
     pub fn root(&self) -> Node {
         self.node(self.image.root_nid(), FileType::Directory)
@@ -157,6 +163,9 @@ impl Overlay {
             body,
         });
         self.replace(lower.nid, Replacement::Inode(memory.clone()));
+        if memory.file_type() == FileType::Directory {
+            path_cache::begin_epoch();
+        }
         Ok(memory)
     }
 

@@ -8,15 +8,19 @@ use linux_raw_sys::general::{
     RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
 };
 
-use super::access::Caller;
+use super::access::{Caller, EXECUTE};
 use super::attributes::FileType;
-use super::name::{NAME_MAX, Name};
-use super::node::{Node, Target};
+use super::name::{NAME_MAX, Name, name_hash};
+use super::node::{Lower, Node, Target};
+use super::overlay::overlay;
+use super::path_cache::Place;
 use crate::errno::Errno;
 
 /// Most bytes of a path, with its NUL.
 pub const PATH_MAX: usize = 4096;
 const LINKS_MAX: u32 = 40;
+/// Mode bits of a directory that everybody may search.
+const SEARCHABLE_BY_ALL: u32 = 0o111;
 
 /// What kind of component a path ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +69,12 @@ pub struct Resolver<'a> {
     restrictions: u32,
     /// A slash after a symlink at the end does not follow it: its name is what counts.
     names_only: bool,
+    /// Every directory so far is one of the image (or the root), and everybody
+    /// may search it: where the path leads can be remembered.
+    steady: bool,
 }
 
 /// A round of the walk: done, or on with a symlink's path from a directory.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "short-lived; a box would cost every walk"
-)]
 enum Step {
     Done(Found),
     Link {
@@ -91,6 +94,7 @@ impl<'a> Resolver<'a> {
             links_left: LINKS_MAX,
             restrictions: 0,
             names_only: false,
+            steady: true,
         }
     }
 
@@ -162,7 +166,7 @@ impl<'a> Resolver<'a> {
             if component.len() > NAME_MAX {
                 return Err(Errno::ENAMETOOLONG);
             }
-            self.caller.check_search(&directory)?;
+            self.enter(&directory)?;
             if after.is_empty() {
                 return self.last(directory, component, !tail.is_empty(), follow);
             }
@@ -179,6 +183,49 @@ impl<'a> Resolver<'a> {
             };
             self.check_device(&directory)?;
         }
+    }
+
+    /// Checks that names may be looked up in `directory`, and whether the walk
+    /// stays one that can be remembered.
+    #[inline]
+    fn enter(&mut self, directory: &Node) -> Result<(), Errno> {
+        match directory {
+            // A handle from before the directory was copied up.
+            Node::Lower(lower) => self.steady &= overlay()?.replacement(lower.nid).is_none(),
+            Node::Memory(inode) => self.steady &= overlay()?.is_root(inode),
+            Node::Pseudo(_) | Node::Open(_) => self.steady = false,
+        }
+        if self.caller.is_root() {
+            return Ok(());
+        }
+        let attributes = directory.attributes()?;
+        self.steady &= attributes.mode & SEARCHABLE_BY_ALL == SEARCHABLE_BY_ALL;
+        self.caller.check(&attributes, EXECUTE)
+    }
+
+    /// Where [`Resolver::find`] led, if that can be remembered.
+    pub fn place(&self, found: &Found) -> Option<Place> {
+        let plain = self.restrictions == 0 && !self.names_only && found.last == Last::Name;
+        let directory = match &found.directory {
+            Node::Lower(lower) => *lower,
+            Node::Memory(inode) if overlay().ok()?.is_root(inode) => Lower {
+                nid: inode.replaces?,
+                kind: FileType::Directory,
+            },
+            _ => return None,
+        };
+        let node = match &found.node {
+            None => None,
+            Some(Node::Lower(lower)) => Some(*lower),
+            Some(_) => return None,
+        };
+        let name_hash = name_hash(found.name.as_bytes());
+        (plain && self.steady).then_some(Place {
+            directory,
+            name_hash,
+            node,
+            slash: found.slash,
+        })
     }
 
     fn last(

@@ -35,6 +35,8 @@ fn write_tree(top: &Path) {
         "many",
         "empty",
         "proc",
+        "cached/one",
+        "cached/two",
     ] {
         directory(name);
     }
@@ -47,6 +49,8 @@ fn write_tree(top: &Path) {
     file("usr/lib/whole", &pattern(8192));
     file("deep/a/b/c/leaf", b"leaf");
     file("move/me/inner/file", b"inside");
+    file("cached/one/file", b"old");
+    file("cached/two/file", b"22");
     for index in 0..700 {
         file(&format!("many/entry-with-a-long-name-{index:04}"), b"");
     }
@@ -54,6 +58,7 @@ fn write_tree(top: &Path) {
     for (name, target) in [
         ("bin", "usr/bin"),
         ("loop", "loop"),
+        ("cached/link", "one"),
         ("etc/abs", "/etc/hostname"),
         ("deep/up", "../etc/hostname"),
         ("dangling", "etc/made"),
@@ -573,4 +578,38 @@ fn descriptors_are_lowest_first_and_limited() {
     table.close_on_exec();
     assert_eq!(table.numbers().collect::<Vec<_>>(), [0, 1, 3, 4, 10]);
     assert_eq!(table.insert(file, false, 0, 64), Ok(2));
+}
+
+#[test]
+fn remembered_paths_are_forgotten_when_they_change() {
+    let Some(_alone) = mounted() else { return };
+    let look = |path: &str| {
+        let found = super::look_up(&root(), None, path.as_bytes(), true).ok()?;
+        found
+            .node
+            .map(|node| node.attributes().expect("stats").size)
+    };
+    for _ in 0..3 {
+        assert_eq!(look("/cached/one/file"), Some(3));
+        assert_eq!(look("/cached/one/none"), None);
+        assert_eq!(look("/cached/link/file"), Some(3));
+    }
+    // The file itself changes: no directory does.
+    write_all("/cached/one/file", O_WRONLY, b"longer").expect("writes");
+    assert_eq!(look("/cached/one/file"), Some(6));
+    write_all("/cached/one/none", O_CREAT | O_WRONLY, b"x").expect("makes");
+    assert_eq!(look("/cached/one/none"), Some(1));
+    unlink("/cached/one/none").expect("removes");
+    assert_eq!(look("/cached/one/none"), None);
+    assert_eq!(look("/cached/two/file"), Some(2));
+    move_to("/cached/two", "/cached/three", Mode::Replace).expect("moves");
+    assert_eq!(look("/cached/two/file"), None);
+    assert_eq!(look("/cached/three/file"), Some(2));
+    unlink("/cached/link").expect("removes");
+    assert_eq!(look("/cached/link/file"), None);
+    assert_eq!(look("/absent"), None);
+    write_all("/absent", O_CREAT | O_WRONLY, b"").expect("makes");
+    assert_eq!(look("/absent"), Some(0));
+    unlink("/absent").expect("removes");
+    assert_eq!(look("/absent"), None);
 }

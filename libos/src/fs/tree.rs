@@ -17,6 +17,7 @@ use super::memory::{Body, Data, Directory, Entry, MemoryInode};
 use super::node::Node;
 use super::overlay::overlay;
 use super::path::{Found, Last};
+use super::path_cache;
 use super::pipe::Pipe;
 use crate::errno::Errno;
 
@@ -125,8 +126,7 @@ pub(super) fn attach(directory: &Node, name: &[u8], node: Node) -> Result<(), Er
     if is_directory {
         parent.meta.lock().nlink += 1;
     }
-    parent.touch_modified();
-    Ok(())
+    names_changed(&parent)
 }
 
 /// Takes `name` away: a whiteout where the image has it too.
@@ -151,7 +151,23 @@ pub(super) fn detach(directory: &Node, name: &[u8], node: &Node) -> Result<(), E
         let mut meta = parent.meta.lock();
         meta.nlink = meta.nlink.saturating_sub(1);
     }
+    names_changed(&parent)
+}
+
+/// Notes that `inode` has another mode or owner than before.
+pub fn attributes_changed(inode: &MemoryInode) {
+    if overlay().is_ok_and(|overlay| overlay.is_root(inode)) {
+        path_cache::begin_epoch();
+    }
+}
+
+/// Notes that `parent` has other names than before.
+fn names_changed(parent: &MemoryInode) -> Result<(), Errno> {
     parent.touch_modified();
+    // The root is in memory, and remembered walks go through it all the same.
+    if overlay()?.is_root(parent) {
+        path_cache::begin_epoch();
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::fs::Caller;
 use crate::fs::access::WRITE;
 use crate::fs::attributes::{FileType, Timestamp};
 use crate::fs::node::Node;
+use crate::fs::tree::attributes_changed;
 use crate::mm::user;
 use crate::process;
 
@@ -80,9 +81,12 @@ fn change_mode(caller: &Caller, node: &Node, mode: u64) -> SysResult {
         return Ok(0);
     }
     let inode = node.writable()?;
-    let mut meta = inode.meta.lock();
-    meta.mode = mode;
-    meta.ctime = Timestamp::now();
+    {
+        let mut meta = inode.meta.lock();
+        meta.mode = mode;
+        meta.ctime = Timestamp::now();
+    }
+    attributes_changed(&inode);
     Ok(0)
 }
 
@@ -149,6 +153,8 @@ fn change_owner(caller: &Caller, node: &Node, uid: u64, gid: u64) -> SysResult {
         meta.mode &= !(S_ISUID | group_bit);
     }
     meta.ctime = Timestamp::now();
+    drop(meta);
+    attributes_changed(&inode);
     Ok(0)
 }
 

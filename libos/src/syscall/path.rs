@@ -1,7 +1,7 @@
 //! Paths as system calls name them, and the calls about the working directory.
 //!
-//! [`PathArgument`] is a path copied from the program; [`place`] and [`found`]
-//! resolve it from a directory descriptor, as all `*at` calls do.
+//! [`PathArgument`] is a path copied from the program; [`place`] resolves
+//! it from a directory descriptor, as all `*at` calls do.
 
 use alloc::vec::Vec;
 
@@ -9,20 +9,16 @@ use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Node, Target};
-use crate::fs::path::{Found, PATH_MAX};
+use crate::fs::path::PATH_MAX;
 use crate::fs::place::directory_path;
 use crate::fs::{self, Caller};
 use crate::mm::user;
 use crate::process;
 
 /// Paths up to this are kept without an allocation.
-const SHORT_BYTES: usize = 256;
+const SHORT_BYTES: usize = 128;
 
 /// A path of the program, without its NUL.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "short-lived; most paths are short"
-)]
 pub(super) enum PathArgument {
     /// A short one: buffer and length.
     Short([u8; SHORT_BYTES], usize),
@@ -72,12 +68,6 @@ pub(super) fn start_of(fd: u64, path: &[u8]) -> Result<Option<Node>, Errno> {
     }
 }
 
-/// Where `path` leads from descriptor `fd`; `follow` a symlink at its end.
-pub(super) fn found(caller: &Caller, fd: u64, path: &[u8], follow: bool) -> Result<Found, Errno> {
-    let start = start_of(fd, path)?;
-    fs::resolve(caller, start.as_ref(), path, follow)
-}
-
 /// The existing node at `path` from `fd`, by `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
 #[inline]
 pub(super) fn place(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result<Node, Errno> {
@@ -90,8 +80,14 @@ pub(super) fn place(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result
             None => process::current().fs.lock().directory(),
         };
     }
-    let found = found(caller, fd, path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
-    found.existing().map(|(node, ..)| node)
+    let start = start_of(fd, path)?;
+    fs::look_up(
+        caller,
+        start.as_ref(),
+        path,
+        flags & AT_SYMLINK_NOFOLLOW == 0,
+    )?
+    .existing()
 }
 
 /// getcwd(2).
