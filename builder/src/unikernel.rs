@@ -4,9 +4,11 @@
 //! The file grows under a temporary name beside its place and is renamed at the
 //! end, so that a failure leaves nothing half-written.
 
-use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+mod output;
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use unikiln_abi::PAGE_BYTES;
@@ -19,11 +21,8 @@ use crate::libos::{Libos, LibosError};
 use crate::progress::Progress;
 use crate::rootfs::erofs::{BLOCK_BYTES, Plan, SUPERBLOCK_OFFSET};
 use crate::rootfs::{ErofsError, RootFs};
+use output::Output;
 
-/// The file is written in pieces that end at multiples of this: file systems
-/// then keep it in huge pages of the page cache, and a guest maps 2 MiB of it
-/// with one fault instead of 512 (read of the root file system: 10 times faster).
-const PIECE_BYTES: usize = 2 << 20;
 /// Permissions of the file.
 const FILE_MODE: u32 = 0o644;
 
@@ -107,16 +106,10 @@ pub(crate) fn write(
             directory: parent(output).to_owned(),
             source,
         })?;
-    let mut tail = Tail::new(file.as_file(), head.bytes.len() as u64);
-    // The padding behind the notes belongs to the tail.
-    tail.checksum.update(&head.bytes[head.notes_end..]);
+    let mut tail = Output::new(file.as_file(), &head.bytes, head.notes_end);
     plan.write(&mut tail, progress)?;
-    let tail_checksum = tail.finish().map_err(failed)?;
-
-    head.finish(&plan, tail_checksum);
-    file.as_file()
-        .write_all_at(&head.bytes, 0)
-        .map_err(failed)?;
+    head.finish(&plan, tail.checksum());
+    tail.finish(&head.bytes).map_err(failed)?;
     file.persist(output).map_err(|error| failed(error.error))?;
     Ok(BuildReport {
         file_bytes: plan.end_bytes(),
@@ -253,54 +246,4 @@ struct ProgramHeader {
     filesz: u64,
     memsz: u64,
     align: u64,
-}
-
-/// Writes from an offset on, in aligned pieces, and takes the checksum.
-struct Tail<'a> {
-    file: &'a File,
-    offset: u64,
-    buffer: Vec<u8>,
-    checksum: crc32fast::Hasher,
-}
-
-impl<'a> Tail<'a> {
-    fn new(file: &'a File, offset: u64) -> Self {
-        let buffer = Vec::with_capacity(PIECE_BYTES);
-        Self {
-            file,
-            offset,
-            buffer,
-            checksum: crc32fast::Hasher::new(),
-        }
-    }
-
-    fn finish(mut self) -> io::Result<u32> {
-        self.flush()?;
-        Ok(self.checksum.finalize())
-    }
-}
-
-impl Write for Tail<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.checksum.update(bytes);
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let boundary = PIECE_BYTES - (self.offset as usize % PIECE_BYTES);
-            let take = rest.len().min(boundary - self.buffer.len());
-            let (now, later) = rest.split_at(take);
-            self.buffer.extend_from_slice(now);
-            rest = later;
-            if self.buffer.len() == boundary {
-                self.flush()?;
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all_at(&self.buffer, self.offset)?;
-        self.offset += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
-    }
 }

@@ -5,17 +5,20 @@
 //! Understood: V7, ustar, GNU long names and old GNU sparse files, PAX local
 //! records. PAX global records are passed over, as container tools do.
 
-use std::collections::BTreeMap;
+mod extension;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
+
+use extension::{Extensions, number_field};
 
 const BLOCK_BYTES: usize = 512;
 /// Most bytes of one extension record (long name, PAX records).
 const EXTENSION_MAX_BYTES: u64 = 1 << 20;
 /// Most pieces of a sparse file.
 const PIECES_MAX: usize = 1 << 20;
-const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// What is wrong with a tar stream.
 #[derive(Debug, thiserror::Error)]
@@ -83,23 +86,10 @@ pub(super) struct Reader<R> {
     left: u64,
     padding: u64,
     /// Pieces of the current member to come; a plain file is one piece.
-    pieces: std::collections::VecDeque<Piece>,
+    pieces: VecDeque<Piece>,
     /// Position in the current file, holes included, and its length.
     file_position: u64,
     file_bytes: u64,
-}
-
-/// Records that belong to the next member.
-#[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<(u64, u32)>,
-    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    is_pax_sparse: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -109,7 +99,7 @@ impl<R: Read> Reader<R> {
             position: 0,
             left: 0,
             padding: 0,
-            pieces: Default::default(),
+            pieces: VecDeque::new(),
             file_position: 0,
             file_bytes: 0,
         }
@@ -405,75 +395,4 @@ fn is_header_only(kind: EntryType) -> bool {
             | EntryType::Directory
             | EntryType::Fifo
     )
-}
-
-impl Extensions {
-    /// Reads PAX records: `LENGTH KEY=VALUE\n`, the length counting all of it.
-    fn read_pax(&mut self, mut records: &[u8]) -> Option<()> {
-        // Some writers pad the records with zeros.
-        while records.first().is_some_and(|&byte| byte != 0) {
-            let space = records.iter().position(|&byte| byte == b' ')?;
-            let len: usize = number(&records[..space])?.try_into().ok()?;
-            let record = records.get(space + 1..len)?.strip_suffix(b"\n")?;
-            records = &records[len..];
-            let equals = record.iter().position(|&byte| byte == b'=')?;
-            let (key, value) = (&record[..equals], &record[equals + 1..]);
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => self.size = Some(number(value)?),
-                b"uid" => self.uid = Some(number(value)?),
-                b"gid" => self.gid = Some(number(value)?),
-                b"mtime" => self.mtime = Some(time(value)?),
-                _ if key.starts_with(b"GNU.sparse.") => self.is_pax_sparse = true,
-                _ => {
-                    if let Some(name) = key.strip_prefix(XATTR_PREFIX) {
-                        self.xattrs.insert(name.to_vec(), value.to_vec());
-                    }
-                }
-            }
-        }
-        Some(())
-    }
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// A number of a header: octal between blanks, or big-endian with the top bit
-/// of the first byte set. Some writers leave a field blank for zero.
-fn number_field(field: &[u8]) -> Option<u64> {
-    if let [first, rest @ ..] = field
-        && first & 0x80 != 0
-    {
-        let start = u64::from(first & 0x7f);
-        return rest.iter().try_fold(start, |number, &byte| {
-            Some(number.checked_mul(256)? | u64::from(byte))
-        });
-    }
-    let is_blank = |byte: &u8| matches!(byte, b' ' | 0);
-    let digits = field
-        .iter()
-        .skip_while(|byte| is_blank(byte))
-        .take_while(|byte| !is_blank(byte));
-    digits.into_iter().try_fold(0, |number: u64, &byte| {
-        let digit = byte.checked_sub(b'0').filter(|&digit| digit < 8)?;
-        Some(number.checked_mul(8)? | u64::from(digit))
-    })
-}
-
-/// Seconds and nanoseconds of a decimal; times before the epoch become it.
-fn time(text: &[u8]) -> Option<(u64, u32)> {
-    let text = std::str::from_utf8(text).ok()?;
-    if text.starts_with('-') {
-        return Some((0, 0));
-    }
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits: String = fraction
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
-    Some((seconds.parse().ok()?, digits.parse().ok()?))
 }

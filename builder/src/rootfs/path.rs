@@ -126,6 +126,12 @@ impl Tree {
             };
             let id = match next {
                 Some(id) => id,
+                // A symbolic link's target may hold what no path of an entry does.
+                None if name.len() > NAME_MAX_BYTES => {
+                    return Err(PathError::BadName {
+                        path: display(&name),
+                    });
+                }
                 None if walk.stack.len() >= DEPTH_MAX => {
                     return Err(PathError::TooDeep {
                         path: display(&path),

@@ -7,10 +7,12 @@
 //! | [`view`] | looks at a unikernel file through a loop mount |
 //! | [`layers`] | what layers mean |
 //! | [`refused`] | images that must be refused |
+//! | [`damage`] | layers with random damage |
 //! | [`file`] | unikernel files that must be refused |
 //! | [`host`] | `host:` images and `pack` |
 //! | [`tools`] | agreement with umoci and skopeo |
 
+mod damage;
 mod file;
 mod host;
 mod image;

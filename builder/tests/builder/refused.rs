@@ -45,6 +45,12 @@ fn links_that_lead_nowhere() {
         .file("a/x", "")
         .gzip();
     assert_says(&refusal(&[circle]), &["too many symbolic links"]);
+    let long = "n".repeat(300);
+    let overlong = Tar::new()
+        .pax(&[("linkpath", long.as_bytes())])
+        .symlink("a", "x")
+        .file("a/x", "");
+    assert_says(&refusal(&[overlong.gzip()]), &["overlong"]);
     assert_says(
         &refusal(&[Tar::new().symlink("a", "").gzip()]),
         &["empty or overlong target"],

@@ -23,6 +23,8 @@
 mod directory;
 mod format;
 mod layout;
+#[cfg(test)]
+mod tests;
 mod xattr;
 
 use std::io::{self, Write};
