@@ -72,6 +72,7 @@ impl Place {
 impl Map {
     /// A copy of all areas, lowest first. The default map has none, and reads
     /// nothing: for when the locks that reading needs may be held.
+    #[cfg(any(test, target_os = "none"))]
     pub(super) fn new<'a>(areas: impl Iterator<Item = &'a Area>) -> Map {
         Map {
             areas: areas.cloned().collect(),
