@@ -112,7 +112,7 @@ mod start {
 
     fn fail(what: &str, error: crate::errno::Errno) -> ! {
         let line = alloc::format!("unikiln: {what}: {}\n", error.name());
-        hypercall::log(unikiln_abi::log::STREAM_LIBOS, line.as_bytes());
+        hypercall::log_line(&line);
         hypercall::exit(exit::EXEC_FAILED, 126)
     }
 }

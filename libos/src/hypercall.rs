@@ -65,17 +65,26 @@ fn bounce<R>(with: impl FnOnce(&mut [u8]) -> R) -> R {
 }
 
 /// Writes bytes to a log stream, all of them, in order.
-pub fn log(stream: u64, bytes: &[u8]) {
+///
+/// # Errors
+/// What writing the log gave on the host, such as EPIPE when its reader went
+/// away or ENOSPC; a part may be written then.
+pub fn log(stream: u64, bytes: &[u8]) -> Result<(), Errno> {
     for part in bytes.chunks(BOUNCE_BYTES) {
         bounce(|buffer| {
             buffer[..part.len()].copy_from_slice(part);
-            // The log cannot be helped when the log fails.
-            let _ = call(
+            call(
                 call::LOG,
                 [stream, gpa_of(buffer), part.len() as u64, 0, 0, 0],
-            );
-        });
+            )
+        })?;
     }
+    Ok(())
+}
+
+/// Writes one line of the libOS itself. Where the log fails there is nobody to tell.
+pub fn log_line(line: &str) {
+    let _ = log(unikiln_abi::log::STREAM_LIBOS, line.as_bytes());
 }
 
 /// Writes a crash record. The text must lie in the libOS heap, and goes from

@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO,
+    EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
 };
 use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TIOCGPGRP, TIOCGWINSZ};
 use unikiln_abi::boot::{FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY};
@@ -22,7 +22,7 @@ use crate::fs::open_file::{File, OpenFile, Readiness};
 use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
 use crate::mm::user;
-use crate::{process, stats};
+use crate::{process, signal, stats};
 
 /// Most bytes given to the log or asked of standard input at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -49,6 +49,16 @@ pub fn open_standard() -> [Arc<OpenFile>; 3] {
         OpenFile::new(StreamFile::new(StreamKind::Stdout), O_WRONLY, None),
         OpenFile::new(StreamFile::new(StreamKind::Stderr), O_WRONLY, None),
     ]
+}
+
+/// Writes to the log; SIGPIPE where its reader went away, as with a pipe.
+fn log(stream: u64, bytes: &[u8]) -> SysResult {
+    hypercall::log(stream, bytes).inspect_err(|errno| {
+        if *errno == Errno::EPIPE {
+            signal::raise_current(SIGPIPE);
+        }
+    })?;
+    Ok(bytes.len())
 }
 
 /// An open stream.
@@ -115,8 +125,7 @@ impl File for StreamFile {
         if let Some(bytes) = small.get_mut(..len) {
             source.take(bytes)?;
             stats::note_log();
-            hypercall::log(stream, bytes);
-            return Ok(len);
+            return log(stream, bytes);
         }
         stats::note_log();
         let mut large = vec![0; len.min(CHUNK_BYTES)];
@@ -125,10 +134,10 @@ impl File for StreamFile {
             let bytes = large
                 .get_mut(..source.remaining().min(CHUNK_BYTES))
                 .ok_or(Errno::EIO)?;
-            match source.take(bytes) {
+            match source.take(bytes).and_then(|()| log(stream, bytes)) {
                 Err(errno) if done == 0 => return Err(errno),
                 Err(_) => break,
-                Ok(()) => hypercall::log(stream, bytes),
+                Ok(_) => {}
             }
             done += bytes.len();
         }

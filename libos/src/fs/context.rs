@@ -1,11 +1,14 @@
 //! A process's place in the file system: [`FsContext`].
 
+use alloc::vec::Vec;
+
 use super::access::Caller;
 use super::node::Node;
 use super::open_file::Origin;
 use super::overlay::overlay;
 use super::path::{Found, Last, Resolver};
 use super::path_cache::{self, Key};
+use super::tree::{self, NewFile};
 use crate::errno::Errno;
 use crate::process;
 
@@ -188,6 +191,35 @@ pub fn change_directory(path: &[u8]) -> Result<(), Errno> {
     let caller = Caller::current();
     let node = look_up(&caller, None, path, true)?.existing()?;
     enter_directory(&caller, node)
+}
+
+/// Moves the first process to the working directory of its image, which is made
+/// (root's, 0755) where the image lacks it, as container engines do.
+pub fn enter_or_make_directory(path: &[u8]) -> Result<(), Errno> {
+    match change_directory(path) {
+        Err(Errno::ENOENT) => {}
+        result => return result,
+    }
+    let root = Caller {
+        uid: 0,
+        gid: 0,
+        groups: Vec::new(),
+    };
+    for end in 1..=path.len() {
+        if path.get(end).is_some_and(|byte| *byte != b'/') {
+            continue;
+        }
+        let prefix = path.get(..end).unwrap_or(path);
+        match look_up(&root, None, prefix, true)?.existing() {
+            Ok(_) => {}
+            Err(Errno::ENOENT) => {
+                let found = resolve_name(&root, None, prefix)?;
+                tree::create(&root, &found, &NewFile::Directory, 0o755)?;
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    change_directory(path)
 }
 
 /// Moves the current process to `node`, which it must be allowed to search.

@@ -53,7 +53,10 @@ pub mod transfer;
 pub mod tree;
 
 pub use access::Caller;
-pub use context::{FsContext, change_directory, enter_directory, look_up, resolve, resolve_name};
+pub use context::{
+    FsContext, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
+    resolve_name,
+};
 pub use limits::open_files;
 pub use mount::init;
 pub use open::{execute_check, open, open_from, open_node, open_with};

@@ -60,7 +60,7 @@ fn text(bytes: &[u8]) -> alloc::borrow::Cow<'_, str> {
 
 /// Starts the first program, or ends the guest with 126 or 127 as a shell would.
 pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> ! {
-    if let Err(errno) = fs::change_directory(directory) {
+    if let Err(errno) = fs::enter_or_make_directory(directory) {
         refuse(
             126,
             &alloc::format!("working directory {}: {}", text(directory), describe(errno)),
@@ -113,7 +113,7 @@ pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) 
 
 fn refuse(code: u64, why: &str) -> ! {
     let line = alloc::format!("unikiln: cannot start {why}\n");
-    hypercall::log(unikiln_abi::log::STREAM_LIBOS, line.as_bytes());
+    hypercall::log_line(&line);
     hypercall::exit(exit::EXEC_FAILED, code)
 }
 
@@ -248,7 +248,7 @@ fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
                 text(&program.name),
                 arena::limit_bytes()
             );
-            hypercall::log(unikiln_abi::log::STREAM_LIBOS, line.as_bytes());
+            hypercall::log_line(&line);
             hypercall::exit(exit::MEMORY_TOO_SMALL, 125)
         }
         Err(errno) => refuse(
