@@ -45,6 +45,12 @@ pub enum WriteError {
     /// The root file system cannot be written.
     #[error("cannot write the root file system")]
     Rootfs(#[from] ErofsError),
+    /// A rename would replace a device or a directory.
+    #[error("{} is no regular file; choose another output", path.display())]
+    NotAFile {
+        /// The output.
+        path: PathBuf,
+    },
     /// The temporary file cannot be made.
     #[error("cannot create a file in {}", directory.display())]
     Create {
@@ -91,6 +97,11 @@ pub(crate) fn write(
     output: &Path,
     progress: &mut dyn Progress,
 ) -> Result<BuildReport, WriteError> {
+    if output.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(WriteError::NotAFile {
+            path: output.to_owned(),
+        });
+    }
     let mut head = Head::new(&Libos::embedded()?, &manifest)?;
     let plan = Plan::new(rootfs, head.bytes.len() as u64 / BLOCK_BYTES)?;
     let failed = |source| WriteError::Write {

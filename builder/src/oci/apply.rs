@@ -11,7 +11,7 @@ use super::tar::{Member, Reader, TarError};
 use crate::rootfs::erofs::is_storable;
 use crate::rootfs::path::{PathError, components, display};
 use crate::rootfs::storage::{Storage, StorageError};
-use crate::rootfs::tree::{Attributes, InodeId, Kind, Names, Tree};
+use crate::rootfs::tree::{Attributes, Hidden, InodeId, Kind, Names, Tree};
 
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
 const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
@@ -113,6 +113,7 @@ impl Applier<'_> {
     /// Merges all members of `stream`.
     pub(super) fn apply(&mut self, stream: impl Read) -> Result<(), ApplyError> {
         let mut reader = Reader::new(stream);
+        let mut hidden = Hidden::by(self.layer);
         while let Some(member) = reader.next()? {
             self.entries_left =
                 self.entries_left
@@ -120,7 +121,7 @@ impl Applier<'_> {
                     .ok_or(ApplyError::TooManyEntries {
                         limit: self.entries_limit,
                     })?;
-            self.member(&member, &mut reader)?;
+            self.member(&member, &mut reader, &mut hidden)?;
         }
         Ok(self.storage.flush()?)
     }
@@ -129,6 +130,7 @@ impl Applier<'_> {
         &mut self,
         member: &Member,
         reader: &mut Reader<impl Read>,
+        hidden: &mut Hidden,
     ) -> Result<(), ApplyError> {
         let path = components(&member.path)?;
         let Some((&name, parents)) = path.split_last() else {
@@ -140,15 +142,15 @@ impl Applier<'_> {
         };
         let parent = self.tree.make_directories(parents, self.layer)?;
         if name == OPAQUE_NAME {
-            self.tree.hide_lower(parent, self.layer);
+            self.tree.hide_lower(parent, hidden);
         } else if name.starts_with(AUFS_PREFIX) {
-        } else if let Some(hidden) = name.strip_prefix(WHITEOUT_PREFIX) {
-            if matches!(hidden, b"" | b"." | b"..") {
+        } else if let Some(name) = name.strip_prefix(WHITEOUT_PREFIX) {
+            if matches!(name, b"" | b"." | b"..") {
                 return Err(ApplyError::BadWhiteout {
                     path: display(&member.path),
                 });
             }
-            self.tree.hide_lower_name(parent, hidden, self.layer);
+            self.tree.hide_lower_name(parent, name, hidden);
         } else {
             self.entry(member, parent, name, reader)?;
         }

@@ -2,7 +2,7 @@
 //! number, so a hard link is a second name of the same number. An inode that
 //! lost its last name stays in the vector and is never visited again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::storage::FileData;
 
@@ -137,20 +137,23 @@ impl Tree {
         }
     }
 
-    /// Removes what lower layers than `layer` put below `directory`, and keeps
-    /// what `layer` itself put there.
-    pub(crate) fn hide_lower(&mut self, directory: InodeId, layer: u32) {
+    /// Removes what lower layers than that of `hidden` put below `directory`,
+    /// and keeps what the layer itself put there.
+    pub(crate) fn hide_lower(&mut self, directory: InodeId, hidden: &mut Hidden) {
         let Some(names) = self.names(directory) else {
             return;
         };
+        if !hidden.directories.insert(directory) {
+            return;
+        }
         let names: Vec<_> = names.keys().cloned().collect();
         for name in names {
-            self.hide_lower_name(directory, &name, layer);
+            self.hide_lower_name(directory, &name, hidden);
         }
     }
 
     /// As [`Self::hide_lower`] for one name.
-    pub(crate) fn hide_lower_name(&mut self, directory: InodeId, name: &[u8], layer: u32) {
+    pub(crate) fn hide_lower_name(&mut self, directory: InodeId, name: &[u8], hidden: &mut Hidden) {
         let Some(dentry) = self
             .names(directory)
             .and_then(|names| names.get(name))
@@ -158,13 +161,31 @@ impl Tree {
         else {
             return;
         };
-        self.hide_lower(dentry.inode, layer);
-        let is_needed = dentry.layer == layer
+        self.hide_lower(dentry.inode, hidden);
+        let is_needed = dentry.layer == hidden.layer
             || self
                 .names(dentry.inode)
                 .is_some_and(|names| !names.is_empty());
         if !is_needed && let Some(names) = self.names_mut(directory) {
             names.remove(name);
+        }
+    }
+}
+
+/// What one layer has hidden. A directory once emptied of lower layers stays so
+/// while the layer is applied, so that each is looked through once, however
+/// often a hostile layer asks.
+#[derive(Debug)]
+pub(crate) struct Hidden {
+    layer: u32,
+    directories: BTreeSet<InodeId>,
+}
+
+impl Hidden {
+    pub(crate) fn by(layer: u32) -> Self {
+        Self {
+            layer,
+            directories: BTreeSet::new(),
         }
     }
 }

@@ -197,6 +197,8 @@ fn the_command_line_builds_inspects_and_fails_with_125() {
             "/etc",
         ],
         &["build", "host:/bin/ls", "-o", "/nonexistent/directory/a.uk"],
+        &["build", "host:/bin/ls", "-o", "/dev/null"],
+        &["build", "host:/bin/ls", "-o", "/tmp"],
         &["build", "host:/bin/ls", "-o", file, "--max-unpacked", "1Q"],
         &["inspect", "/bin/ls"],
         &["pack", "/bin/ls", "-o", "host:/x"],
