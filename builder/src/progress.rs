@@ -9,7 +9,7 @@ pub enum Step {
     Write,
 }
 
-/// Called by [`crate::build`] as it goes.
+/// Called by [`crate::build()`] as it goes.
 pub trait Progress {
     /// A step of `total_bytes` begins.
     fn begin(&mut self, step: Step, total_bytes: u64);

@@ -10,7 +10,7 @@
 //! | [`docker`] | `manifest.json` of a docker archive |
 //! | [`config`] | what the image configuration says about running |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
-//! | [`write`], [`write_layer`] | writing an OCI layout |
+//! | [`mod@write`], [`write_layer`] | writing an OCI layout |
 
 mod apply;
 mod compression;

@@ -18,7 +18,7 @@
 //! | [`layout`] | which inode goes where |
 //! | [`directory`] | directory blocks |
 //! | [`xattr`] | inline extended attributes |
-//! | [`format`] | superblock and inode, field by field |
+//! | [`mod@format`] | superblock and inode, field by field |
 
 mod directory;
 mod format;
