@@ -95,6 +95,8 @@ fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolved, UserErr
                 .filter_map(|record| number(&record, 2)),
         );
     }
+    // Container engines name the primary group among the supplementary ones too.
+    groups.insert(gid);
     let home = entry
         .as_ref()
         .and_then(|fields| fields.get(5))
@@ -147,13 +149,13 @@ mod tests {
     #[test]
     fn names_numbers_and_groups_resolve_as_in_docker() {
         for (spec, uid, gid, groups, home) in [
-            ("", 0, 0, vec![50], "/root"),
-            ("web", 33, 34, vec![50, 60], "/srv"),
-            ("33", 33, 34, vec![50, 60], "/srv"),
-            ("web:logs", 33, 50, vec![], "/srv"),
-            ("web:7", 33, 7, vec![], "/srv"),
-            ("1000", 1000, 0, vec![], "/"),
-            ("1000:1001", 1000, 1001, vec![], "/"),
+            ("", 0, 0, vec![0, 50], "/root"),
+            ("web", 33, 34, vec![34, 50, 60], "/srv"),
+            ("33", 33, 34, vec![34, 50, 60], "/srv"),
+            ("web:logs", 33, 50, vec![50], "/srv"),
+            ("web:7", 33, 7, vec![7], "/srv"),
+            ("1000", 1000, 0, vec![0], "/"),
+            ("1000:1001", 1000, 1001, vec![1001], "/"),
         ] {
             let found = resolve_in(PASSWD, GROUP, spec).expect(spec);
             assert_eq!((found.user.uid, found.user.gid), (uid, gid), "{spec}");
