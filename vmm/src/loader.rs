@@ -133,7 +133,7 @@ pub struct Image<'a> {
 /// Fills the boot arena; returns the address of the `syscall` stub.
 pub fn load(memory: &GuestMemory, plan: &Plan, image: &Image<'_>) -> Result<u64, LoadError> {
     let tables = page_tables(plan, image)?;
-    memory.write(plan.pml4_gpa, &tables.to_bytes())?;
+    memory.write_words(plan.pml4_gpa, tables.entries())?;
     copy_data(memory, plan, image.unikernel)?;
 
     let block_address = |vcpu| DIRECT_MAP_BASE + VCPU_BLOCKS_GPA + u64::from(vcpu) * PAGE_BYTES;

@@ -183,6 +183,12 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Copies words in.
+    pub fn write_words(&self, gpa: u64, words: &[u64]) -> Result<(), MemoryError> {
+        self.slice(gpa, size_of_val(words) as u64)?.copy_from(words);
+        Ok(())
+    }
+
     /// Copies a plain structure in.
     pub fn write_plain<T: Copy>(&self, gpa: u64, value: T) -> Result<(), MemoryError>
     where

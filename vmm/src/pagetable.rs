@@ -175,13 +175,9 @@ impl PageTables {
         self.tables.len()
     }
 
-    /// The tables as bytes, root first, to be copied to their base.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.tables
-            .iter()
-            .flatten()
-            .flat_map(|entry| entry.to_le_bytes())
-            .collect()
+    /// The entries of all tables, root first, to be copied to their base.
+    pub fn entries(&self) -> &[u64] {
+        self.tables.as_flattened()
     }
 
     /// What an address maps to: guest-physical address and whether ring 3 may

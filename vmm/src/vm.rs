@@ -9,6 +9,7 @@ use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, KVM_MEM_READONLY, kvm_userspace
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::MmapRegion;
 
+use crate::cpuid::{is_software_kvm, native_cpuid};
 use crate::layout::page_align_up;
 
 /// Errors of this module.
@@ -96,8 +97,13 @@ impl Vm {
         })
     }
 
-    /// CPU features that guests may have.
-    pub fn supported_cpuid(&self) -> Result<CpuId, VmError> {
+    /// CPU features that the guest has.
+    pub fn guest_cpuid(&self) -> Result<CpuId, VmError> {
+        if is_software_kvm()
+            && let Some(cpuid) = native_cpuid()
+        {
+            return Ok(cpuid);
+        }
         self.kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|source| VmError::SupportedCpuid { source })

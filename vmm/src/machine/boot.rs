@@ -15,7 +15,7 @@ use unikiln_unikernel::UnikernelFile;
 use super::{Machine, UpcallTimer};
 use crate::clock::{Clock, TIMER_NS, read_tsc};
 use crate::config::Config;
-use crate::cpuid::{CpuProfile, HostFeatures};
+use crate::cpuid::CpuProfile;
 use crate::error::Error;
 use crate::events::Events;
 use crate::hypercall::{ArenaSpace, Host, Stdin, fill_entropy};
@@ -56,8 +56,8 @@ impl Machine {
 
         let mut vm = Vm::new()?;
         recorder.mark("vm");
-        let cpuid = vm.supported_cpuid()?;
-        let cpu = CpuProfile::new(&cpuid, HostFeatures::read())?;
+        let cpuid = vm.guest_cpuid()?;
+        let cpu = CpuProfile::new(&cpuid)?;
         let mut vcpu = Vcpu::new(vm.create_vcpu(0)?, 0, &cpuid)?;
         recorder.mark("vcpu");
 
