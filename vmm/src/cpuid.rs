@@ -30,7 +30,9 @@ const NATIVE_LEAVES: [(u32, u32); 7] = [
     (1, 0),
     (7, KVM_CPUID_FLAG_SIGNIFCANT_INDEX),
     (0xd, KVM_CPUID_FLAG_SIGNIFCANT_INDEX),
-    // KVM believes 0x8000_0008 (address bits) only where this leaf names it.
+    // KVM believes 0x8000_0008 (address bits) only where this leaf names it;
+    // without it, it takes 36 bits, and the page tables of windows higher up
+    // have reserved bits: the first instruction faults for ever.
     (0x8000_0000, 0),
     (0x8000_0001, 0),
     (0x8000_0008, 0),
