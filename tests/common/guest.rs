@@ -198,7 +198,7 @@ impl Guest {
         let folder = self.source.parent().expect("a file is in a folder");
         let (compiler, flags) = build.compiler();
         // Beside its place first: another test may be running the old one.
-        let fresh = out.with_extension(format!("{}.new", std::process::id()));
+        let fresh = out.with_extension(super::unique());
         let mut command = Command::new(compiler);
         command
             .current_dir(folder)

@@ -113,11 +113,7 @@ pub fn make(name: &str, write: impl FnOnce(&Path)) -> PathBuf {
     if place.exists() {
         return place;
     }
-    let fresh = dir.join(format!(
-        "{}-{:?}-{name}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
+    let fresh = dir.join(format!("{}-{name}", super::unique()));
     write(&fresh);
     if fs::rename(&fresh, &place).is_err() {
         // Another test was faster; its result is as good.

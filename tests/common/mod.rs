@@ -27,6 +27,7 @@ pub mod skip;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use outcome::Outcome;
 
@@ -39,6 +40,17 @@ pub fn cache_dir(name: &str) -> PathBuf {
     std::fs::create_dir_all(&dir)
         .unwrap_or_else(|error| panic!("cannot make {}: {error}", dir.display()));
     dir
+}
+
+/// A word that no other test has, now or in another process: for names of files
+/// that are renamed to their place when they are complete.
+pub fn unique() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    format!(
+        "{}-{}",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// One invocation of the command line under test.
