@@ -621,7 +621,7 @@ fn fixture() -> &'static str {
                 .map(|n| format!("{}\n", n * 7919 % 10_007))
                 .collect();
             write("numbers", numbers.as_bytes());
-            let binary: Vec<u8> = (0..50_000_u32).map(|n| (n * n >> 5) as u8).collect();
+            let binary: Vec<u8> = (0..50_000_u32).map(|n| ((n * n) >> 5) as u8).collect();
             write("binary", &binary);
             write("tree/inner/file", b"in the kiln\n");
             write("tree/empty", b"");
