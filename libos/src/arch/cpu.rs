@@ -143,6 +143,15 @@ pub fn set_fs_base(base: u64) {
     unsafe { asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags)) }
 }
 
+/// Gives the x87 and SSE control words the values that a program starts with.
+pub fn reset_floating_point() {
+    let mxcsr: u32 = 0x1f80;
+    // SAFETY: the state belongs to the program, and a new one is about to start.
+    unsafe {
+        asm!("fninit", "ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack, readonly));
+    }
+}
+
 /// Leaves the libOS for the state in `regs`.
 pub fn switch_to_program(regs: &Registers) -> ! {
     // SAFETY: `regs` is a complete frame; what it may hold is the program's

@@ -32,6 +32,8 @@ pub fn fs_base() -> u64 {
 }
 /// No program.
 pub fn set_fs_base(_base: u64) {}
+/// No program.
+pub fn reset_floating_point() {}
 /// There is no program to go to.
 pub fn switch_to_program(_regs: &Registers) -> ! {
     unreachable!("host build has no program")

@@ -20,7 +20,8 @@ mod registers;
 
 pub use cpu::{
     cpu_block, flush_all, flush_page, fs_base, hypercall_out, idle_hint, program_sp, rdtsc,
-    set_fs_base, set_kernel_stack, switch_to_program, vcpu_index, xrstor, xsave,
+    reset_floating_point, set_fs_base, set_kernel_stack, switch_to_program, vcpu_index, xrstor,
+    xsave,
 };
 #[cfg(target_os = "none")]
 pub use cpu::{image_end, image_start, stack_bounds, text_bounds};

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use unikiln_abi::layout::DIRECT_MAP_BASE;
 
 use super::{LARGE_PAGE, PAGE, arena, phys};
+use crate::arch;
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
@@ -222,6 +223,10 @@ pub fn set_large(address: u64, entry: Entry) -> bool {
         if (0..512).any(|i| load(old & ADDRESS, i) & (PRESENT | HIDDEN) != 0) {
             return false;
         }
+        // The CPU may remember the way to the table: it must forget it before
+        // the table's frame becomes something else.
+        store(directory, index, 0);
+        arch::flush_page(address);
         arena::release_frame(old & ADDRESS);
     }
     store(directory, index, entry.0 | LARGE);

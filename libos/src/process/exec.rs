@@ -239,6 +239,7 @@ fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
     match load(&program, &environment) {
         Ok(regs) => {
             arch::set_fs_base(0);
+            arch::reset_floating_point();
             stats::set_program(arch::rdtsc());
             arch::switch_to_program(&regs)
         }
