@@ -193,7 +193,17 @@ fn statistics_are_printed_at_exit() {
             .unwrap_or_default();
         let value: serde_json::Value =
             serde_json::from_str(&last).unwrap_or_else(|error| panic!("{error}\n{}", json.story()));
-        assert!(value.is_object(), "{}", json.story());
+        let phases = value["phases"].as_array().map_or(0, Vec::len);
+        assert!(phases >= 8, "{}", json.story());
+        assert!(
+            value["exits"]["log"].as_u64() >= Some(1),
+            "{}",
+            json.story()
+        );
+        for count in ["syscalls_trapped", "memory_peak_bytes"] {
+            let counted = value["libos"][count].as_u64();
+            assert!(counted > Some(0), "{count}\n{}", json.story());
+        }
         assert_eq!(busybox(&[], &["echo", "x"]).err(), "");
     }
 }
@@ -427,10 +437,38 @@ fn usage_errors_exit_with_125() {
 }
 
 #[test]
-fn without_kvm_the_error_says_so() {
+fn without_dev_kvm_the_error_says_so() {
+    // A mount namespace of its own, with nothing in /dev.
+    let unshare = Command::new("unshare").args(["--mount", "true"]).status();
+    if !unshare.is_ok_and(|status| status.success()) {
+        let needs = [Need::Program("unshare with the right to mount")];
+        has_all("without_dev_kvm_the_error_says_so", &needs);
+        return;
+    }
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let file = dir.path().join("true.uk");
+    let file = file.to_str().expect("UTF-8");
+    Unikiln::command(["build", "host:/bin/true", "-o", file])
+        .output()
+        .assert_code(0);
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs none /dev && exec \"$0\" run \"$1\"";
+    command.args([
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        env!("CARGO_BIN_EXE_unikiln"),
+        file,
+    ]);
+    common::outcome::run(command, None).assert_own_failure(&["/dev/kvm"]);
+}
+
+#[test]
+fn without_a_right_to_kvm_the_error_says_so() {
     // A user without rights on /dev/kvm; only root can become one.
     if !has_all(
-        "without_kvm_the_error_says_so",
+        "without_a_right_to_kvm_the_error_says_so",
         &[Need::Program("setpriv"), Need::Kvm],
     ) {
         return;

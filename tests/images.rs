@@ -45,6 +45,15 @@ fn layout() -> PathBuf {
             "chmod",
             &["755", second.join("data/not-elf").to_str().expect("UTF-8")],
         );
+        // Programs that Linux would refuse: of 32 bits, and without its interpreter.
+        let mut elf = fs::read("/bin/busybox").expect("busybox is installed");
+        elf[4] = 1; // EI_CLASS
+        fs::write(second.join("data/elf32"), &elf).expect("temporary directory is writable");
+        fs::copy("/bin/cat", second.join("data/no-interpreter")).expect("coreutils are installed");
+        tool(
+            "chmod",
+            &["755", second.join("data/elf32").to_str().expect("UTF-8")],
+        );
         let tars = [work.path().join("1.tar"), work.path().join("2.tar")];
         for (dir, tar) in [&first, &second].into_iter().zip(&tars) {
             let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
@@ -170,7 +179,7 @@ fn an_oci_layout_runs_as_configured() {
         Unikiln::run(small())
             .output()
             .assert_code(0)
-            .assert_stdout("cat\nkept\nnot-elf\nopaque\n");
+            .assert_stdout("cat\nelf32\nkept\nno-interpreter\nnot-elf\nopaque\n");
     }
 }
 
@@ -258,6 +267,12 @@ fn an_entrypoint_replaces_program_and_cmd() {
         run("/data/not-elf", &[])
             .assert_code(126)
             .assert_stderr_has("/data/not-elf");
+        run("/data/elf32", &[])
+            .assert_code(126)
+            .assert_stderr_has("/data/elf32");
+        run("/data/no-interpreter", &[])
+            .assert_code(127)
+            .assert_stderr_has("ld-linux");
     }
 }
 

@@ -11,6 +11,16 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// What the first line of every crash record holds.
 const RECORD_MARK: &str = "crash:";
 
+/// What every crash record tells, whatever happened.
+const SECTIONS: [&str; 6] = [
+    "program: /",
+    "registers:\n",
+    "code at rip: ",
+    "backtrace:\n  #0 0x",
+    "last system calls (",
+    " at the peak, ",
+];
+
 fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
     let name = format!("{} ({})", guest.name, build.name());
     if !has_all(&name, &[Need::Kvm, Need::Program(Guest::compiler(build))]) {
@@ -24,7 +34,11 @@ fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
     match &guest.record {
         Some(all_words) => {
             outcome.assert_stderr_has(RECORD_MARK);
-            for words in all_words {
+            for words in SECTIONS
+                .iter()
+                .copied()
+                .chain(all_words.iter().map(String::as_str))
+            {
                 outcome.assert_stderr_has(words);
             }
         }

@@ -1,7 +1,7 @@
 //! abort: abort() ends by SIGABRT.
 //! build: static, pie, musl-static
 //! exit: 134
-//! record: SIGABRT
+//! record: SIGABRT (raised by the program itself)|main+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 //! assert: a failed assertion says what it was, then aborts.
 //! build: static
 //! exit: 134
-//! record: SIGABRT
+//! record: SIGABRT (raised by the program itself)|main+
 //! stderr: Assertion `two == 3' failed
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 //! double_free: the C library notices a block that is freed twice and aborts.
 //! build: static
 //! exit: 134
-//! record: SIGABRT
+//! record: SIGABRT (raised by the program itself)|main+
 //! stderr: double free
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 //! exec_heap: memory from malloc does not run.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV|main
+//! record: SIGSEGV (access not allowed) executing|called from main+|is in [heap]
 #include <stdint.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 //! exec_stack: the stack does not run.
 //! build: static, pie
 //! exit: 139
-//! record: SIGSEGV|[stack]|main
+//! record: SIGSEGV (access not allowed) executing|called from main+|is in [stack]
 #include <stdint.h>
 
 int main(void) {

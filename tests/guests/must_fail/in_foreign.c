@@ -1,7 +1,7 @@
 //! in_foreign: nor can a foreign port be read.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV|listen_at|main
+//! record: SIGSEGV (privileged instruction: in)|listen_at|main+
 __attribute__((noinline)) static unsigned listen_at(unsigned short port) {
     unsigned value;
     __asm__ volatile("inl %%dx,%%eax" : "=a"(value) : "d"(port));

@@ -1,7 +1,7 @@
 //! null_read: reading through a NULL pointer is a segmentation fault at that address.
 //! build: static, pie, musl-static
 //! exit: 139
-//! record: SIGSEGV|0x18|read_null_field|main
+//! record: SIGSEGV (address not mapped) reading 0x18 in read_null_field|NULL page|main+
 #include <stdio.h>
 
 struct record {

@@ -3,7 +3,7 @@
 //! options: --memory 64M
 //! native: no
 //! exit: 137
-//! record: OOMKilled
+//! record: out of memory (limit 64.0 MiB)|is in anonymous memory|OOMKilled
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>

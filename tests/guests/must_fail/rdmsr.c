@@ -1,7 +1,7 @@
 //! rdmsr: model-specific registers are out of reach.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV|read_register|main
+//! record: SIGSEGV (privileged instruction: rdmsr)|read_register|main+
 __attribute__((noinline)) static unsigned read_register(unsigned number) {
     unsigned low, high;
     __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));

@@ -1,7 +1,7 @@
 //! read_unmapped: memory that was given back is gone.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV|read_byte|main|not mapped
+//! record: SIGSEGV (address not mapped) reading 0x300000064 in read_byte|is not mapped|main+
 #include <sys/mman.h>
 
 __attribute__((noinline)) static int read_byte(volatile char *p) { return p[100]; }

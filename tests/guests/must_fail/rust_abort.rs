@@ -1,7 +1,7 @@
 //! rust_abort: a panic while panicking aborts.
 //! build: rust
 //! exit: 134
-//! record: SIGABRT
+//! record: SIGABRT (raised by the program itself)|called from|PanicsInDrop
 //! stderr: panicked
 
 struct PanicsInDrop;

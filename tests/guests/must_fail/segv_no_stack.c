@@ -1,7 +1,7 @@
 //! segv_no_stack: a handler whose stack is not there cannot run.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV
+//! record: SIGSEGV (address not mapped) writing 0x38 in main+
 #include <signal.h>
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 //! segv_sent: SIGSEGV sent by kill() is as deadly as a fault.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV
+//! record: SIGSEGV (sent by kill)|main+
 #include <signal.h>
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 //! stack_overflow: endless recursion ends at the guard below the stack.
 //! build: static, pie
 //! exit: 139
-//! record: SIGSEGV|recurse
+//! record: SIGSEGV (stack overflow) writing|in recurse+|stack guard
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 
 __attribute__((noinline)) static int recurse(volatile char *above) {

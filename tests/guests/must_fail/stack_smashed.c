@@ -2,7 +2,7 @@
 //! build: static
 //! flags: -fstack-protector-all
 //! exit: 134
-//! record: SIGABRT
+//! record: SIGABRT (raised by the program itself)|copy+
 //! stderr: stack smashing detected
 #include <string.h>
 

@@ -2,7 +2,7 @@
 //! build: static
 //! native: no
 //! exit: 139
-//! record: SIGSEGV|0x608000000000|overwrite|main
+//! record: SIGSEGV|writing 0x608000000000 in overwrite+|inside the libOS|main+
 __attribute__((noinline)) static void overwrite(volatile char *p) { *p = 1; }
 
 int main(void) {

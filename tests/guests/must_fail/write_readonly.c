@@ -1,7 +1,7 @@
 //! write_readonly: a mapping without PROT_WRITE.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV|overwrite|main
+//! record: SIGSEGV (access not allowed) writing|in overwrite+|anonymous memory|r--p|main+
 #include <sys/mman.h>
 
 __attribute__((noinline)) static void overwrite(volatile char *p) { p[5] = 'x'; }

@@ -1,7 +1,7 @@
 //! write_text: the program's own code is not writable.
 //! build: static, pie
 //! exit: 139
-//! record: SIGSEGV|overwrite|main|write_text
+//! record: SIGSEGV (access not allowed) writing|in overwrite+|r-xp, file offset|main+
 #include <stdint.h>
 
 __attribute__((noinline)) static void overwrite(volatile unsigned char *code) { *code = 0xc3; }

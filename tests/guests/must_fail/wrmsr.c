@@ -1,7 +1,7 @@
 //! wrmsr: nor can they be written.
 //! build: static
 //! exit: 139
-//! record: SIGSEGV|write_register|main
+//! record: SIGSEGV (privileged instruction: wrmsr)|write_register|main+
 __attribute__((noinline)) static void write_register(unsigned number) {
     __asm__ volatile("wrmsr" : : "c"(number), "a"(0), "d"(0));
 }
