@@ -59,34 +59,31 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     ])
 }
 
+/// Phases in the order of the first boot; steps that run side by side may swap.
 fn phases(bench: &Bench, file: &str) -> Result<Vec<Row>> {
-    let mut names: Vec<String> = Vec::new();
-    let mut taken: Vec<Samples> = Vec::new();
+    let mut taken: Vec<(String, Samples)> = Vec::new();
     for _ in 0..bench.rounds {
         let stats = stats(bench, file)?;
         let phases = stats["phases"]
             .as_array()
             .context("statistics have phases")?;
         let mut last_us = 0.0;
-        for (index, phase) in phases.iter().enumerate() {
+        for phase in phases {
             let name = phase["name"].as_str().context("a phase has a name")?;
             let at_us = phase["at_us"].as_f64().context("a phase has a time")?;
-            if index == names.len() {
-                names.push(name.to_owned());
-                taken.push(Samples::default());
-            }
-            ensure!(
-                names[index] == name,
-                "boots differ: {name} instead of {}",
-                names[index]
-            );
-            taken[index].push(at_us - last_us);
+            let place = match taken.iter().position(|(known, _)| known == name) {
+                Some(place) => place,
+                None => {
+                    taken.push((name.to_owned(), Samples::default()));
+                    taken.len() - 1
+                }
+            };
+            taken[place].1.push(at_us - last_us);
             last_us = at_us;
         }
     }
-    Ok(names
+    Ok(taken
         .into_iter()
-        .zip(taken)
         .map(|(name, samples)| Row::value(name, "µs", samples))
         .collect())
 }

@@ -38,7 +38,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     let python_uk = bench.unikernel(&python, &modules)?;
     let loop_code = format!(
         "s = 0\nfor i in range({}): s += i * i % 7\nprint(s)",
-        bench.scale(8_000_000, 500_000)
+        bench.scale(5_000_000, 500_000)
     );
     let mut rows = vec![
         speed(
@@ -46,7 +46,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
             "C: hash, sieve, matrix",
             &compute,
             &compute_uk,
-            &[&bench.scale(20, 1).to_string()],
+            &[&bench.scale(15, 1).to_string()],
         )?,
         speed(
             bench,
