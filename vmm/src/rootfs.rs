@@ -13,11 +13,11 @@ use std::fs::File;
 use std::sync::Arc;
 
 use vm_memory::mmap::{MmapRegionBuilder, MmapRegionError};
-use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
+use vm_memory::{FileOffset, MmapRegion};
 
 use unikiln_abi::LARGE_PAGE_BYTES;
 
-use crate::layout::{ROOTFS_WINDOW_BYTES, align_up, page_align_up};
+use crate::layout::{ROOTFS_WINDOW_BYTES, align_up};
 use crate::vm::{SlotHost, VmError};
 
 /// Errors of this module.
@@ -107,27 +107,6 @@ impl Rootfs {
             .map_err(|source| RootfsError::Slot { index, source })?;
         *window = Some(region);
         Ok(())
-    }
-
-    /// Maps a range of window 0's page cache into the monitor ahead of the
-    /// guest's touch; a hint, so failures are of no consequence.
-    #[expect(unsafe_code, reason = "madvise takes an address")]
-    pub fn populate(&self, offset: u64, bytes: u64) {
-        let Some(Some(region)) = self.windows.first() else {
-            return;
-        };
-        let Ok(slice) = region.get_slice(offset as usize, page_align_up(bytes) as usize) else {
-            return;
-        };
-        // SAFETY: `slice` lies inside a mapping that this structure owns, and
-        // populating it changes none of its bytes.
-        unsafe {
-            libc::madvise(
-                slice.ptr_guard().as_ptr().cast_mut().cast(),
-                slice.len(),
-                libc::MADV_POPULATE_READ,
-            );
-        }
     }
 }
 

@@ -4,7 +4,7 @@ mod boot;
 mod run;
 mod upcall;
 
-use unikiln_abi::image::LibosHeader;
+use unikiln_unikernel::UnikernelFile;
 
 use crate::events::Attachment;
 use crate::hypercall::Host;
@@ -20,7 +20,7 @@ pub struct Machine {
     /// Next: the vCPU goes before the VM, and the VM before its memory.
     vcpu: Vcpu,
     host: Host,
-    libos: LibosHeader,
+    unikernel: UnikernelFile,
     call_page_gpa: u64,
     recorder: Recorder,
     upcall_timer: UpcallTimer,

@@ -12,6 +12,22 @@ use crate::memory::MemoryError;
 use crate::outcome::{ExitReason, Outcome};
 use crate::record::crash_record;
 
+/// Whether a damaged libOS could be the cause.
+fn is_crash(reason: ExitReason) -> bool {
+    const CORE_DUMPING: [i32; 5] = [
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGSEGV,
+    ];
+    match reason {
+        ExitReason::Fault(_) | ExitReason::Guest(GuestExit::LibosPanic) => true,
+        ExitReason::Guest(GuestExit::Signaled(signal)) => CORE_DUMPING.contains(&signal.into()),
+        ExitReason::Guest(_) => false,
+    }
+}
+
 impl Machine {
     /// Runs the guest to its end.
     pub fn run(mut self) -> Result<Outcome, Error> {
@@ -39,6 +55,9 @@ impl Machine {
                 self.deliver_signals(was_interrupted)?;
             }
         };
+        if is_crash(reason) {
+            self.unikernel.verify_head()?;
+        }
         self.explain(reason);
         Ok(self.finish(reason, guest_stats.as_ref()))
     }
@@ -75,7 +94,12 @@ impl Machine {
     /// Records a fault.
     fn fault(&mut self, fault: GuestFault) -> ExitReason {
         self.recorder.count_fault();
-        let text = crash_record(&fault, &self.vcpu, &self.libos, &self.host.memory);
+        let text = crash_record(
+            &fault,
+            &self.vcpu,
+            self.unikernel.libos_header(),
+            &self.host.memory,
+        );
         // Where the log itself fails, the exit code still tells.
         let _ = self.host.log.write_text(&text);
         ExitReason::Fault(fault)

@@ -63,7 +63,8 @@ impl Machine {
     /// returns whether it did.
     fn upcall(&mut self) -> Result<bool, Error> {
         let mut regs = self.vcpu.regs()?;
-        let libos = self.libos.text_start..self.libos.text_end;
+        let header = self.unikernel.libos_header();
+        let libos = header.text_start..header.text_end;
         let stubs = PRIVILEGED_BASE..PRIVILEGED_BASE + PRIVILEGED_END_GPA;
         if libos.contains(&regs.rip) || stubs.contains(&regs.rip) || self.vcpu.is_delivering()? {
             return Ok(false);
@@ -75,7 +76,7 @@ impl Machine {
             rsp: regs.rsp,
             ss: USER_DATA_SELECTOR.into(),
         };
-        let Some(&entry) = self.libos.trap_entries.get(UPCALL_VECTOR) else {
+        let Some(&entry) = header.trap_entries.get(UPCALL_VECTOR) else {
             return Ok(false);
         };
         self.host

@@ -450,3 +450,17 @@ fn wild_calls_end_the_guest() {
         assert!(ran.stderr.contains(words), "{call}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn a_crash_of_a_damaged_file_is_called_that() {
+    let guest = guest("main: ud2\n on_trap: CALL 77");
+    guest.run().exits(134);
+    let path = guest.write();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The last bytes of the libOS text are never executed.
+    let data_at = 4096 + 0xfff0;
+    bytes[data_at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = unikiln_vmm::run(unikiln_vmm::Config::new(&path)).unwrap_err();
+    assert!(error.to_string().contains("corrupted"), "{error}");
+}
