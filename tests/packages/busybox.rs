@@ -1,0 +1,232 @@
+//! busybox-static: the applets that do not fork.
+
+use super::Case;
+use super::Source::{self, Host};
+use super::Want::{Code, Native, Words};
+
+const BUSYBOX: Source = Host("/bin/busybox");
+
+/// `@` stands for the fixture's directory.
+pub(super) const CASES: &[Case] = &[
+    (
+        "busybox_ls",
+        BUSYBOX,
+        &["ls", "-l", "@/words", "@/numbers", "@/tree/link"],
+        Native,
+    ),
+    ("busybox_ls_recursive", BUSYBOX, &["ls", "-R", "@"], Native),
+    (
+        "busybox_cat",
+        BUSYBOX,
+        &["cat", "@/words", "@/numbers"],
+        Native,
+    ),
+    (
+        "busybox_sha256sum",
+        BUSYBOX,
+        &["sha256sum", "@/words", "@/binary"],
+        Native,
+    ),
+    ("busybox_md5sum", BUSYBOX, &["md5sum", "@/binary"], Native),
+    (
+        "busybox_sort",
+        BUSYBOX,
+        &["sort", "-n", "-r", "@/numbers"],
+        Native,
+    ),
+    ("busybox_uniq", BUSYBOX, &["uniq", "-c", "@/words"], Native),
+    (
+        "busybox_awk",
+        BUSYBOX,
+        &["awk", "{ s += $1 } END { print s, NR }", "@/numbers"],
+        Native,
+    ),
+    (
+        "busybox_sed",
+        BUSYBOX,
+        &["sed", "-n", "s/o/0/gp", "@/words"],
+        Native,
+    ),
+    (
+        "busybox_sed_in_place",
+        BUSYBOX,
+        &["sed", "-i", "s/a/b/", "@/words"],
+        Code(0),
+    ),
+    (
+        "busybox_find",
+        BUSYBOX,
+        &["find", "@", "-name", "*f*", "-type", "f"],
+        Native,
+    ),
+    (
+        "busybox_grep",
+        BUSYBOX,
+        &["grep", "-rn", "-i", "KILN", "@/tree", "@/words"],
+        Native,
+    ),
+    (
+        "busybox_dd",
+        BUSYBOX,
+        &["dd", "if=@/binary", "bs=1000", "count=3", "skip=1"],
+        Native,
+    ),
+    ("busybox_gzip", BUSYBOX, &["gzip", "-c", "@/binary"], Native),
+    (
+        "busybox_gunzip",
+        BUSYBOX,
+        &["gzip", "-dc", "@/numbers.gz"],
+        Native,
+    ),
+    (
+        "busybox_tar_list",
+        BUSYBOX,
+        &["tar", "-tvf", "@/tree.tar"],
+        Native,
+    ),
+    (
+        "busybox_tar_create",
+        BUSYBOX,
+        &["tar", "-C", "@", "-cf", "-", "tree/inner/file"],
+        Native,
+    ),
+    (
+        "busybox_tar_extract",
+        BUSYBOX,
+        &["tar", "-xvf", "@/tree.tar", "-C", "/tmp"],
+        Words("tree/inner/file"),
+    ),
+    (
+        "busybox_wc",
+        BUSYBOX,
+        &["wc", "@/words", "@/numbers"],
+        Native,
+    ),
+    (
+        "busybox_head",
+        BUSYBOX,
+        &["head", "-n", "3", "@/numbers"],
+        Native,
+    ),
+    (
+        "busybox_tail",
+        BUSYBOX,
+        &["tail", "-n", "3", "@/numbers"],
+        Native,
+    ),
+    (
+        "busybox_cut",
+        BUSYBOX,
+        &["cut", "-c", "2-4", "@/words"],
+        Native,
+    ),
+    ("busybox_seq", BUSYBOX, &["seq", "1", "3", "20"], Native),
+    (
+        "busybox_date",
+        BUSYBOX,
+        &["date", "-u", "-d", "@1000000000", "+%F %T"],
+        Native,
+    ),
+    ("busybox_uname", BUSYBOX, &["uname", "-sm"], Native),
+    ("busybox_env", BUSYBOX, &["env"], Words("PATH=/")),
+    (
+        "busybox_printf",
+        BUSYBOX,
+        &["printf", "%05d %s\\n", "42", "words"],
+        Native,
+    ),
+    ("busybox_expr", BUSYBOX, &["expr", "6", "*", "7"], Native),
+    ("busybox_base64", BUSYBOX, &["base64", "@/binary"], Native),
+    (
+        "busybox_od",
+        BUSYBOX,
+        &["od", "-A", "x", "-t", "x1", "@/binary"],
+        Native,
+    ),
+    (
+        "busybox_hexdump",
+        BUSYBOX,
+        &["hexdump", "-C", "@/words"],
+        Native,
+    ),
+    (
+        "busybox_stat",
+        BUSYBOX,
+        &["stat", "-c", "%n %s %a %F", "@/words", "@/tree/link"],
+        Native,
+    ),
+    ("busybox_du", BUSYBOX, &["du", "-s", "@"], Words("fixture")),
+    ("busybox_df", BUSYBOX, &["df", "/"], Words(" /")),
+    (
+        "busybox_touch",
+        BUSYBOX,
+        &["touch", "/tmp/a", "@/tree/new"],
+        Code(0),
+    ),
+    (
+        "busybox_mkdir",
+        BUSYBOX,
+        &["mkdir", "-p", "/tmp/a/b/c"],
+        Code(0),
+    ),
+    (
+        "busybox_cp",
+        BUSYBOX,
+        &["cp", "-a", "@/tree", "/tmp/copy"],
+        Code(0),
+    ),
+    (
+        "busybox_mv",
+        BUSYBOX,
+        &["mv", "@/words", "@/tree/moved"],
+        Code(0),
+    ),
+    ("busybox_rm", BUSYBOX, &["rm", "-r", "@/tree"], Code(0)),
+    (
+        "busybox_ln",
+        BUSYBOX,
+        &["ln", "-s", "@/words", "/tmp/link"],
+        Code(0),
+    ),
+    (
+        "busybox_readlink",
+        BUSYBOX,
+        &["readlink", "-f", "@/tree/link"],
+        Native,
+    ),
+    (
+        "busybox_diff_same",
+        BUSYBOX,
+        &["diff", "@/words", "@/words"],
+        Native,
+    ),
+    (
+        "busybox_diff",
+        BUSYBOX,
+        &["diff", "@/words", "@/numbers"],
+        Native,
+    ),
+    (
+        "busybox_cmp",
+        BUSYBOX,
+        &["cmp", "@/words", "@/numbers"],
+        Native,
+    ),
+    ("busybox_sleep", BUSYBOX, &["sleep", "0.2"], Native),
+    ("busybox_true", BUSYBOX, &["true"], Native),
+    ("busybox_false", BUSYBOX, &["false"], Native),
+    ("busybox_id", BUSYBOX, &["id", "-u"], Native),
+    (
+        "busybox_ash_builtins",
+        BUSYBOX,
+        &[
+            "ash",
+            "-c",
+            "for i in 1 2 3; do echo $((i * i)) >> /tmp/squares; done; while read n; do echo got $n; done < /tmp/squares",
+        ],
+        Words("got 9"),
+    ),
+    ("busybox_free", BUSYBOX, &["free"], Words("Mem:")),
+    ("busybox_ps", BUSYBOX, &["ps"], Words("busybox ps")),
+    ("busybox_mount", BUSYBOX, &["mount"], Words(" on / type ")),
+];
