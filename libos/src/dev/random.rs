@@ -16,6 +16,13 @@ pub fn seed(entropy: &[u8; 32]) {
     *GENERATOR.lock() = Some(ChaCha20Rng::from_seed(*entropy));
 }
 
+/// A random number below `limit`; for layouts, where a slight bias is no matter.
+pub fn below(limit: u64) -> u64 {
+    let mut bytes = [0; 8];
+    fill(&mut bytes);
+    u64::from_le_bytes(bytes) % limit.max(1)
+}
+
 /// Fills `buffer` with random bytes.
 pub fn fill(buffer: &mut [u8]) {
     let mut generator = GENERATOR.lock();

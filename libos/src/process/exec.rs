@@ -12,14 +12,14 @@ use unikiln_abi::exit;
 use unikiln_abi::layout::APP_END;
 
 use super::elf::{self, FLAG_EXECUTE, GNU_STACK};
-use super::load::{Object, Placed};
+use super::load::{self, Object, Placed};
 use super::{current, stack, thread};
 use crate::arch::{self, Registers};
 use crate::errno::{Errno, SysResult};
 use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use crate::mm::{LARGE_PAGE, PAGE, arena, round_down, space};
+use crate::mm::{PAGE, arena, round_down, space};
 use crate::{boot, dev, hypercall, signal, stats, time};
 
 /// `#!` lines followed before ELOOP.
@@ -30,6 +30,9 @@ const START_BYTES: usize = 256;
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Room that the mmap area leaves below the top for the stack.
 const STACK_GAP_BYTES: u64 = 128 << 20;
+
+/// Pages by which the heap is moved at random (32 MiB, as in Linux).
+const BREAK_RANDOM_PAGES: u64 = 8192;
 
 /// A program ready to be loaded.
 struct Program {
@@ -268,7 +271,8 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
     let stack_bytes = process.limits.lock().0[3]
         .0
         .clamp(128 << 10, STACK_GAP_BYTES / 2);
-    process.space.lock().mmap_top = round_down(APP_END - STACK_GAP_BYTES, LARGE_PAGE);
+    let moved = dev::random::below(load::RANDOM_PAGES) * PAGE;
+    process.space.lock().mmap_top = APP_END - STACK_GAP_BYTES - moved;
     let placed = program.object.map(&process.space, false)?;
     let interpreter = match &program.interpreter {
         Some(object) => Some(object.map(&process.space, true)?),
@@ -277,7 +281,7 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
     {
         let mut space = process.space.lock();
         // A page between .bss and the heap, so that the two never look like one.
-        let start = placed.end + PAGE;
+        let start = placed.end + PAGE + dev::random::below(BREAK_RANDOM_PAGES) * PAGE;
         (space.brk_start, space.brk) = (start, start);
     }
     let executable_stack = (program.object.segments.iter())

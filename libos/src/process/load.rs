@@ -3,8 +3,8 @@
 //! | kind | where |
 //! |---|---|
 //! | ET_EXEC | its own addresses |
-//! | ET_DYN program | `PROGRAM_BASE` up |
-//! | interpreter | in the mmap area, below the stack |
+//! | ET_DYN program | `PROGRAM_BASE` up, at random |
+//! | interpreter | in the mmap area, below the stack, whose top is random |
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE};
 
 use super::elf::{self, Header, Segment};
+use crate::dev;
 use crate::errno::Errno;
 use crate::fs::OpenFile;
 use crate::mm::map::Request;
@@ -21,6 +22,9 @@ use crate::mm::{PAGE, round_down, round_up, user};
 
 /// Where position-independent programs go (Linux's ELF_ET_DYN_BASE).
 const PROGRAM_BASE: u64 = 0x5555_5555_4000;
+
+/// Pages by which the program and the mmap area are moved at random, each.
+pub(super) const RANDOM_PAGES: u64 = 1 << 24;
 
 /// A file whose headers were read and accepted.
 pub struct Object {
@@ -86,7 +90,8 @@ impl Object {
         } else {
             let align = self.segments.iter().filter(|s| s.kind == elf::LOAD);
             let align = align.map(|s| s.align).filter(|a| a.is_power_of_two()).max();
-            let base = round_up(PROGRAM_BASE, align.unwrap_or(PAGE).max(PAGE));
+            let base = PROGRAM_BASE + dev::random::below(RANDOM_PAGES) * PAGE;
+            let base = round_up(base, align.unwrap_or(PAGE).max(PAGE));
             base.ok_or(Errno::ENOEXEC)?.wrapping_sub(low)
         };
         for segment in self.segments.iter().filter(|s| s.kind == elf::LOAD) {

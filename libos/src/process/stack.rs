@@ -14,6 +14,7 @@
 
 use alloc::vec::Vec;
 
+use crate::dev;
 use crate::errno::Errno;
 use crate::mm::user;
 
@@ -42,6 +43,11 @@ pub struct Layout {
     /// The auxiliary vector.
     pub auxv: Vec<u8>,
 }
+
+/// Most bytes between the vectors and the strings, as in Linux. The gap is
+/// random, so that no program meets the same unlucky cache aliases in every run
+/// (CPython's main loop ran at half speed in one environment of two).
+const GAP_MAX_BYTES: u64 = 8 << 10;
 
 const AT_NULL: u64 = 0;
 const AT_PLATFORM: u64 = 15;
@@ -79,12 +85,13 @@ pub fn build(top: u64, room: u64, contents: &Contents<'_>) -> Result<Layout, Err
     strings.extend_from_slice(&[0; 8]);
 
     let words = 1 + arguments.len() + 1 + environment.len() + 1 + 2 * (contents.auxv.len() + 4);
-    let total = (strings.len() + words * 8) as u64 + 32;
+    let total = (strings.len() + words * 8) as u64 + 32 + GAP_MAX_BYTES;
     if total > room / 4 * 3 {
         return Err(Errno::E2BIG);
     }
     let base = top - strings.len() as u64;
-    let pointer = (base - words as u64 * 8) & !15;
+    let gap = dev::random::below(GAP_MAX_BYTES);
+    let pointer = (base - words as u64 * 8 - gap) & !15;
 
     let mut image: Vec<u8> = Vec::with_capacity((top - pointer) as usize);
     let word = |value: u64, image: &mut Vec<u8>| image.extend_from_slice(&value.to_le_bytes());

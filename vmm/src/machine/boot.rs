@@ -1,8 +1,8 @@
 //! From a configuration to a guest that is ready to run.
 //!
-//! Everything that can fail without KVM is done first. The file's structure is
-//! checked, its checksum is not: that would cost 0.15 ms of every boot, so it is
-//! read when a guest crashed ([`super::run`]), and by `inspect`.
+//! Everything that can fail without KVM is done first, the checksum of libOS and
+//! manifest included: 0.1 ms of every boot, against running something that
+//! nobody built. The order after that is the fastest of those measured.
 
 use std::io::IsTerminal;
 
@@ -40,6 +40,8 @@ impl Machine {
         recorder.mark("config");
         let unikernel = UnikernelFile::open(&config.unikernel)?;
         recorder.mark("file_open");
+        unikernel.verify_head()?;
+        recorder.mark("file_verified");
         let program = Program::new(unikernel.manifest(), &config)?;
         let needed_bytes = unikernel.manifest().minimum_memory_bytes;
         if config.memory_bytes < needed_bytes {

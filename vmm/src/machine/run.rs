@@ -12,22 +12,6 @@ use crate::memory::MemoryError;
 use crate::outcome::{ExitReason, Outcome};
 use crate::record::crash_record;
 
-/// Whether a damaged libOS could be the cause.
-fn is_crash(reason: ExitReason) -> bool {
-    const CORE_DUMPING: [i32; 5] = [
-        libc::SIGILL,
-        libc::SIGTRAP,
-        libc::SIGBUS,
-        libc::SIGFPE,
-        libc::SIGSEGV,
-    ];
-    match reason {
-        ExitReason::Fault(_) | ExitReason::Guest(GuestExit::LibosPanic) => true,
-        ExitReason::Guest(GuestExit::Signaled(signal)) => CORE_DUMPING.contains(&signal.into()),
-        ExitReason::Guest(_) => false,
-    }
-}
-
 impl Machine {
     /// Runs the guest to its end.
     pub fn run(mut self) -> Result<Outcome, Error> {
@@ -55,9 +39,6 @@ impl Machine {
                 self.deliver_signals(was_interrupted)?;
             }
         };
-        if is_crash(reason) {
-            self.unikernel.verify_head()?;
-        }
         self.explain(reason);
         Ok(self.finish(reason, guest_stats.as_ref()))
     }

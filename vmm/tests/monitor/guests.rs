@@ -452,7 +452,7 @@ fn wild_calls_end_the_guest() {
 }
 
 #[test]
-fn a_crash_of_a_damaged_file_is_called_that() {
+fn a_damaged_file_is_not_run() {
     let guest = guest("main: ud2\n on_trap: CALL 77");
     guest.run().exits(134);
     let path = guest.write();
