@@ -7,11 +7,11 @@
 mod output;
 
 use std::fs::Permissions;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use unikiln_abi::PAGE_BYTES;
+use unikiln_abi::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use unikiln_unikernel::{
     CHECKSUM_NOTE_BYTES, Checksums, ELF_HEADER_BYTES, Manifest, NOTE_TYPE_MANIFEST, PHDR_BYTES,
     PHDRS_MAX, PT_LOAD, PT_NOTE, PT_ROOTFS, note,
@@ -119,15 +119,22 @@ pub(crate) fn write(
         })?;
     let mut tail = Output::new(file.as_file(), &head.bytes, head.notes_end);
     plan.write(&mut tail, progress)?;
+    let padding = padded_bytes(&plan) - plan.end_bytes();
+    tail.write_all(&vec![0; padding as usize]).map_err(failed)?;
     head.finish(&plan, tail.checksum());
     tail.finish(&head.bytes).map_err(failed)?;
     file.persist(output).map_err(|error| failed(error.error))?;
     Ok(BuildReport {
-        file_bytes: plan.end_bytes(),
+        file_bytes: padded_bytes(&plan),
         head_bytes: head.bytes.len() as u64,
         inode_count: plan.inode_count(),
         manifest,
     })
+}
+
+/// Length of the file: whole large pages, which the page cache can then hold as such.
+fn padded_bytes(plan: &Plan<'_>) -> u64 {
+    plan.end_bytes().next_multiple_of(LARGE_PAGE_BYTES)
 }
 
 /// Everything before the metadata, in memory.
@@ -236,7 +243,7 @@ impl Head {
             flags: FLAG_READ,
             offset: 0,
             vaddr: 0,
-            filesz: plan.end_bytes(),
+            filesz: padded_bytes(plan),
             memsz: 0,
             align: PAGE_BYTES,
         });

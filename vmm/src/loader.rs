@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use unikiln_abi::boot::BootInfo;
 use unikiln_abi::call::CallPage;
-use unikiln_abi::layout::DIRECT_MAP_BASE;
+use unikiln_abi::layout::{DIRECT_MAP_BASE, LIBOS_IMAGE_BASE};
 use unikiln_abi::vcpu::TRAP_STACK_TOP_OFFSET;
 use unikiln_abi::{LARGE_PAGE_BYTES, PAGE_BYTES};
 use unikiln_unikernel::{Segment, UnikernelFile};
@@ -182,7 +182,11 @@ fn page_tables(plan: &Plan, image: &Image<'_>) -> Result<PageTables, LoadError> 
     )?;
 
     let mut data_gpa = plan.data_gpa;
+    let large_end = map_text_large(&mut tables, image)?;
     for segment in image.unikernel.segments() {
+        if segment.vaddr < large_end {
+            continue;
+        }
         let bytes = page_align_up(segment.memsz_bytes);
         if segment.flags.writable {
             tables.map_small(segment.vaddr, data_gpa, bytes, Access::USER_RW)?;
@@ -213,6 +217,29 @@ fn page_tables(plan: &Plan, image: &Image<'_>) -> Result<PageTables, LoadError> 
         tables.map_small(PRIVILEGED_BASE + gpa, gpa, PAGE_BYTES, access)?;
     }
     Ok(tables)
+}
+
+/// Maps text and constants with one large page where file and image agree
+/// modulo its size and no writable segment lies there: under shadow paging each
+/// small page would cost a fault. Returns the end of what is mapped.
+fn map_text_large(tables: &mut PageTables, image: &Image<'_>) -> Result<u64, LoadError> {
+    let start = LIBOS_IMAGE_BASE / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+    let end = start + LARGE_PAGE_BYTES;
+    let fits = image
+        .unikernel
+        .segments()
+        .iter()
+        .filter(|segment| segment.vaddr < end)
+        .all(|segment| {
+            !segment.flags.writable
+                && segment.vaddr + segment.memsz_bytes <= end
+                && segment.vaddr - start == segment.offset
+        });
+    if !fits {
+        return Ok(start);
+    }
+    tables.map_large(start, image.rootfs_gpa, LARGE_PAGE_BYTES, Access::USER_RX)?;
+    Ok(end)
 }
 
 /// Copies writable segments; what lies behind their file bytes is zero already.

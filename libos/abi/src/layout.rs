@@ -5,7 +5,7 @@
 //! 0x0000_0040_0000  non-PIE programs                        application
 //! 0x5555_5555_4000  PIE programs, brk above                 application
 //! 0x6000_0000_0000  DIRECT_MAP_BASE: guest-physical g at +g  libOS, RW NX (root fs: R NX)
-//! 0x6080_0000_0000  LIBOS_IMAGE_BASE: text RX, rodata R, data RW
+//! 0x6080_0000_1000  LIBOS_IMAGE_BASE: text and rodata RX, data RW from the next 2 MiB on
 //! 0x60c0_0000_0000  LIBOS_STACKS_BASE: libOS stacks, guard pages between
 //! 0x6100_0000_0000  LIBOS_END
 //! 0x7fff_ffff_f000  APP_END: stack and mmap area grow down from here
@@ -19,8 +19,9 @@
 pub const DIRECT_MAP_BASE: u64 = 0x6000_0000_0000;
 /// Bytes of the direct map, and so the end of guest-physical space.
 pub const DIRECT_MAP_BYTES: u64 = 512 << 30;
-/// Link address of the libOS image.
-pub const LIBOS_IMAGE_BASE: u64 = 0x6080_0000_0000;
+/// Link address of the libOS image: one page in, as in the unikernel file, so that
+/// text and constants can be mapped from the file with one large page.
+pub const LIBOS_IMAGE_BASE: u64 = 0x6080_0000_1000;
 /// Most bytes that the libOS image may span.
 pub const LIBOS_IMAGE_MAX_BYTES: u64 = 64 << 20;
 /// Where the libOS maps its own stacks.
@@ -58,6 +59,6 @@ pub const SWITCH_ROOT_VECTOR: u8 = 0x83;
 /// The page-fault vector; its stub alone also stores CR2.
 pub const PAGE_FAULT_VECTOR: usize = 14;
 
-const _: () = assert!(DIRECT_MAP_BASE + DIRECT_MAP_BYTES == LIBOS_IMAGE_BASE);
+const _: () = assert!(DIRECT_MAP_BASE + DIRECT_MAP_BYTES <= LIBOS_IMAGE_BASE);
 const _: () = assert!(LIBOS_IMAGE_BASE + LIBOS_IMAGE_MAX_BYTES <= LIBOS_STACKS_BASE);
 const _: () = assert!(LIBOS_END <= APP_END);
