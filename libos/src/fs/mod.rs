@@ -16,7 +16,7 @@
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
 //! | `open`, `open_file`, `table`, `context` | open files, descriptors, working directory |
-//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file` | kinds of files |
+//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file` | kinds of files |
 //! | `pseudo` | `/proc` and `/sys` |
 //! | `transfer` | bytes between files and program memory |
 //!
@@ -45,6 +45,7 @@ pub mod pseudo;
 pub mod readiness;
 mod regular;
 pub mod rename;
+pub mod signal_file;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,9 @@ pub struct Listed {
     pub kind: FileType,
 }
 
+/// Takes names of a directory one by one, until it says false.
+pub type Visitor<'a> = dyn FnMut(&[u8], Identity, FileType) -> bool + 'a;
+
 /// An inode of the image as it is now.
 enum Now {
     Image(Inode),
@@ -287,36 +290,46 @@ impl Node {
     /// The names in this directory, without `.` and `..`.
     pub fn list(&self) -> Result<Vec<Listed>, Errno> {
         let mut listed = Vec::new();
+        self.visit(&mut |name, identity, kind| {
+            listed.push(Listed {
+                name: name.to_vec(),
+                ino: identity.ino,
+                kind,
+            });
+            true
+        })?;
+        Ok(listed)
+    }
+
+    /// Calls `visit` with each name in this directory, without `.` and `..`, until
+    /// it says false. A lock is held meanwhile: `visit` must not ask nodes.
+    pub fn visit(&self, visit: &mut Visitor<'_>) -> Result<(), Errno> {
         match self {
             Node::Lower(lower) => match now(*lower)? {
-                Now::Image(inode) => list_image(&inode, |_| false, &mut listed)?,
-                Now::Memory(inode) => return Node::Memory(inode).list(),
-                Now::Removed(_) => {}
+                Now::Image(inode) => visit_image(&inode, |_| false, visit),
+                Now::Memory(inode) => Node::Memory(inode).visit(visit),
+                Now::Removed(_) => Ok(()),
             },
             Node::Memory(inode) => {
                 let directory = inode.directory()?.lock();
                 for (name, entry) in &directory.entries {
-                    if let Entry::Node(node) = entry {
-                        listed.push(Listed {
-                            name: name.to_vec(),
-                            ino: node.identity().ino,
-                            kind: node.file_type(),
-                        });
+                    if let Entry::Node(node) = entry
+                        && !visit(name, node.identity(), node.file_type())
+                    {
+                        return Ok(());
                     }
                 }
-                if let Some(nid) = directory.below {
-                    let below = overlay()?.image.inode(nid)?;
-                    list_image(
-                        &below,
-                        |name| directory.entries.contains_key(name),
-                        &mut listed,
-                    )?;
+                match directory.below {
+                    Some(nid) => {
+                        let below = overlay()?.image.inode(nid)?;
+                        visit_image(&below, |name| directory.entries.contains_key(name), visit)
+                    }
+                    None => Ok(()),
                 }
             }
-            Node::Pseudo(pseudo) => return pseudo.list(),
-            Node::Open(_) => return Err(Errno::ENOTDIR),
+            Node::Pseudo(pseudo) => pseudo.visit(visit),
+            Node::Open(_) => Err(Errno::ENOTDIR),
         }
-        Ok(listed)
     }
 }
 
@@ -348,20 +361,24 @@ fn lookup_in_memory(inode: &Arc<MemoryInode>, name: &[u8]) -> Result<Option<Node
     }
 }
 
-fn list_image(
+fn visit_image(
     directory: &Inode,
     hidden: impl Fn(&[u8]) -> bool,
-    listed: &mut Vec<Listed>,
+    visit: &mut Visitor<'_>,
 ) -> Result<(), Errno> {
     let overlay = overlay()?;
     directory.list(&overlay.image, |entry| {
-        if entry.name != b"." && entry.name != b".." && !hidden(entry.name) {
-            listed.push(Listed {
-                name: entry.name.to_vec(),
-                ino: lower_ino(entry.nid),
-                kind: FileType::from_erofs(entry.file_type).unwrap_or(FileType::Regular),
-            });
+        if entry.name == b"." || entry.name == b".." || hidden(entry.name) {
+            return true;
         }
-        true
+        let identity = Identity {
+            device: ROOT_DEVICE,
+            ino: lower_ino(entry.nid),
+        };
+        visit(
+            entry.name,
+            identity,
+            FileType::from_erofs(entry.file_type).unwrap_or(FileType::Regular),
+        )
     })
 }

@@ -156,6 +156,11 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// The signals behind it.
+    fn as_signal_file(&self) -> Option<&super::signal_file::SignalFile> {
+        None
+    }
+
     /// The timer behind it.
     fn as_timer(&self) -> Option<&super::timer_file::TimerFile> {
         None

@@ -9,10 +9,8 @@ use super::name::name_hash;
 use super::node::Node;
 use super::open_file::Origin;
 use super::overlay::overlay;
+use super::path::PATH_MAX;
 use crate::errno::Errno;
-
-/// Deeper directories are not looked at: a malformed image may go in circles.
-const DEPTH_MAX: usize = 2048;
 
 /// The path of `node`, which was found at `origin`.
 pub fn path_of(node: &Node, origin: Option<&Origin>) -> Vec<u8> {
@@ -38,16 +36,24 @@ fn file_path(node: &Node, origin: &Origin, root: &Node) -> Result<Vec<u8>, Errno
     Ok(path)
 }
 
-/// The path of a directory below `root`; ENOENT where it was removed or is not below.
+/// The path of a directory below `root`: ENOENT where it was removed or is not
+/// below, ENAMETOOLONG where it is longer than a path can be.
 pub fn directory_path(directory: &Node, root: &Node) -> Result<Vec<u8>, Errno> {
     let mut names = Vec::new();
+    let mut bytes = 0;
     let mut at = directory.current();
     while at.identity() != root.identity() {
         let parent = at.parent()?;
-        if parent.identity() == at.identity() || names.len() >= DEPTH_MAX {
+        if parent.identity() == at.identity() {
             return Err(Errno::ENOENT);
         }
-        names.push(name_in(&parent, &at, None)?);
+        let name = name_in(&parent, &at, None)?;
+        bytes += name.len() + 1;
+        // Also the end of directories that go in circles, as a malformed image may have.
+        if bytes >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        names.push(name);
         at = parent;
     }
     if names.is_empty() {
@@ -65,18 +71,15 @@ pub fn directory_path(directory: &Node, root: &Node) -> Result<Vec<u8>, Errno> {
 fn name_in(directory: &Node, node: &Node, wanted: Option<u32>) -> Result<Vec<u8>, Errno> {
     let identity = node.identity();
     let mut best = None;
-    for listed in directory.list()? {
-        // Numbers of mount points are those of another device; the lookup decides.
-        let may_be = listed.ino == identity.ino
-            && directory
-                .lookup(&listed.name)?
-                .is_some_and(|found| found.identity() == identity);
-        if may_be {
-            if wanted.is_none_or(|hash| name_hash(&listed.name) == hash) {
-                return Ok(listed.name);
-            }
-            best.get_or_insert(listed.name);
+    directory.visit(&mut |name, candidate, _| {
+        if candidate != identity {
+            return true;
         }
-    }
+        let exact = wanted.is_none_or(|hash| name_hash(name) == hash);
+        if exact || best.is_none() {
+            best = Some(name.to_vec());
+        }
+        !exact
+    })?;
     best.ok_or(Errno::ENOENT)
 }

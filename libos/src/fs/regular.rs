@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE};
+use linux_raw_sys::general::{F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, SIGXFSZ};
 use spin::Mutex;
 
 use super::PAGE_BYTES;
@@ -19,6 +19,7 @@ use super::overlay::{Replacement, overlay};
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
 use crate::mm::Frame;
+use crate::signal;
 
 /// Bytes copied at once between program memory and frames.
 const BOUNCE_BYTES: usize = PAGE_BYTES as usize;
@@ -229,7 +230,7 @@ fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> Sy
     }
     let limit = SIZE_MAX_BYTES.min(limits::file_size());
     if offset >= limit {
-        return Err(Errno::EFBIG);
+        return Err(too_big(offset));
     }
     {
         let data = data.lock();
@@ -268,6 +269,14 @@ fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> Sy
     }
 }
 
+/// EFBIG, with the signal that comes with it where it is the process's own limit.
+fn too_big(size: u64) -> Errno {
+    if size >= limits::file_size() {
+        signal::raise_current(SIGXFSZ);
+    }
+    Errno::EFBIG
+}
+
 fn memory_page(inode: &MemoryInode, index: u64, writable: bool) -> Result<Page, Errno> {
     let mut data = inode.data()?.lock();
     if index
@@ -287,7 +296,7 @@ pub fn resize(inode: &MemoryInode, size: u64) -> Result<(), Errno> {
     {
         let mut data = inode.data()?.lock();
         if size > data.size() && size > limits::file_size() {
-            return Err(Errno::EFBIG);
+            return Err(too_big(size));
         }
         let shrinks = size < data.size() && data.seals & F_SEAL_SHRINK != 0;
         let grows = size > data.size() && data.seals & F_SEAL_GROW != 0;

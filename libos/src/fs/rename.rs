@@ -22,7 +22,7 @@ pub enum Mode {
 }
 
 /// Deeper directories are not looked at: a malformed image may go in circles.
-const DEPTH_MAX: usize = 2048;
+const DEPTH_MAX: usize = 1 << 20;
 
 /// Renames `from` to `to`.
 pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(), Errno> {

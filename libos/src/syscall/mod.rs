@@ -23,6 +23,7 @@ mod process;
 mod random;
 mod schedule;
 mod signal;
+mod signal_file;
 mod space;
 mod stat;
 pub mod system;

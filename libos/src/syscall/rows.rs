@@ -38,6 +38,8 @@ table! {
     { 38 setitimer 3 super::clock::setitimer, Partial("only ITIMER_REAL; noticed at system calls, faults and waits only") }
     { 39 getpid 0 super::credentials::getpid, Full }
     { 40 sendfile 4 super::space::sendfile, Full }
+    { 41 socket 3 Stub(EAFNOSUPPORT, "no sockets yet") }
+    { 53 socketpair 4 Stub(EAFNOSUPPORT, "no sockets yet") }
     { 56 clone 5 Stub(ENOSYS, "neither threads nor processes can be made yet") }
     { 57 fork 0 Stub(ENOSYS, "processes cannot be made yet") }
     { 58 vfork 0 Stub(ENOSYS, "processes cannot be made yet") }
@@ -229,14 +231,17 @@ table! {
     { 275 splice 6 super::space::splice, Partial("at most 64 KiB a call; SPLICE_F_NONBLOCK changes nothing") }
     { 276 tee 4 Stub(EINVAL, "pipes are not duplicated") }
     { 277 sync_file_range 4 super::space::sync_file_range, Full }
+    { 278 vmsplice 4 super::space::vmsplice, Partial("pages are copied, not given away") }
     { 279 move_pages 6 Stub(ENOSYS, "one memory node") }
     { 280 utimensat 4 super::attributes::utimensat, Full }
     { 281 epoll_pwait 6 super::epoll::epoll_pwait, Full }
+    { 282 signalfd 3 super::signal_file::signalfd, Full }
     { 283 timerfd_create 2 super::timer::timerfd_create, Partial("no alarm clocks") }
     { 284 eventfd 1 super::pipe::eventfd, Full }
     { 285 fallocate 4 super::space::fallocate, Partial("no COLLAPSE_RANGE, INSERT_RANGE, UNSHARE_RANGE") }
     { 286 timerfd_settime 4 super::timer::timerfd_settime, Partial("TFD_TIMER_CANCEL_ON_SET changes nothing") }
     { 287 timerfd_gettime 2 super::timer::timerfd_gettime, Full }
+    { 289 signalfd4 4 super::signal_file::signalfd4, Full }
     { 290 eventfd2 2 super::pipe::eventfd2, Full }
     { 291 epoll_create1 1 super::epoll::epoll_create1, Full }
     { 292 dup3 3 super::fdctl::dup3, Full }
@@ -247,6 +252,7 @@ table! {
     { 297 rt_tgsigqueueinfo 4 super::signal::rt_tgsigqueueinfo, Full }
     { 298 perf_event_open 5 Stub(ENOSYS, "no performance counters") }
     { 300 fanotify_init 2 Stub(EPERM, "no change notification") }
+    { 301 fanotify_mark 5 Stub(EBADF, "no change notification") }
     { 302 prlimit64 4 super::system::prlimit64, Partial("STACK, NOFILE and DATA are looked at, others kept") }
     { 303 name_to_handle_at 5 Stub(EOPNOTSUPP, "files have no handles") }
     { 304 open_by_handle_at 3 Stub(EPERM, "files have no handles") }
@@ -283,7 +289,9 @@ table! {
     { 428 open_tree 3 Stub(EPERM, "the tree is what the image says") }
     { 429 move_mount 5 Stub(EPERM, "the tree is what the image says") }
     { 430 fsopen 2 Stub(EPERM, "the tree is what the image says") }
+    { 431 fsconfig 5 Stub(EPERM, "the tree is what the image says") }
     { 432 fsmount 3 Stub(EPERM, "the tree is what the image says") }
+    { 433 fspick 3 Stub(EPERM, "the tree is what the image says") }
     { 434 pidfd_open 2 Stub(ENOSYS, "no process descriptors") }
     { 435 clone3 2 Stub(ENOSYS, "neither threads nor processes can be made yet") }
     { 436 close_range 3 super::open::close_range, Full }

@@ -14,7 +14,7 @@ use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
 use crate::fs::memory::data::SIZE_MAX_BYTES;
 use crate::fs::node::Node;
-use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES};
+use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES, UserRanges};
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
 
@@ -302,4 +302,19 @@ pub(super) fn splice(args: &[u64; 6]) -> SysResult {
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)
+}
+
+/// vmsplice(2): the bytes are copied, not given away.
+pub(super) fn vmsplice(args: &[u64; 6]) -> SysResult {
+    let [fd, vector, count, ..] = *args;
+    let file = descriptor(fd)?;
+    if file.file().as_pipe().is_none() {
+        return Err(Errno::EBADF);
+    }
+    let mut ranges = UserRanges::vector(vector, count)?;
+    if file.writable() {
+        file.write(&mut ranges)
+    } else {
+        file.read(&mut ranges)
+    }
 }

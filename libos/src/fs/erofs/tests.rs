@@ -49,8 +49,8 @@ fn read_everything(image: &Image) {
     }
 }
 
-fn small_image() -> Option<&'static [u8]> {
-    let top = std::env::temp_dir().join(format!("unikiln-erofs-{}", std::process::id()));
+fn small_image(name: &str) -> Option<&'static [u8]> {
+    let top = std::env::temp_dir().join(format!("unikiln-erofs-{name}-{}", std::process::id()));
     std::fs::create_dir_all(top.join("directory/inner")).expect("makes directories");
     std::fs::write(top.join("directory/file"), pattern(5000)).expect("writes");
     std::fs::write(top.join("small"), b"tail").expect("writes");
@@ -78,7 +78,7 @@ fn random_bytes_do_not_panic() {
 
 #[test]
 fn flipped_bytes_do_not_panic() {
-    let Some(good) = small_image() else { return };
+    let Some(good) = small_image("flipped") else { return };
     read_everything(&Image::from_slice(good).expect("mounts"));
     let mut noise = Noise(2);
     for _ in 0..500 {
@@ -95,7 +95,7 @@ fn flipped_bytes_do_not_panic() {
 
 #[test]
 fn truncated_images_do_not_panic() {
-    let Some(good) = small_image() else { return };
+    let Some(good) = small_image("truncated") else { return };
     for len in (0..good.len()).step_by(397) {
         if let Ok(image) = Image::from_slice(&good[..len]) {
             read_everything(&image);

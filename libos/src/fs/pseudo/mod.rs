@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 
 use super::attributes::{Attributes, FileType, PROC_DEVICE, SYS_DEVICE};
 use super::directory::DirectoryFile;
-use super::node::{Identity, Listed, Node, Target};
+use super::node::{Identity, Node, Target, Visitor};
 use super::open_file::{OpenFile, Origin};
 use super::overlay::overlay;
 use crate::errno::Errno;
@@ -141,16 +141,10 @@ impl Pseudo {
         }
     }
 
-    /// The names in this directory.
-    pub fn list(&self) -> Result<Vec<Listed>, Errno> {
-        let mut listed = Vec::new();
-        let mut push = |name: Vec<u8>, pseudo: Pseudo| {
-            listed.push(Listed {
-                name,
-                ino: pseudo.identity().ino,
-                kind: pseudo.file_type(),
-            });
-        };
+    /// Calls `visit` with each name in this directory, until it says false.
+    pub fn visit(&self, visit: &mut Visitor<'_>) -> Result<(), Errno> {
+        let mut show =
+            |name: &[u8], pseudo: Pseudo| visit(name, pseudo.identity(), pseudo.file_type());
         let items = match &self.item.kind {
             Kind::Directory(items) => *items,
             Kind::Numbered {
@@ -159,19 +153,23 @@ impl Pseudo {
                 child,
             } => {
                 for number in numbers() {
-                    push(
-                        alloc::format!("{number}").into_bytes(),
+                    if !show(
+                        alloc::format!("{number}").as_bytes(),
                         self.child(child, number),
-                    );
+                    ) {
+                        return Ok(());
+                    }
                 }
                 *items
             }
             _ => return Err(Errno::ENOTDIR),
         };
         for item in items {
-            push(item.name.as_bytes().to_vec(), self.child(item, self.number));
+            if !show(item.name.as_bytes(), self.child(item, self.number)) {
+                break;
+            }
         }
-        Ok(listed)
+        Ok(())
     }
 
     /// Where a symlink leads.
