@@ -65,9 +65,10 @@ impl Layout {
         (self.placed[index].meta_offset / SLOT_BYTES) as u64
     }
 
-    /// Number of the root directory, the first inode of all.
+    /// Number of the root directory, the first inode of all: in the first block,
+    /// or, where its tail has no room there, at the start of the second.
     pub(super) fn root_nid(&self) -> u16 {
-        FIRST_SLOT as u16
+        self.nid(0) as u16
     }
 
     /// As [`Self::nid`], by tree number. The inode must have a name.
