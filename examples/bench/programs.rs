@@ -38,7 +38,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     let python_uk = bench.unikernel(&python, &modules)?;
     let loop_code = format!(
         "s = 0\nfor i in range({}): s += i * i % 7\nprint(s)",
-        bench.scale(5_000_000, 500_000)
+        bench.scale(10_000_000, 500_000)
     );
     let mut rows = vec![
         speed(
