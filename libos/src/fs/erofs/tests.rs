@@ -78,7 +78,9 @@ fn random_bytes_do_not_panic() {
 
 #[test]
 fn flipped_bytes_do_not_panic() {
-    let Some(good) = small_image("flipped") else { return };
+    let Some(good) = small_image("flipped") else {
+        return;
+    };
     read_everything(&Image::from_slice(good).expect("mounts"));
     let mut noise = Noise(2);
     for _ in 0..500 {
@@ -95,7 +97,9 @@ fn flipped_bytes_do_not_panic() {
 
 #[test]
 fn truncated_images_do_not_panic() {
-    let Some(good) = small_image("truncated") else { return };
+    let Some(good) = small_image("truncated") else {
+        return;
+    };
     for len in (0..good.len()).step_by(397) {
         if let Ok(image) = Image::from_slice(&good[..len]) {
             read_everything(&image);
