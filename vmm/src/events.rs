@@ -231,10 +231,17 @@ fn install(signal: i32) -> Result<(), EventsError> {
     // is safe at any point of the program.
     let result = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
         // Log writes go on; KVM_RUN and ppoll come back all the same.
         action.sa_flags = libc::SA_RESTART;
-        libc::sigaction(signal, &raw const action, ptr::null_mut())
+        let result = libc::sigaction(signal, &raw const action, &raw mut before);
+        // What `nohup` or a shell's `&` had ignored stays ignored.
+        if result == 0 && before.sa_sigaction == libc::SIG_IGN {
+            libc::sigaction(signal, &raw const before, ptr::null_mut())
+        } else {
+            result
+        }
     };
     if result != 0 {
         return Err(EventsError::Handler {

@@ -39,8 +39,14 @@ fn signalled(program: &str, libos: &str) -> Guest {
 }
 
 fn start(file: &Path) -> Child {
-    let mut child = Command::new(VMM)
-        .arg(file)
+    let mut command = Command::new(VMM);
+    command.arg(file);
+    start_command(command)
+}
+
+/// Starts a guest and waits until it is ready.
+fn start_command(mut command: Command) -> Child {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -117,6 +123,102 @@ fn a_signal_ends_a_wait() {
     let child = start(&guest.write());
     signal(&child, libc::SIGHUP);
     ends_with(child, 129);
+}
+
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let guest = signalled("spin: inc %rax\n jmp spin", "");
+    let mut command = Command::new("nohup");
+    command.arg(VMM).arg(guest.write());
+    let child = start_command(command);
+    signal(&child, libc::SIGHUP);
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, libc::SIGTERM);
+    ends_with(child, 143);
+}
+
+#[test]
+fn a_signal_ends_a_read_of_standard_input() {
+    let guest = signalled(
+        "movabs $read, %rax
+         jmp *%rax",
+        "read:   ARG 0, %r12
+                 movq $1, 8(%r15)
+                 movq $0, 16(%r15)
+                 DO STDIN_READ
+                 cmp $-4, %rax
+                 je take
+                 FINISH 2",
+    );
+    let mut command = Command::new(VMM);
+    command.arg("-i").arg(guest.write()).stdin(Stdio::piped());
+    let child = start_command(command);
+    signal(&child, libc::SIGUSR2);
+    ends_with(child, 128 + libc::SIGUSR2);
+}
+
+#[test]
+fn a_wait_sees_standard_input() {
+    let guest = guest(
+        "main:   PRINT ready, 6
+                 CALL WAIT, 0xffffffffffffffff, 1
+                 mov %rax, %rbp
+                 ARG 0, %r12
+                 movq $9, 8(%r15)
+                 movq $1, 16(%r15)
+                 DO STDIN_READ
+                 lea (%rax, %rbp), %rax
+                 movq $0, 0(%r15)
+                 ARG 1, %rax
+                 movq $0, 16(%r15)
+                 movq $0, 24(%r15)
+                 DO EXIT
+         ready:  .ascii \"ready\\n\"",
+    );
+    let mut command = Command::new(VMM);
+    command.arg("-i").arg(guest.write()).stdin(Stdio::piped());
+    let mut child = start_command(command);
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"typed").unwrap();
+    // One event bit and five bytes.
+    ends_with(child, 6);
+}
+
+#[test]
+fn a_missing_or_forbidden_kvm_is_explained() {
+    let guest = guest("main: FINISH 0");
+    let file = guest.write();
+    let file = file.to_str().unwrap();
+    // Where an unprivileged user can run it.
+    let program = Path::new(file).with_file_name("unikiln-vmm");
+    std::fs::copy(VMM, &program).unwrap();
+    let program = program.to_str().unwrap();
+    // SAFETY: geteuid has no conditions.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("SKIPPED: only root can hide /dev/kvm");
+        return;
+    }
+    let hidden = format!("mount -t tmpfs none /dev && exec {VMM} {file} ");
+    let forbidden = "chmod 755 $(dirname $0); exec setpriv --reuid 65534 --clear-groups $1 $0";
+    for (command, words) in [
+        (
+            Command::new("unshare")
+                .args(["-m", "sh", "-c", &hidden])
+                .output(),
+            "there is no /dev/kvm",
+        ),
+        (
+            Command::new("sh")
+                .args(["-c", forbidden, file, program])
+                .output(),
+            "no permission to open /dev/kvm",
+        ),
+    ] {
+        let output = command.unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains(words), "{text}");
+        assert_eq!(output.status.code(), Some(125), "{text}");
+    }
 }
 
 fn run(args: &[&str]) -> Output {

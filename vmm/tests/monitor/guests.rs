@@ -306,6 +306,23 @@ fn wait_ends_at_its_deadline_and_the_clock_agrees() {
 }
 
 #[test]
+fn the_clock_is_renewed_while_the_guest_computes() {
+    // Spins until the monitor writes a new base.
+    let ran = guest(
+        "main:   mov 80(%r14), %rbx
+                 movabs $DIRECT, %rax
+                 add %rax, %rbx
+                 mov 8(%rbx), %rcx
+         spin:   cmp 8(%rbx), %rcx
+                 je spin
+                 FINISH 0",
+    )
+    .run()
+    .exits(0);
+    assert!(ran.outcome.stats.exits["interrupted"] >= 1);
+}
+
+#[test]
 fn standard_input_is_empty_or_passed_on() {
     let source = "main:   ARG 0, %r12
                           movq $0, 0(%r15)
