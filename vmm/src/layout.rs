@@ -22,8 +22,10 @@
 //! ceiling      min(2^MAXPHYADDR, 512 GiB)
 //! ```
 //!
-//! The supervisor pages are mapped at [`PRIVILEGED_BASE`], in a hole of the
-//! libOS's part of the address space, and nowhere else.
+//! The first five pages are mapped at [`PRIVILEGED_BASE`], in a hole of the
+//! libOS's part of the address space, and nowhere else. libOS text and constants
+//! have no copy: the first 2 MiB of the file are mapped, read and execute, with
+//! one large page around `LIBOS_IMAGE_BASE` ([`crate::loader`]).
 //!
 //! Boot budget, in pages that are written before the first instruction: 5
 //! supervisor, 1 boot information, 1 shared, 2 per vCPU, about 12 page tables,

@@ -2,7 +2,8 @@
 //!
 //! [`plan`] decides where everything goes, in the order of [`crate::layout`]'s
 //! drawing, and touches nothing; [`load`] writes it. libOS text and constants
-//! stay where they are, in the file; its data segment is copied.
+//! stay where they are, in the file, behind one large page if they fit it; the
+//! data segment is copied.
 
 use std::io;
 use std::os::unix::fs::FileExt;
