@@ -194,7 +194,7 @@ fn script(cases: &[Case]) -> String {
         let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
         let _ = writeln!(
             script,
-            "timeout 60 unikiln {} >/tmp/out 2>/tmp/err; code=$?\necho; echo \"@@OUT {index} $code\"; tail -c 2000 /tmp/out; \
+            "timeout -s KILL 60 unikiln {} >/tmp/out 2>/tmp/err; code=$?\necho; echo \"@@OUT {index} $code\"; tail -c 2000 /tmp/out; \
              echo; echo '@@ERR {index}'; head -c 8000 /tmp/err; echo; echo '@@END {index}'",
             words.join(" ")
         );
