@@ -15,7 +15,7 @@
 //! | `path_cache` | walks that are remembered |
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
-//! | `open`, `open_file`, `table`, `context` | open files, descriptors, working directory |
+//! | `open`, `open_file`, `file`, `table`, `context` | open files, descriptors, working directory |
 //! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file` | kinds of files |
 //! | `pseudo` | `/proc` and `/sys` |
 //! | `transfer` | bytes between files and program memory |
@@ -29,6 +29,7 @@ mod directory;
 pub mod epoll;
 mod erofs;
 pub mod event;
+mod file;
 mod limits;
 pub mod memory;
 mod mount;

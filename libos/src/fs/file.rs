@@ -1,0 +1,168 @@
+//! What every kind of file implements: the trait [`File`], with the pages and
+//! the readiness that it tells of.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use linux_raw_sys::general::{EPOLLIN, EPOLLOUT};
+
+use super::attributes::Attributes;
+use super::node::{Listed, Node};
+use super::open_file::OpenFile;
+use super::transfer::{Sink, Source};
+use crate::errno::{Errno, SysResult};
+use crate::mm::Frame;
+
+/// One page of a file, for mappings.
+pub enum Page {
+    /// A page of the root file system that may be mapped read-only as it is.
+    Rootfs {
+        /// Its guest-physical address.
+        gpa: u64,
+    },
+    /// A page-cache frame: mapped for shared mappings, copied for private ones.
+    Frame(Frame),
+}
+
+/// Readiness of a file, in `poll` bits (`EPOLLIN` and so on).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is ready.
+    pub events: u32,
+    /// Counts up with every new event: what edge-triggered watchers compare.
+    pub generation: u64,
+}
+
+/// What a kind of file does. Offsets are ignored by files that are streams.
+pub trait File: Send + Sync {
+    /// What `fstat` shows.
+    fn attributes(&self) -> Result<Attributes, Errno>;
+
+    /// The file's node, where it has one.
+    fn node(&self) -> Option<Node> {
+        None
+    }
+
+    /// Reads at `offset`; 0 at the end.
+    fn read(&self, _offset: u64, _nonblocking: bool, _sink: &mut dyn Sink) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes at `offset`.
+    fn write(&self, _offset: u64, _nonblocking: bool, _source: &mut dyn Source) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
+    /// Whether the file has a position.
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// Whether its position is always 0, although it can be set.
+    fn stays_at_start(&self) -> bool {
+        false
+    }
+
+    /// The offset of the next data (`true`) or hole from `offset`.
+    fn seek_content(&self, offset: u64, data: bool) -> Result<u64, Errno> {
+        let size = self.attributes()?.size;
+        match (offset < size, data) {
+            (false, _) => Err(Errno::ENXIO),
+            (true, true) => Ok(offset),
+            (true, false) => Ok(size),
+        }
+    }
+
+    /// What is ready now.
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            events: EPOLLIN | EPOLLOUT,
+            generation: 0,
+        }
+    }
+
+    /// Whether epoll takes it; regular files and directories are refused.
+    fn pollable(&self) -> bool {
+        true
+    }
+
+    /// When its readiness changes by itself, in CLOCK_MONOTONIC ns.
+    fn wakes_at_ns(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether it is standard input, whose readiness the monitor tells.
+    fn is_stdin(&self) -> bool {
+        false
+    }
+
+    /// Page `index`; ENODEV where the file cannot be mapped, ENXIO past its end.
+    fn page(&self, _index: u64, _writable: bool) -> Result<Page, Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// Whether it can be mapped.
+    fn mappable(&self) -> bool {
+        false
+    }
+
+    /// Bytes that can be mapped.
+    fn size(&self) -> u64 {
+        self.attributes().map_or(0, |attributes| attributes.size)
+    }
+
+    /// Sets the size.
+    fn truncate(&self, _size: u64) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// A control request of this kind of file alone.
+    fn ioctl(&self, _request: u32, _argument: u64) -> SysResult {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Visits the names in a directory from `position` on, each with the position
+    /// after it, until `visit` says false.
+    fn visit(
+        &self,
+        _position: u64,
+        _visit: &mut dyn FnMut(u64, &Listed) -> Result<bool, Errno>,
+    ) -> Result<(), Errno> {
+        Err(Errno::ENOTDIR)
+    }
+
+    /// What `/proc/self/fd/N` shows of a file without a place, such as `pipe:[7]`.
+    fn label(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Another open of the same thing, through `/proc/self/fd/N`.
+    fn reopen(&self, _flags: u32) -> Result<Arc<OpenFile>, Errno> {
+        Err(Errno::ENXIO)
+    }
+
+    /// The pipe behind it.
+    fn as_pipe(&self) -> Option<&Arc<super::pipe::Pipe>> {
+        None
+    }
+
+    /// The event poll behind it.
+    fn as_epoll(&self) -> Option<&super::epoll::Epoll> {
+        None
+    }
+
+    /// The signals behind it.
+    fn as_signal_file(&self) -> Option<&super::signal_file::SignalFile> {
+        None
+    }
+
+    /// The timer behind it.
+    fn as_timer(&self) -> Option<&super::timer_file::TimerFile> {
+        None
+    }
+
+    /// More lines of `/proc/self/fdinfo/N`.
+    fn info(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
