@@ -10,12 +10,13 @@
 //! Builders write to a new file and rename it, which is safe.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use vm_memory::mmap::{MmapRegionBuilder, MmapRegionError};
 use vm_memory::{FileOffset, MmapRegion};
 
-use unikiln_abi::LARGE_PAGE_BYTES;
+use unikiln_abi::{LARGE_PAGE_BYTES, PAGE_BYTES};
 
 use crate::layout::{ROOTFS_WINDOW_BYTES, align_up};
 use crate::vm::{SlotHost, VmError};
@@ -107,6 +108,35 @@ impl Rootfs {
             .map_err(|source| RootfsError::Slot { index, source })?;
         *window = Some(region);
         Ok(())
+    }
+}
+
+/// Reads the first 2 MiB of a file that is not in the page cache, libOS
+/// included, as one huge page. To be called before anything else reads the
+/// file: an ordinary read would bring it in as small pages, for as long as it
+/// stays. A hint, so failures are of no consequence; opening the file tells more.
+#[expect(unsafe_code, reason = "madvise takes an address")]
+pub fn read_ahead(path: &Path) {
+    let Ok(file) = File::open(path) else {
+        return;
+    };
+    let region = MmapRegionBuilder::<()>::new(LARGE_PAGE_BYTES as usize)
+        .with_mmap_prot(libc::PROT_READ)
+        .with_mmap_flags(libc::MAP_SHARED | libc::MAP_NORESERVE)
+        .with_file_offset(FileOffset::new(file, 0))
+        .build();
+    let Ok(region) = region else {
+        return;
+    };
+    advise_huge(&region);
+    // SAFETY: the page is part of a mapping of this function's own; populating
+    // it changes none of its bytes, and a file that is too short is an error.
+    unsafe {
+        libc::madvise(
+            region.as_ptr().cast(),
+            PAGE_BYTES as usize,
+            libc::MADV_POPULATE_READ,
+        );
     }
 }
 

@@ -28,7 +28,7 @@ use crate::loader::{Image, Plan, load, plan};
 use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
 use crate::program::Program;
-use crate::rootfs::Rootfs;
+use crate::rootfs::{Rootfs, read_ahead};
 use crate::stats::Recorder;
 use crate::vcpu::{StartState, Vcpu};
 use crate::vm::{SlotHost, Vm};
@@ -38,6 +38,7 @@ impl Machine {
     pub fn boot(config: Config) -> Result<Self, Error> {
         let mut recorder = Recorder::new(config.start_tsc.unwrap_or_else(read_tsc));
         recorder.mark("config");
+        read_ahead(&config.unikernel);
         let unikernel = UnikernelFile::open(&config.unikernel)?;
         recorder.mark("file_open");
         unikernel.verify_head()?;
