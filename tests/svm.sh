@@ -39,13 +39,11 @@ poweroff -f
 INIT
 chmod 755 "$root/init"
 
-# One CPU: with two, the emulated machine itself locks up in about one run of
-# three when the host is busy (both CPUs stuck in the kernel, no guest running).
 initramfs=$cache/initramfs.$$
 trap 'rm -f "$initramfs"' EXIT
 (cd "$root" && find . | cpio --quiet -o -H newc) >"$initramfs"
-# One CPU: with two, QEMU 7.2's SVM now and then loses an interrupt between them,
-# and the Debian kernel itself stops ("soft lockup" on both), with any guest.
+# One CPU: with two, QEMU 7.2 itself locks up in about one run of three when the
+# host is busy (both CPUs stuck in the Debian kernel, no guest running).
 timeout "${SVM_TIMEOUT_SECONDS:-300}" qemu-system-x86_64 -accel tcg,thread=single -cpu max,+svm -smp 1 -m 3G \
     -nographic -no-reboot -kernel "$cache"/kernel/boot/vmlinuz-* -initrd "$initramfs" \
     -append "console=ttyS0 quiet panic=-1" </dev/null
