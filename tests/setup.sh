@@ -10,6 +10,11 @@ packages=(
     cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
 )
 
+# rustup fetches what rust-toolchain.toml names by itself, unless it was told not to.
+if command -v rustup >/dev/null && ! rustup target list --installed | grep -qx x86_64-unknown-none; then
+    rustup target add x86_64-unknown-none
+fi
+
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
