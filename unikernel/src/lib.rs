@@ -14,6 +14,7 @@
 //!              type 1  manifest, JSON                          ┘
 //!              type 2  checksums of the head and of the tail
 //! …          EROFS metadata, then file data: up to the end     ─ tail
+//! …          zeros up to a multiple of 2 MiB, for huge pages of the page cache
 //! ```
 //!
 //! EROFS never refers to the blocks between its superblock and its metadata.
@@ -50,7 +51,7 @@ pub const NOTE_TYPE_MANIFEST: u32 = 1;
 /// Type of the checksum note, the last one of its segment.
 pub const NOTE_TYPE_CHECKSUMS: u32 = 2;
 /// Program header type of the root file system (`PT_LOOS` range): offset 0,
-/// `p_filesz` = bytes of the EROFS file system, the whole file's length.
+/// `p_filesz` = bytes of the EROFS file system, without the padding behind it.
 pub const PT_ROOTFS: u32 = 0x6b_69_6c_6e;
 /// Most bytes of the notes together; a larger one is refused unread.
 pub const NOTES_MAX_BYTES: u64 = 8 << 20;

@@ -11,7 +11,8 @@ use core::mem::{offset_of, size_of};
 /// The one I/O port that ring 3 may use, with a 4-byte `out`.
 pub const PORT: u16 = 0x10;
 
-/// Write bytes to the log. `[stream, gpa, len]` → bytes written (all of them).
+/// Write bytes to the log. `[stream, gpa, len]` → bytes written (all of them), or
+/// what the host's log gave: -EPIPE when its reader went away, -ENOSPC and so on.
 pub const LOG: u32 = 1;
 /// End the guest. `[reason, code, stats_gpa, stats_len]`, see [`crate::exit`];
 /// stats may be 0, 0. Does not return.

@@ -13,7 +13,7 @@ use crate::arch;
 pub const LOWEST: u64 = 0x1_0000;
 
 /// Pages that are flushed one by one; more are flushed all at once, because a
-/// single flush costs nearly as much as all (26 µs each on a software KVM).
+/// single flush costs nearly as much as all (34 and 44 µs on a software KVM).
 const FLUSH_PAGES_MAX: usize = 2;
 
 /// See the module documentation.
