@@ -37,7 +37,7 @@ pub(super) fn wait_until<T>(
             found
         };
         let outcome = if stdin {
-            sched::wait_stdin(until, poll)
+            sched::wait_stdin(&CHANGED, until, poll)
         } else {
             sched::wait(&CHANGED, until, poll)
         };
