@@ -33,6 +33,7 @@ pub use recent::{Call, Recent};
 use crate::boot::Start;
 use crate::fs::{FdTable, FsContext};
 use crate::signal::{ProcessSignals, ThreadSignals};
+use crate::strace::{self, InFlight};
 
 /// Limits by RLIMIT_* number.
 pub const LIMITS: usize = 16;
@@ -69,6 +70,8 @@ pub struct Thread {
     pub signals: Mutex<ThreadSignals>,
     /// The last system calls.
     pub recent: Recent,
+    /// The system call that it is in, where calls are traced.
+    pub traced: InFlight,
     /// Cleared and woken when the thread ends (set_tid_address).
     pub clear_tid: AtomicU64,
     /// Robust futex list (set_robust_list).
@@ -180,6 +183,7 @@ impl Thread {
             tid: 1,
             signals: Mutex::new(ThreadSignals::new()),
             recent: Recent::new(),
+            traced: InFlight::new(),
             clear_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
         }
@@ -188,6 +192,7 @@ impl Thread {
 
 /// Ends the process, and with it the guest.
 pub fn exit_group(status: i32) -> ! {
+    strace::exited(status);
     crate::hypercall::exit(unikiln_abi::exit::EXITED, (status & 0xff) as u64)
 }
 

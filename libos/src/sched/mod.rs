@@ -7,7 +7,7 @@
 use unikiln_abi::call::EVENT_STDIN;
 
 use crate::errno::Errno;
-use crate::{hypercall, signal, time};
+use crate::{hypercall, signal, strace, time};
 
 /// Those who wait for one thing.
 #[derive(Debug, Default)]
@@ -62,6 +62,7 @@ fn wait_for<T>(
         if deadline_ns.is_some_and(|deadline| time::monotonic_ns() >= deadline) {
             return Err(Errno::ETIMEDOUT);
         }
+        strace::suspend();
         // An alarm of the program ends the wait too.
         hypercall::wait(signal::timer::earliest(deadline_ns), interest);
     }
