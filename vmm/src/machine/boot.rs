@@ -7,9 +7,11 @@
 use std::io::IsTerminal;
 
 use unikiln_abi::boot::{
-    BOOT_MAGIC, BootInfo, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY, GROUPS_MAX,
+    BOOT_MAGIC, BootInfo, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY,
+    FLAG_STRACE, GROUPS_MAX,
 };
 use unikiln_abi::layout::DIRECT_MAP_BASE;
+use unikiln_abi::strace::CallSet;
 use unikiln_abi::{ABI_VERSION, PAGE_BYTES};
 use unikiln_unikernel::UnikernelFile;
 
@@ -52,7 +54,12 @@ impl Machine {
             });
         }
         let plan = plan(unikernel.segments(), program.strings.len() as u64)?;
-        let flags = stream_flags(&config);
+        let flags = stream_flags(&config)
+            | if config.strace.is_some() {
+                FLAG_STRACE
+            } else {
+                0
+            };
         let log = Log::open(config.log_format, config.log_target)?;
         let stdin = config.stdin.open().map_err(Error::Stdin)?;
 
@@ -82,6 +89,7 @@ impl Machine {
         let clock = Clock::new(vcpu.tsc_khz(), vcpu.tsc_offset());
         let mut boot_info = boot_info(&plan, &unikernel, &program, &cpu);
         boot_info.flags = flags;
+        boot_info.strace = config.strace.unwrap_or(CallSet::NONE);
         boot_info.rootfs_gpa = rootfs_gpa;
         boot_info.memory_limit_bytes = config.memory_bytes;
         boot_info.tsc_khz = clock.tsc_khz();
@@ -180,6 +188,7 @@ fn boot_info(
         tsc_khz: 0,
         entropy: [0; 64],
         start_tsc: 0,
+        strace: CallSet::NONE,
     }
 }
 
