@@ -23,6 +23,8 @@ pub const HEX: Kind = In(|out, call, at| hex(out, call.arg(at)));
 pub const HEX32: Kind = In(|out, call, at| hex(out, u64::from(call.arg(at) as u32)));
 /// An address that nothing is told of.
 pub const ADDRESS: Kind = In(|out, call, at| address(out, call.arg(at)));
+/// A word that x86-64 does not look at, such as the upper half of an offset.
+pub const UNUSED: Kind = In(|_, _, _| {});
 /// Permission bits.
 pub const MODE: Kind = In(|out, call, at| mode(out, call.arg(at) as u32));
 /// A user or group; -1 leaves it as it is.

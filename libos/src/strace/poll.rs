@@ -4,6 +4,8 @@ use core::fmt::Write;
 
 use alloc::string::String;
 
+use linux_raw_sys::general::EPOLL_CTL_DEL;
+
 use super::flags::file::{EPOLL_EVENTS, POLL_EVENTS};
 use super::kind::Call;
 use super::kind::Kind::{self, In, Out};
@@ -118,8 +120,11 @@ fn select_with(out: &mut String, call: &Call<'_>, left: fn(&mut String, &Raw<16>
     out.push(')');
 }
 
-/// The event of epoll_ctl(2).
-pub const EPOLL_EVENT: Kind = In(|out, call, at| pointee(out, call.arg(at), event));
+/// The event of epoll_ctl(2), which a removal does not look at.
+pub const EPOLL_EVENT: Kind = In(|out, call, at| match call.arg(1) as u32 {
+    EPOLL_CTL_DEL => number::address(out, call.arg(at)),
+    _ => pointee(out, call.arg(at), event),
+});
 /// Events that came; the result is their number.
 pub const EPOLL_LIST: Kind = Out(|out, call, at| {
     list(out, call.arg(at), call.value().unwrap_or(0) as u64, event);

@@ -25,7 +25,7 @@ signatures! {
     { 22 pipe [FD_PAIR] }
     { 23 select [INT, FD_SET, FD_SET, FD_SET, TIMEVAL] select_result }
     { 24 sched_yield [] }
-    { 25 mremap [ADDRESS, SIZE, SIZE, Flags(&REMAP), ADDRESS] HEX }
+    { 25 mremap [ADDRESS, SIZE, SIZE, Flags(&REMAP), NEW_ADDRESS] HEX }
     { 26 msync [ADDRESS, SIZE, Flags(&SYNC)] }
     { 27 mincore [ADDRESS, SIZE, PAGES] }
     { 28 madvise [ADDRESS, SIZE, OneOf(&MEMORY_ADVICE)] }
@@ -279,8 +279,8 @@ signatures! {
     { 292 dup3 [Fd, Fd, Flags(&CLOSE_ON_EXEC)] FD }
     { 293 pipe2 [FD_PAIR, Flags(&PIPE)] }
     { 294 inotify_init1 [Flags(&INOTIFY_INIT)] FD }
-    { 295 preadv [Fd, FILLED_VECTORS, SIZE, LONG, HEX] }
-    { 296 pwritev [Fd, VECTORS, SIZE, LONG, HEX] }
+    { 295 preadv [Fd, FILLED_VECTORS, SIZE, LONG, UNUSED] }
+    { 296 pwritev [Fd, VECTORS, SIZE, LONG, UNUSED] }
     { 297 rt_tgsigqueueinfo [INT, INT, SIGNAL, INFO] }
     { 298 perf_event_open [ADDRESS, INT, INT, Fd, HEX] FD }
     { 299 recvmmsg [Fd, MESSAGES_OUT, UINT, Flags(&MESSAGE_FLAGS), TIMESPEC] }
@@ -310,8 +310,8 @@ signatures! {
     { 324 membarrier [OneOf(&BARRIER), HEX32] }
     { 325 mlock2 [ADDRESS, SIZE, Flags(&MEMORY_LOCK)] }
     { 326 copy_file_range [Fd, OFFSET, Fd, OFFSET, SIZE, HEX32] }
-    { 327 preadv2 [Fd, FILLED_VECTORS, SIZE, LONG, HEX, Flags(&READ_WRITE)] }
-    { 328 pwritev2 [Fd, VECTORS, SIZE, LONG, HEX, Flags(&READ_WRITE)] }
+    { 327 preadv2 [Fd, FILLED_VECTORS, SIZE, LONG, UNUSED, Flags(&READ_WRITE)] }
+    { 328 pwritev2 [Fd, VECTORS, SIZE, LONG, UNUSED, Flags(&READ_WRITE)] }
     { 329 pkey_mprotect [ADDRESS, SIZE, Flags(&PROTECTION), INT] }
     { 330 pkey_alloc [HEX32, HEX32] }
     { 331 pkey_free [INT] }

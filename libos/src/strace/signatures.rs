@@ -17,7 +17,8 @@ use super::flags::file::{
     PIPE, READ_WRITE, RENAME, SEEK, SIGNAL_FILE, SPLICE, STATX_MASK, SYNC_RANGE, TIMER_FILE, XATTR,
 };
 use super::flags::memory::{
-    ADVICE as MEMORY_ADVICE, LOCK as MEMORY_LOCK, LOCK_ALL, MAP, PROTECTION, REMAP, SYNC,
+    ADVICE as MEMORY_ADVICE, LOCK as MEMORY_LOCK, LOCK_ALL, MAP, NEW_ADDRESS, PROTECTION, REMAP,
+    SYNC,
 };
 use super::flags::process::{
     ARCH, BARRIER, CLONE, INTERVAL_TIMER, LIMIT, MASK_HOW, PERSONALITY, POLICY, PRCTL, PRIORITY,
@@ -26,7 +27,7 @@ use super::flags::process::{
 use super::flags::socket::{FAMILY, MESSAGE as MESSAGE_FLAGS, SHUTDOWN};
 use super::kind::Kind::{self, DirFd, Fd, Flags, OneOf, Path};
 use super::kind::Show;
-use super::number::{ADDRESS, DEVICE, HEX, HEX32, ID, INT, LONG, MODE, SIZE, UINT};
+use super::number::{ADDRESS, DEVICE, HEX, HEX32, ID, INT, LONG, MODE, SIZE, UINT, UNUSED};
 use super::poll::{
     EPOLL_EVENT, EPOLL_LIST, FD_SET, POLL_LIST, poll_result, ppoll_result, pselect_result,
     select_result,

@@ -111,7 +111,7 @@ pub fn timespec<const N: usize>(out: &mut String, raw: &Raw<N>, at: usize) {
         out,
         "{{tv_sec={}, tv_nsec={}}}",
         raw.i64(at),
-        raw.i64(at + 8)
+        raw.u64(at + 8)
     );
 }
 
@@ -121,7 +121,7 @@ pub fn timeval<const N: usize>(out: &mut String, raw: &Raw<N>, at: usize) {
         out,
         "{{tv_sec={}, tv_usec={}}}",
         raw.i64(at),
-        raw.i64(at + 8)
+        raw.u64(at + 8)
     );
 }
 

@@ -1,6 +1,17 @@
 //! Flags of mappings.
 
+use linux_raw_sys::general::{MREMAP_DONTUNMAP, MREMAP_FIXED};
+
 use super::{names, numbered};
+use crate::strace::kind::Kind::{self, In};
+use crate::strace::number;
+
+/// The new address of mremap(2), looked at where the flags before it say so.
+pub const NEW_ADDRESS: Kind = In(|out, call, at| {
+    if call.arg(at - 1) & u64::from(MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 {
+        number::address(out, call.arg(at));
+    }
+});
 
 names! { linux_raw_sys::general {
     PROTECTION "PROT_???": PROT_NONE PROT_READ PROT_WRITE PROT_EXEC PROT_SEM PROT_GROWSDOWN
