@@ -1,10 +1,12 @@
 //! traced: one call of each kind that a trace shows in its own way, between the
 //! marks /begin and /end: tests/cli/strace.rs compares their lines with those of
-//! the host's strace. Nothing in between blocks or depends on the machine.
+//! the host's strace. Nothing in between blocks or depends on the machine, but
+//! after the mark /arguments the results may differ.
 //! build: static
 #include "check.h"
 #include <linux/openat2.h>
 #include <poll.h>
+#include <arpa/inet.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -12,10 +14,16 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/time.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
+#include <netinet/tcp.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #define CALL(name, ...) syscall(SYS_##name, ##__VA_ARGS__)
@@ -144,9 +152,9 @@ static void waiting(void) {
 static void signals(void) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
     sigaddset(&action.sa_mask, SIGUSR2);
-    CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
+    CHECK_EQ(sigaction(SIGPIPE, &action, NULL), 0);
     struct sigaction old;
-    CHECK_EQ(sigaction(SIGALRM, NULL, &old), 0);
+    CHECK_EQ(sigaction(SIGPIPE, NULL, &old), 0);
     CHECK_FAILS(CALL(rt_sigaction, 99, NULL, NULL, 8), EINVAL);
     // The kernel's set, which has 64 signals; the C library's has two less.
     uint64_t set = 1ULL << (SIGCHLD - 1) | 1ULL << 31 | 1ULL << 33, was;
@@ -154,9 +162,14 @@ static void signals(void) {
     CHECK_EQ(CALL(rt_sigprocmask, SIG_UNBLOCK, &set, &was, 8), 0);
     int file = (int)CALL(signalfd4, -1, &set, 8, SFD_CLOEXEC);
     CHECK_EQ(CALL(close, file), 0);
-    struct itimerval soon = {{0, 0}, {0, 1}};
-    CHECK_EQ(CALL(setitimer, ITIMER_REAL, &soon, NULL), 0);
-    while (!caught) {}
+    struct itimerval later = {{0, 0}, {5000, 1}}, stop = {{0, 0}, {0, 0}};
+    CHECK_EQ(CALL(setitimer, ITIMER_REAL, &later, NULL), 0);
+    CHECK_EQ(CALL(setitimer, ITIMER_REAL, &stop, NULL), 0);
+    int ends[2];
+    CHECK_EQ(CALL(pipe, ends), 0);
+    CHECK_EQ(CALL(close, ends[0]), 0);
+    CHECK_FAILS(CALL(write, ends[1], "x", 1), EPIPE);
+    CHECK_EQ(caught, SIGPIPE);
     CHECK_EQ(CALL(kill, 1 << 22, 0), -1);
     stack_t stack;
     CHECK_EQ(CALL(sigaltstack, NULL, &stack), 0);
@@ -174,9 +187,9 @@ static void system_calls(void) {
     CHECK_FAILS(CALL(nanosleep, &(struct timespec){0, 1000000000}, &now), EINVAL);
     CHECK_EQ(CALL(clock_getres, CLOCK_MONOTONIC, &now), 0);
     CHECK_FAILS(CALL(clock_gettime, 77, &now), EINVAL);
-    CHECK_EQ(CALL(prctl, 15 /* PR_SET_NAME */, "a-name"), 0);
+    CHECK_EQ(CALL(prctl, PR_SET_NAME, "a-name"), 0);
     char name[16];
-    CHECK_EQ(CALL(prctl, 16 /* PR_GET_NAME */, name), 0);
+    CHECK_EQ(CALL(prctl, PR_GET_NAME, name), 0);
     CHECK_FAILS(CALL(wait4, -1, NULL, WNOHANG, NULL), ECHILD);
     CHECK_EQ(CALL(sched_yield), 0);
     CHECK_FAILS(CALL(setpriority, 77, 0, 0), EINVAL);
@@ -186,6 +199,74 @@ static void system_calls(void) {
     char bytes[4];
     CHECK_EQ(CALL(getrandom, bytes, 0, GRND_NONBLOCK), 0);
     CHECK_FAILS(syscall(500, 1, 2, 3, 4, 5, 6), ENOSYS);
+}
+
+/// Calls that fail here and there, not always with the same error.
+static void refused(void) {
+    struct sockaddr_un unix_path = {AF_UNIX, "/run/absent.sock"}, abstract = {AF_UNIX, "\0name"};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(8080), .sin_addr = {htonl(0x7f000001)}};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(80), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    socklen_t room = sizeof four;
+    char buffer[32] = "bytes";
+    int one = 1;
+    CALL(socket, AF_UNIX, 77 | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CALL(socket, AF_INET, 77, IPPROTO_TCP);
+    CALL(socketpair, AF_UNIX, 77, 0, buffer);
+    CALL(connect, 77, &unix_path, sizeof unix_path);
+    CALL(bind, 77, &abstract, 7);
+    CALL(bind, 77, &abstract, 2);
+    CALL(connect, 77, &four, sizeof four);
+    CALL(connect, 77, &six, sizeof six);
+    CALL(connect, 77, WILD, 16);
+    CALL(listen, 77, 5);
+    CALL(accept, 77, &four, &room);
+    CALL(accept4, 77, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    CALL(getsockname, 77, &four, &room);
+    CALL(sendto, 77, buffer, 5, MSG_NOSIGNAL | MSG_DONTWAIT, &four, sizeof four);
+    CALL(recvfrom, 77, buffer, 5, MSG_PEEK, NULL, NULL);
+    CALL(shutdown, 77, SHUT_WR);
+    CALL(setsockopt, 77, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    CALL(setsockopt, 77, SOL_TCP, TCP_NODELAY, &one, sizeof one);
+    CALL(getsockopt, 77, SOL_SOCKET, SO_ERROR, &one, &room);
+    union {
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr header;
+    } control = {.header = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    memcpy(CMSG_DATA(&control.header), (int[]){0, 2}, 2 * sizeof(int));
+    struct iovec part = {buffer, 5};
+    struct msghdr message = {&unix_path, sizeof unix_path, &part, 1, control.bytes, sizeof control, 0};
+    CALL(sendmsg, 77, &message, MSG_EOR);
+    CALL(recvmsg, 77, &message, MSG_CMSG_CLOEXEC);
+    CALL(inotify_add_watch, 77, "/tmp", IN_CREATE | IN_DELETE);
+    CALL(clone, CLONE_VM | CLONE_THREAD | CLONE_SETTLS | CLONE_CHILD_CLEARTID | SIGCHLD, WILD, WILD, WILD, WILD);
+    siginfo_t info;
+    CALL(waitid, P_ALL, 0, &info, WNOHANG | WEXITED, NULL);
+    CALL(setxattr, "absent", "user.name", "value", 5, XATTR_CREATE);
+    CALL(getxattr, "absent", "user.name", buffer, 5);
+    CALL(mknodat, AT_FDCWD, "absent/x", S_IFIFO | 0600, 0);
+    CALL(linkat, AT_FDCWD, "absent", AT_FDCWD, "other", AT_SYMLINK_FOLLOW);
+    CALL(fchownat, AT_FDCWD, "absent", 5, -1, AT_SYMLINK_NOFOLLOW);
+    CALL(truncate, "absent", 5L);
+    CALL(statfs, "absent", buffer);
+    CALL(ppoll, WILD, 1, NULL, NULL, 8);
+    CALL(pselect6, -1, NULL, NULL, NULL, NULL, NULL);
+    CALL(copy_file_range, 77, NULL, 78, NULL, 5, 0);
+    CALL(splice, 77, NULL, 78, NULL, 5, SPLICE_F_MOVE);
+    CALL(fadvise64, 77, 0, 5, POSIX_FADV_WILLNEED);
+    CALL(sync_file_range, 77, 0L, 5L, SYNC_FILE_RANGE_WRITE);
+    CALL(timer_create, CLOCK_MONOTONIC, WILD, &one);
+    CALL(timer_settime, 77, TIMER_ABSTIME, &(struct itimerspec){{0, 0}, {1, 0}}, NULL);
+    CALL(timer_delete, 77);
+    CALL(clock_nanosleep, CLOCK_BOOTTIME, TIMER_ABSTIME, &(struct timespec){0, -1}, NULL);
+    CALL(membarrier, 77, 0);
+    CALL(msync, 1, 4096L, MS_SYNC);
+    CALL(mlock2, 1, 0L, 77);
+    CALL(capget, &(uint32_t[2]){0x20080522, 1 << 22}, WILD);
+    CALL(sched_setscheduler, 1 << 22, SCHED_FIFO, &one);
+    CALL(sched_setaffinity, 1 << 22, 8, &(uint64_t){5});
+    CALL(prctl, PR_SET_PDEATHSIG, 99);
+    CALL(arch_prctl, 0x77, 1L);
+    CALL(mount, "none", "/absent", "tmpfs", 0, NULL);
 }
 
 int main(void) {
@@ -198,6 +279,8 @@ int main(void) {
     waiting();
     signals();
     system_calls();
+    CALL(access, "/arguments", F_OK);
+    refused();
     CALL(access, "/end", F_OK);
     return done("traced");
 }

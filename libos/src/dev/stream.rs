@@ -22,7 +22,7 @@ use crate::fs::open_file::{File, OpenFile, Readiness};
 use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
 use crate::mm::user;
-use crate::{process, signal, stats};
+use crate::{process, signal, stats, strace};
 
 /// Most bytes given to the log or asked of standard input at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -59,6 +59,11 @@ fn log(stream: u64, bytes: &[u8]) -> SysResult {
         }
     })?;
     Ok(bytes.len())
+}
+
+/// Whether standard input has something, be it its end.
+fn input_waits() -> bool {
+    hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0
 }
 
 /// An open stream.
@@ -109,6 +114,9 @@ impl File for StreamFile {
             return Ok(0);
         }
         let mut chunk = vec![0; sink.remaining().min(CHUNK_BYTES)];
+        if !nonblocking && strace::is_on() && !input_waits() {
+            strace::suspend();
+        }
         let count = hypercall::stdin_read(&mut chunk, nonblocking)?;
         sink.put(chunk.get(..count).ok_or(Errno::EIO)?)?;
         Ok(count)
@@ -151,7 +159,7 @@ impl File for StreamFile {
                 generation: 0,
             };
         }
-        let ready = !self.has_input() || hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0;
+        let ready = !self.has_input() || input_waits();
         Readiness {
             events: if ready { EPOLLIN } else { 0 },
             generation: 0,

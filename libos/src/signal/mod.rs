@@ -216,10 +216,10 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
         let info = state::dequeue(process, thread)?;
         Some((info, process.action_for_delivery(info.number())))
     }) {
+        strace::signal_delivered(&info);
         if action.ignores(info.number()) {
             continue;
         }
-        strace::signal_delivered(&info);
         if !action.is_handler() {
             end_by(regs, info);
         }

@@ -50,12 +50,14 @@ pub enum Kind {
     Out(Show),
     /// Something that is shown after the call, however it ended.
     Late(Show),
+    /// `[something]` that the call may change: before, and after it.
+    Changed(Show),
 }
 
 impl Kind {
     /// Whether it is shown before the call.
     pub const fn is_early(&self) -> bool {
-        !matches!(self, Kind::Out(_) | Kind::Late(_))
+        !matches!(self, Kind::Out(_) | Kind::Late(_) | Kind::Changed(_))
     }
 
     /// Shows argument `at`.
@@ -67,7 +69,7 @@ impl Kind {
             Kind::Path => super::text::path(out, word),
             Kind::Flags(names) => names.flags(out, word),
             Kind::OneOf(names) => names.one_of(out, word),
-            Kind::In(show) | Kind::Late(show) => show(out, call, at),
+            Kind::In(show) | Kind::Late(show) | Kind::Changed(show) => show(out, call, at),
             Kind::Out(show) if call.value().is_some() && word != 0 => show(out, call, at),
             Kind::Out(_) => number::address(out, word),
         }

@@ -2,9 +2,10 @@
 
 use core::fmt::Write;
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use super::kind::Call;
+use super::kind::{Call, Kind};
 use super::signatures::{Signature, UNKNOWN, signature};
 use super::{number, result};
 use crate::errno::SysResult;
@@ -12,8 +13,8 @@ use unikiln_abi::strace;
 
 /// One argument.
 enum Part {
-    /// Not known before the call is over.
-    Later,
+    /// Not known before the call is over; what it is before, where that counts.
+    Later(String),
     /// Known; empty where the call does not look at it.
     Known(String),
 }
@@ -35,12 +36,9 @@ impl Line {
         let signature = signature(number).unwrap_or(&UNKNOWN);
         let call = Call { args, result: None };
         let parts = core::array::from_fn(|at| match signature.arguments.get(at) {
-            Some(kind) if kind.is_early() => {
-                let mut text = String::new();
-                kind.show(&mut text, &call, at);
-                Part::Known(text)
-            }
-            Some(_) => Part::Later,
+            Some(kind) if kind.is_early() => Part::Known(shown(kind, &call, at)),
+            Some(kind @ Kind::Changed(_)) => Part::Later(shown(kind, &call, at)),
+            Some(_) => Part::Later(String::new()),
             None => Part::Known(String::new()),
         });
         Line {
@@ -75,7 +73,7 @@ impl Line {
         let early = self
             .parts
             .iter()
-            .position(|part| matches!(part, Part::Later));
+            .position(|part| matches!(part, Part::Later(_)));
         let mut text = String::new();
         self.write_name(&mut text);
         text.push('(');
@@ -107,10 +105,8 @@ impl Line {
             result: Some(result),
         };
         for (at, part) in self.parts.iter_mut().enumerate() {
-            if let (Part::Later, Some(kind)) = (&part, self.signature.arguments.get(at)) {
-                let mut text = String::new();
-                kind.show(&mut text, &call, at);
-                *part = Part::Known(text);
+            if let (Part::Later(before), Some(kind)) = (&part, self.signature.arguments.get(at)) {
+                *part = Part::Known(changed(before, shown(kind, &call, at)));
             }
         }
         let mut text = self.arguments();
@@ -161,6 +157,21 @@ impl Line {
                 number::hex(text, self.number);
             }
         }
+    }
+}
+
+fn shown(kind: &Kind, call: &Call<'_>, at: usize) -> String {
+    let mut text = String::new();
+    kind.show(&mut text, call, at);
+    text
+}
+
+/// `[1 => 2]` of `[1]` and `[2]`; the latter alone where there is nothing to compare.
+fn changed(before: &str, after: String) -> String {
+    let inner = |text: &str| Some(text.strip_prefix('[')?.strip_suffix(']')?.to_owned());
+    match (inner(before), inner(&after)) {
+        (Some(old), Some(new)) if old != new => alloc::format!("[{old} => {new}]"),
+        _ => after,
     }
 }
 
@@ -266,6 +277,26 @@ mod tests {
             pause.end(Err(Errno::EINTR), 0),
             "<... pause resumed>) = -1 EINTR (Interrupted system call) <0.000000>"
         );
+    }
+
+    #[test]
+    fn what_a_call_changes_is_shown_twice() {
+        let mut room = 110u32;
+        let name = *b"\x01\0";
+        let args = [
+            5,
+            address(&name),
+            core::ptr::from_mut(&mut room).expose_provenance() as u64,
+        ];
+        let mut words = [0; 6];
+        words[..3].copy_from_slice(&args);
+        let accept = Line::begin(43, &words, 0);
+        crate::mm::user::write(args[2], &2u32).unwrap();
+        assert_eq!(
+            accept.end(Ok(6), 0),
+            "accept(5, {sa_family=AF_UNIX}, [110 => 2]) = 6 <0.000000>"
+        );
+        assert_eq!(room, 2);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use alloc::string::String;
 use super::flags::socket::{
     CONTROL, FAMILY, LEVEL, OPTION, PROTOCOL, TCP_OPTION, TYPE, TYPE_FLAGS,
 };
-use super::kind::Kind::{self, In, Late, Out};
+use super::kind::Kind::{self, Changed, In, Late, Out};
 use super::memory::{Raw, list, pointee};
 use super::text::{buffer, quote, vectors};
 use super::{number, text};
@@ -20,8 +20,10 @@ const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 const SOL_SOCKET: u64 = 1;
 const SOL_TCP: u64 = 6;
-/// Type bits below the flags.
-const TYPE_MASK: u64 = 0xf;
+/// Flags in the type of a new socket.
+const SOCK_CLOEXEC: u32 = 0o200_0000;
+/// See [`SOCK_CLOEXEC`].
+const SOCK_NONBLOCK: u32 = 0o4000;
 /// Longest address.
 const ADDRESS_MAX: usize = 128;
 /// Offset of the path in sockaddr_un.
@@ -32,10 +34,15 @@ const CONTROL_HEADER: u64 = 16;
 /// Type of a socket and its flags.
 pub const SOCKET_TYPE: Kind = In(|out, call, at| {
     let word = u64::from(call.arg(at) as u32);
-    TYPE.one_of(out, word & TYPE_MASK);
-    if word & !TYPE_MASK != 0 {
-        out.push('|');
-        TYPE_FLAGS.flags(out, word & !TYPE_MASK);
+    let flags = word & u64::from(SOCK_CLOEXEC | SOCK_NONBLOCK);
+    match TYPE.name(word & !flags) {
+        Some(name) if flags != 0 => {
+            out.push_str(name);
+            out.push('|');
+            TYPE_FLAGS.flags(out, flags);
+        }
+        None if flags != 0 => TYPE_FLAGS.flags(out, word),
+        _ => TYPE.one_of(out, word),
     }
 });
 /// Flags that accept4(2) gives the new socket.
@@ -58,8 +65,8 @@ pub const SOCKADDR_OUT: Kind = Out(|out, call, at| {
     let bytes = Raw::<4>::read(call.arg(at + 1)).map_or(0, |raw| raw.u32(0));
     sockaddr(out, call.arg(at), bytes.into());
 });
-/// The length of such an address.
-pub const SOCKADDR_BYTES: Kind = Late(|out, call, at| {
+/// The length of such an address: the room for it, then what it took.
+pub const SOCKADDR_BYTES: Kind = Changed(|out, call, at| {
     super::memory::boxed_int(out, call.arg(at));
 });
 /// The option of a level, which is the argument before it.
@@ -82,8 +89,11 @@ pub const OPTION_VALUE_OUT: Kind = Out(|out, call, at| {
 /// A message that the call reads.
 pub const MESSAGE: Kind = In(|out, call, at| message(out, call.arg(at), u64::MAX));
 /// A message that the call filled.
-pub const MESSAGE_OUT: Kind = Out(|out, call, at| {
-    message(out, call.arg(at), call.value().unwrap_or(0) as u64);
+pub const MESSAGE_OUT: Kind = Late(|out, call, at| match call.value() {
+    Some(bytes) => message(out, call.arg(at), bytes as u64),
+    None => pointee(out, call.arg(at), |out, raw: &Raw<56>| {
+        let _ = write!(out, "{{msg_namelen={}}}", raw.u32(8));
+    }),
 });
 /// Messages of sendmmsg(2); their number is the next argument.
 pub const MESSAGES: Kind = In(|out, call, at| messages(out, call.arg(at), call.arg(at + 1)));
@@ -124,13 +134,22 @@ fn show_address(out: &mut String, raw: &[u8]) {
                 ", sin_port=htons({port}), sin_addr=inet_addr(\"{a}.{b}.{c}.{d}\")"
             );
         }
-        (AF_INET6, [_, _, high, low, _, _, _, _, rest @ ..]) => {
+        (AF_INET6, [_, _, high, low, f0, f1, f2, f3, rest @ ..]) => {
             let port = u16::from_be_bytes([*high, *low]);
-            let _ = write!(out, ", sin6_port=htons({port}), sin6_addr=");
-            if let Some(Ok(bytes)) = rest.get(..16).map(<[u8; 16]>::try_from) {
-                let _ = write!(out, "\"{}\"", core::net::Ipv6Addr::from(bytes));
-            } else {
-                out.push_str("...");
+            let flow = u32::from_be_bytes([*f0, *f1, *f2, *f3]);
+            let _ = write!(
+                out,
+                ", sin6_port=htons({port}), sin6_flowinfo=htonl({flow}), inet_pton(AF_INET6, "
+            );
+            match rest.first_chunk::<16>() {
+                Some(bytes) => {
+                    let _ = write!(out, "\"{}\"", core::net::Ipv6Addr::from(*bytes));
+                }
+                None => out.push_str("..."),
+            }
+            out.push_str(", &sin6_addr)");
+            if let Some(scope) = rest.get(16..).and_then(<[u8]>::first_chunk::<4>) {
+                let _ = write!(out, ", sin6_scope_id={}", u32::from_le_bytes(*scope));
             }
         }
         (_, [_, _, data @ ..]) if !data.is_empty() => {
@@ -276,7 +295,7 @@ mod tests {
         (six[0], six[3], six[23]) = (10, 80, 1);
         assert_eq!(
             shown(&six),
-            "{sa_family=AF_INET6, sin6_port=htons(80), sin6_addr=\"::1\"}"
+            "{sa_family=AF_INET6, sin6_port=htons(80), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, \"::1\", &sin6_addr), sin6_scope_id=0}"
         );
         assert_eq!(
             shown(&[16, 0, 1, b'a']),

@@ -8,7 +8,7 @@ use core::fmt::Write;
 use alloc::string::String;
 
 use super::kind::Call;
-use super::kind::Kind::{self, In, Late, Out};
+use super::kind::Kind::{self, Changed, In, Late, Out};
 use super::memory::{Raw, list, pointee};
 use super::text::quote;
 use super::{number, time};
@@ -72,7 +72,7 @@ fn limit(out: &mut String, raw: &Raw<16>) {
 /// A number that the call wrote.
 pub const INT_OUT: Kind = Out(|out, call, at| super::memory::boxed_int(out, call.arg(at)));
 /// A number that the call changes.
-pub const INT_BOTH: Kind = Late(|out, call, at| super::memory::boxed_int(out, call.arg(at)));
+pub const INT_BOTH: Kind = Changed(|out, call, at| super::memory::boxed_int(out, call.arg(at)));
 /// A user or group that the call wrote.
 pub const ID_OUT: Kind = Out(|out, call, at| {
     list(out, call.arg(at), 1, |out, raw: &Raw<4>| {
