@@ -134,8 +134,8 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
         u64::from(signal),
         &crate::signal::number::name(signal),
     );
-    strace::killed(signal);
     write_report(Reason::Signal(fatal), registers);
+    strace::killed(signal);
     end()
 }
 

@@ -181,9 +181,7 @@ mod tests {
             let descriptor = has(|kind| matches!(kind, Fd | DirFd));
             if descriptor || matches!(signature.result, Shape::Fd) {
                 let named = is_in("desc", signature.name) || is_in("network", signature.name);
-                // strace leaves these two out of %desc.
-                let exempt = matches!(signature.name, "getsockopt" | "map_shadow_stack");
-                assert!(named || exempt, "{}", signature.name);
+                assert!(named, "{}", signature.name);
             }
         }
     }

@@ -88,8 +88,8 @@ fn clone_flags(out: &mut String, word: u64) {
     }
 }
 
-/// struct clone_args.
-pub const CLONE_ARGUMENTS: Kind = In(|out, call, at| {
+/// struct clone_args, and the new id where it was written for the parent.
+pub const CLONE_ARGUMENTS: Kind = Late(|out, call, at| {
     pointee(out, call.arg(at), |out, raw: &Raw<64>| {
         let flags = raw.u64(0);
         out.push_str("{flags=");
@@ -114,6 +114,11 @@ pub const CLONE_ARGUMENTS: Kind = In(|out, call, at| {
             number::address(out, raw.u64(56));
         }
         out.push('}');
+        if flags & CLONE_PARENT_SETTID != 0 && call.value().is_some() {
+            out.push_str(" => {parent_tid=");
+            super::memory::boxed_int(out, raw.u64(24));
+            out.push('}');
+        }
     });
 });
 
@@ -280,6 +285,29 @@ mod tests {
         let mut out = String::new();
         clone_flags(&mut out, 0x0120_0011);
         assert_eq!(out, "CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD");
+    }
+
+    #[test]
+    fn clone_arguments_are_shown_by_their_flags() {
+        let new_id = 7u32;
+        let mut words = [0u64; 8];
+        words[0] = CLONE_PARENT_SETTID | 0x100;
+        words[3] = core::ptr::from_ref(&new_id).expose_provenance() as u64;
+        words[4] = 17;
+        let args = [words.as_ptr().expose_provenance() as u64, 88, 0, 0, 0, 0];
+        let mut out = String::new();
+        let call = Call {
+            args: &args,
+            result: Some(Ok(7)),
+        };
+        CLONE_ARGUMENTS.show(&mut out, &call, 0);
+        let parent = words[3];
+        assert_eq!(
+            out,
+            format!(
+                "{{flags=CLONE_VM|CLONE_PARENT_SETTID, parent_tid={parent:#x}, exit_signal=SIGCHLD, stack=NULL, stack_size=0}} => {{parent_tid=[7]}}"
+            )
+        );
     }
 
     #[test]
