@@ -5,8 +5,6 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use linux_raw_sys::general::{
     F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_GETOWN,
     F_GETPIPE_SZ, F_GETSIG, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETFD, F_SETFL, F_SETLK,
@@ -29,6 +27,7 @@ use super::flags::names;
 use super::kind::Call;
 use super::kind::Kind::{self, Late};
 use super::memory::{Raw, boxed_int, list, pointee};
+use super::output::Output;
 use super::{number, signal, text};
 
 const ARCH_GET_FS: u64 = 0x1003;
@@ -55,7 +54,7 @@ pub const COMMAND_ARGUMENT: Kind = Late(|out, call, at| match call.arg(1) as u32
     _ => number::hex(out, call.arg(at)),
 });
 
-fn lock(out: &mut String, raw: &Raw<32>) {
+fn lock(out: &mut Output, raw: &Raw<32>) {
     out.push_str("{l_type=");
     LOCK_TYPE.one_of(out, raw.u16(0).into());
     out.push_str(", l_whence=");
@@ -68,9 +67,9 @@ fn lock(out: &mut String, raw: &Raw<32>) {
 }
 
 /// The result of fcntl(2).
-pub fn command_result(out: &mut String, call: &Call<'_>, _at: usize) {
+pub fn command_result(out: &mut Output, call: &Call<'_>, _at: usize) {
     let value = call.value().unwrap_or(0) as u64;
-    let show = |out: &mut String, what: &str, flags: &dyn Fn(&mut String)| {
+    let show = |out: &mut Output, what: &str, flags: &dyn Fn(&mut Output)| {
         number::hex(out, value);
         out.push_str(what);
         flags(out);
@@ -100,7 +99,7 @@ pub const IOCTL_ARGUMENT: Kind = Late(|out, call, at| {
     }
 });
 
-fn window(out: &mut String, raw: &Raw<8>) {
+fn window(out: &mut Output, raw: &Raw<8>) {
     for (opening, at) in [
         ("{ws_row=", 0),
         (", ws_col=", 2),
@@ -112,7 +111,7 @@ fn window(out: &mut String, raw: &Raw<8>) {
     out.push('}');
 }
 
-fn terminal(out: &mut String, raw: &Raw<36>) {
+fn terminal(out: &mut Output, raw: &Raw<36>) {
     for (opening, at) in [
         ("{c_iflag=", 0),
         (", c_oflag=", 4),
@@ -198,8 +197,8 @@ pub const ARCH_ARGUMENT: Kind = Late(|out, call, at| match call.arg(0) {
 mod tests {
     use super::*;
 
-    fn argument(kind: Kind, args: [u64; 6]) -> String {
-        let mut out = String::new();
+    fn argument(kind: Kind, args: [u64; 6]) -> Output {
+        let mut out = Output::new();
         let call = Call {
             args: &args,
             result: Some(Ok(0)),
@@ -227,7 +226,7 @@ mod tests {
     #[test]
     fn flags_of_a_descriptor_are_named_in_the_result() {
         let result = |command, value| {
-            let mut out = String::new();
+            let mut out = Output::new();
             let call = Call {
                 args: &[3, command, 0, 0, 0, 0],
                 result: Some(Ok(value)),

@@ -5,8 +5,6 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use linux_raw_sys::general::AT_STATX_SYNC_TYPE;
 
 use super::flags::file::{
@@ -15,6 +13,7 @@ use super::flags::file::{
 use super::kind::Kind::{self, In, Late, Out};
 use super::memory::{Raw, list, pointee};
 use super::number;
+use super::output::Output;
 
 /// Type bits of a mode.
 const TYPE_MASK: u32 = 0o170000;
@@ -184,7 +183,7 @@ fn is_device(mode: u32) -> bool {
     matches!(mode & TYPE_MASK, BLOCK | CHARACTER)
 }
 
-fn file_mode(out: &mut String, mode: u32) {
+fn file_mode(out: &mut Output, mode: u32) {
     if mode & TYPE_MASK != 0 {
         FILE_TYPE.one_of(out, u64::from(mode & TYPE_MASK));
         out.push('|');
@@ -197,9 +196,9 @@ mod tests {
     use super::*;
     use crate::strace::kind::Call;
 
-    fn shown(kind: Kind, bytes: &[u8], result: usize) -> String {
+    fn shown(kind: Kind, bytes: &[u8], result: usize) -> Output {
         let args = [bytes.as_ptr().expose_provenance() as u64, 0, 0, 0, 0, 0];
-        let mut out = String::new();
+        let mut out = Output::new();
         let call = Call {
             args: &args,
             result: Some(Ok(result)),

@@ -1,9 +1,8 @@
 //! The ways in which one argument can be shown.
 
-use alloc::string::String;
-
 use super::flags::Names;
 use super::number;
+use super::output::Output;
 use crate::errno::SysResult;
 
 /// A call as far as it has come.
@@ -28,7 +27,7 @@ impl Call<'_> {
 }
 
 /// Writes an argument; writes nothing where the call does not look at it.
-pub type Show = fn(&mut String, &Call<'_>, usize);
+pub type Show = fn(&mut Output, &Call<'_>, usize);
 
 /// How an argument is shown, and when.
 #[derive(Clone, Copy)]
@@ -61,7 +60,7 @@ impl Kind {
     }
 
     /// Shows argument `at`.
-    pub fn show(&self, out: &mut String, call: &Call<'_>, at: usize) {
+    pub fn show(&self, out: &mut Output, call: &Call<'_>, at: usize) {
         let word = call.arg(at);
         match self {
             Kind::Fd => number::int(out, call, at),

@@ -3,9 +3,9 @@
 use core::fmt::Write;
 
 use alloc::borrow::ToOwned;
-use alloc::string::String;
 
 use super::kind::{Call, Kind};
+use super::output::Output;
 use super::signatures::{Signature, UNKNOWN, signature};
 use super::{number, result};
 use crate::errno::SysResult;
@@ -14,9 +14,9 @@ use unikiln_abi::strace;
 /// One argument.
 enum Part {
     /// Not known before the call is over; what it is before, where that counts.
-    Later(String),
+    Later(Output),
     /// Known; empty where the call does not look at it.
-    Known(String),
+    Known(Output),
 }
 
 /// The line of a call that is being served.
@@ -38,8 +38,8 @@ impl Line {
         let parts = core::array::from_fn(|at| match signature.arguments.get(at) {
             Some(kind) if kind.is_early() => Part::Known(shown(kind, &call, at)),
             Some(kind @ Kind::Changed(_)) => Part::Later(shown(kind, &call, at)),
-            Some(_) => Part::Later(String::new()),
-            None => Part::Known(String::new()),
+            Some(_) => Part::Later(Output::new()),
+            None => Part::Known(Output::new()),
         });
         Line {
             number,
@@ -52,7 +52,7 @@ impl Line {
     }
 
     /// The same with parts that the caller knows.
-    pub fn begin_with(number: u64, texts: &[String], start_ns: u64) -> Line {
+    pub fn begin_with(number: u64, texts: &[Output], start_ns: u64) -> Line {
         Line {
             number,
             args: [0; 6],
@@ -66,7 +66,7 @@ impl Line {
     }
 
     /// The first part of the line, once.
-    pub fn split(&mut self) -> Option<String> {
+    pub fn split(&mut self) -> Option<Output> {
         if self.split_at.is_some() {
             return None;
         }
@@ -74,7 +74,7 @@ impl Line {
             .parts
             .iter()
             .position(|part| matches!(part, Part::Later(_)));
-        let mut text = String::new();
+        let mut text = Output::new();
         self.write_name(&mut text);
         text.push('(');
         let all = early.is_none();
@@ -92,14 +92,14 @@ impl Line {
     }
 
     /// The line of a call that does not return.
-    pub fn end_without_result(self) -> String {
+    pub fn end_without_result(self) -> Output {
         let mut text = self.arguments();
         text.push_str(" = ?");
         text
     }
 
     /// The line, or its second part, after the call.
-    pub fn end(mut self, result: SysResult, now_ns: u64) -> String {
+    pub fn end(mut self, result: SysResult, now_ns: u64) -> Output {
         let call = Call {
             args: &self.args,
             result: Some(result),
@@ -118,8 +118,8 @@ impl Line {
         text
     }
 
-    fn arguments(&self) -> String {
-        let mut text = String::new();
+    fn arguments(&self) -> Output {
+        let mut text = Output::new();
         if let Some(first) = self.split_at {
             text.push_str("<... ");
             self.write_name(&mut text);
@@ -134,7 +134,7 @@ impl Line {
         text
     }
 
-    fn write_parts(&self, text: &mut String, range: core::ops::Range<usize>) {
+    fn write_parts(&self, text: &mut Output, range: core::ops::Range<usize>) {
         let mut first = true;
         for part in self.parts.get(range).unwrap_or_default() {
             let Part::Known(part) = part else { continue };
@@ -149,7 +149,7 @@ impl Line {
         }
     }
 
-    fn write_name(&self, text: &mut String) {
+    fn write_name(&self, text: &mut Output) {
         match strace::name(self.number) {
             Some(name) => text.push_str(name),
             None => {
@@ -160,17 +160,21 @@ impl Line {
     }
 }
 
-fn shown(kind: &Kind, call: &Call<'_>, at: usize) -> String {
-    let mut text = String::new();
+fn shown(kind: &Kind, call: &Call<'_>, at: usize) -> Output {
+    let mut text = Output::new();
     kind.show(&mut text, call, at);
     text
 }
 
 /// `[1 => 2]` of `[1]` and `[2]`; the latter alone where there is nothing to compare.
-fn changed(before: &str, after: String) -> String {
+fn changed(before: &str, after: Output) -> Output {
     let inner = |text: &str| Some(text.strip_prefix('[')?.strip_suffix(']')?.to_owned());
     match (inner(before), inner(&after)) {
-        (Some(old), Some(new)) if old != new => alloc::format!("[{old} => {new}]"),
+        (Some(old), Some(new)) if old != new => {
+            let mut text = Output::new();
+            let _ = write!(text, "[{old} => {new}]");
+            text
+        }
         _ => after,
     }
 }
@@ -266,7 +270,7 @@ mod tests {
         words[2] = 10;
         let mut read = Line::begin(0, &words, 0);
         assert_eq!(read.split().as_deref(), Some("read(0, <unfinished ...>"));
-        assert_eq!(read.split(), None);
+        assert!(read.split().is_none());
         assert_eq!(
             read.end(Ok(2), 1_500_000_000),
             "<... read resumed>\"ab\", 10) = 2 <1.500000>"

@@ -1,9 +1,8 @@
 //! What the program's pointers point at, read so that nothing faults: an
 //! address that cannot be read is shown as a number.
 
-use alloc::string::String;
-
 use super::number;
+use super::output::Output;
 use crate::mm::user;
 
 /// Elements of a list that are shown.
@@ -16,9 +15,7 @@ impl<const N: usize> Raw<N> {
     /// Copies it; none where it cannot be read, as at address 0.
     pub fn read(address: u64) -> Option<Self> {
         let mut bytes = [0; N];
-        (address != 0).then_some(())?;
-        user::copy_in(address, &mut bytes).ok()?;
-        Some(Raw(bytes))
+        fetch(address, &mut bytes).then_some(Raw(bytes))
     }
 
     /// The bytes from `at` on.
@@ -58,9 +55,9 @@ impl<const N: usize> Raw<N> {
 
 /// Shows the structure at an address, or the address.
 pub fn pointee<const N: usize>(
-    out: &mut String,
+    out: &mut Output,
     address: u64,
-    show: impl FnOnce(&mut String, &Raw<N>),
+    show: impl FnOnce(&mut Output, &Raw<N>),
 ) {
     match Raw::read(address) {
         Some(raw) => show(out, &raw),
@@ -69,7 +66,8 @@ pub fn pointee<const N: usize>(
 }
 
 /// Shows a value of 32 bits at an address as `[value]`.
-pub fn boxed_int(out: &mut String, address: u64) {
+#[inline(never)]
+pub fn boxed_int(out: &mut Output, address: u64) {
     list(out, address, 1, |out, raw: &Raw<4>| {
         number::signed(out, raw.i32(0).into())
     });
@@ -77,43 +75,80 @@ pub fn boxed_int(out: &mut String, address: u64) {
 
 /// Shows a list of structures that lie one after the other.
 pub fn list<const N: usize>(
-    out: &mut String,
+    out: &mut Output,
     address: u64,
     count: u64,
-    show: impl FnMut(&mut String, &Raw<N>),
+    show: impl FnMut(&mut Output, &Raw<N>),
 ) {
     sparse_list(out, address, count, |_| true, show);
 }
 
 /// The same, without those that `keep` refuses.
 pub fn sparse_list<const N: usize>(
-    out: &mut String,
+    out: &mut Output,
     address: u64,
     count: u64,
     mut keep: impl FnMut(&Raw<N>) -> bool,
-    mut show: impl FnMut(&mut String, &Raw<N>),
+    mut show: impl FnMut(&mut Output, &Raw<N>),
 ) {
     let readable = count == 0 || Raw::<N>::read(address).is_some();
     if address == 0 || !readable {
         return number::address(out, address);
     }
+    walk(
+        out,
+        address,
+        count,
+        N as u64,
+        &mut |out, place, room| match Raw::read(place) {
+            Some(raw) if !keep(&raw) => Element::Skipped,
+            Some(raw) if room => {
+                out.separate();
+                show(out, &raw);
+                Element::Shown
+            }
+            _ => Element::Last,
+        },
+    );
+}
+
+/// What became of one element.
+enum Element {
+    Shown,
+    Skipped,
+    /// It cannot be shown, nor can those after it.
+    Last,
+}
+
+/// Walks a list of elements of `stride` bytes; `show` is told whether there is
+/// room for another.
+fn walk(
+    out: &mut Output,
+    address: u64,
+    count: u64,
+    stride: u64,
+    show: &mut dyn FnMut(&mut Output, u64, bool) -> Element,
+) {
     out.push('[');
     let mut shown = 0;
     for at in 0..count {
-        let place = address.wrapping_add(at.wrapping_mul(N as u64));
-        let raw = Raw::<N>::read(place);
-        if raw.as_ref().is_some_and(|raw| !keep(raw)) {
-            continue;
+        let place = address.wrapping_add(at.wrapping_mul(stride));
+        match show(out, place, shown < LIST_MAX) {
+            Element::Shown => shown += 1,
+            Element::Skipped => {}
+            Element::Last => {
+                out.separate();
+                out.push_str("...");
+                break;
+            }
         }
-        if shown > 0 {
-            out.push_str(", ");
-        }
-        let Some(raw) = raw.filter(|_| shown < LIST_MAX) else {
-            out.push_str("...");
-            break;
-        };
-        show(out, &raw);
-        shown += 1;
     }
     out.push(']');
+}
+
+/// Copies bytes of the program: whether it could be done. Never inlined, since
+/// every structure begins with it.
+#[inline(never)]
+fn fetch(address: u64, bytes: &mut [u8]) -> bool {
+    address != 0 && user::copy_in(address, bytes).is_ok()
 }

@@ -17,6 +17,7 @@
 //! | `kind.rs` | the ways in which one argument can be shown |
 //! | `memory.rs` | structures and lists in program memory, which may be anything |
 //! | `number.rs`, `text.rs` | numbers, strings, buffers |
+//! | `output.rs` | text that grows |
 //! | `flags/` | names of flags and of choices |
 //! | `file.rs`, `poll.rs`, `signal.rs`, `socket.rs`, `system.rs`, `thread.rs`, `time.rs`, `control.rs` | structures of one family of calls |
 //! | `result.rs` | results and the words for errors |
@@ -28,6 +29,7 @@ mod kind;
 mod line;
 mod memory;
 mod number;
+mod output;
 mod poll;
 mod result;
 mod signal;
@@ -41,7 +43,6 @@ mod time;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use alloc::string::String;
 use spin::{Mutex, Once};
 use unikiln_abi::boot::{BootInfo, FLAG_STRACE};
 use unikiln_abi::strace::CallSet;
@@ -52,6 +53,7 @@ use crate::signal::number::{Default as DefaultAction, Set, default_action};
 use crate::syscall::table;
 use crate::{hypercall, process, time as clocks};
 use line::Line;
+use output::Output;
 
 const RT_SIGRETURN: u64 = 15;
 const EXECVE: u64 = 59;
@@ -146,7 +148,7 @@ fn split() {
 /// rt_sigreturn went back to a program with this mask and this RAX.
 pub fn handler_returned(mask: Set, rax: u64) {
     if is_on() && is_traced(RT_SIGRETURN) {
-        let mut text = String::from("rt_sigreturn({mask=");
+        let mut text = Output::from("rt_sigreturn({mask=");
         signal::set(&mut text, mask);
         text.push_str("}) = ");
         result::show_raw(&mut text, rax);
@@ -171,7 +173,7 @@ pub fn program_starts(path: &[u8]) {
 /// A signal is delivered.
 pub fn signal_delivered(info: &SigInfo) {
     if is_on() {
-        let mut text = String::from("--- ");
+        let mut text = Output::from("--- ");
         signal::name(&mut text, info.number());
         text.push(' ');
         signal::info(&mut text, info);
@@ -183,7 +185,7 @@ pub fn signal_delivered(info: &SigInfo) {
 /// A signal ends the process.
 pub fn killed(signal: u32) {
     if is_on() {
-        let mut text = String::from("+++ killed by ");
+        let mut text = Output::from("+++ killed by ");
         signal::name(&mut text, signal);
         if default_action(signal) == DefaultAction::Core {
             text.push_str(" (core dumped)");
@@ -196,7 +198,7 @@ pub fn killed(signal: u32) {
 /// The process ends.
 pub fn exited(status: i32) {
     if is_on() {
-        let mut text = String::new();
+        let mut text = Output::new();
         let _ = write!(text, "+++ exited with {} +++", status & 0xff);
         write(&text);
     }

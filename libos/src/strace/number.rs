@@ -1,11 +1,12 @@
 //! Numbers: plain ones, addresses, modes, descriptors, users, devices.
+//!
+//! Never inlined, as [`super::output`].
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use super::kind::Call;
 use super::kind::Kind::{self, In};
+use super::output::Output;
 
 const AT_FDCWD: i32 = -100;
 
@@ -33,22 +34,25 @@ pub const ID: Kind = In(|out, call, at| id(out, call.arg(at) as u32));
 pub const DEVICE: Kind = In(|out, call, at| device(out, call.arg(at)));
 
 /// Shows an `int` argument.
-pub fn int(out: &mut String, call: &Call<'_>, at: usize) {
+pub fn int(out: &mut Output, call: &Call<'_>, at: usize) {
     signed(out, i64::from(call.arg(at) as i32));
 }
 
 /// Shows a signed number.
-pub fn signed(out: &mut String, value: i64) {
+#[inline(never)]
+pub fn signed(out: &mut Output, value: i64) {
     let _ = write!(out, "{value}");
 }
 
 /// Shows an unsigned number.
-pub fn unsigned(out: &mut String, value: u64) {
+#[inline(never)]
+pub fn unsigned(out: &mut Output, value: u64) {
     let _ = write!(out, "{value}");
 }
 
 /// Shows a hexadecimal number.
-pub fn hex(out: &mut String, value: u64) {
+#[inline(never)]
+pub fn hex(out: &mut Output, value: u64) {
     let _ = if value == 0 {
         out.write_char('0')
     } else {
@@ -57,7 +61,8 @@ pub fn hex(out: &mut String, value: u64) {
 }
 
 /// Shows an address.
-pub fn address(out: &mut String, value: u64) {
+#[inline(never)]
+pub fn address(out: &mut Output, value: u64) {
     if value == 0 {
         out.push_str("NULL");
     } else {
@@ -66,7 +71,8 @@ pub fn address(out: &mut String, value: u64) {
 }
 
 /// Shows permission bits: a zero in front, three digits at least.
-pub fn mode(out: &mut String, value: u32) {
+#[inline(never)]
+pub fn mode(out: &mut Output, value: u32) {
     let _ = match value {
         0 => write!(out, "000"),
         1..0o100 => write!(out, "{value:03o}"),
@@ -75,7 +81,8 @@ pub fn mode(out: &mut String, value: u32) {
 }
 
 /// Shows a user or group.
-pub fn id(out: &mut String, value: u32) {
+#[inline(never)]
+pub fn id(out: &mut Output, value: u32) {
     if value == u32::MAX {
         out.push_str("-1");
     } else {
@@ -84,7 +91,7 @@ pub fn id(out: &mut String, value: u32) {
 }
 
 /// Shows a device number.
-pub fn device(out: &mut String, value: u64) {
+pub fn device(out: &mut Output, value: u64) {
     let major = value >> 8 & 0xfff | value >> 32 & !0xfff;
     let minor = value & 0xff | value >> 12 & !0xff;
     out.push_str("makedev(");
@@ -95,7 +102,7 @@ pub fn device(out: &mut String, value: u64) {
 }
 
 /// Shows a directory's descriptor.
-pub fn directory(out: &mut String, word: u64) {
+pub fn directory(out: &mut Output, word: u64) {
     if word as i32 == AT_FDCWD {
         out.push_str("AT_FDCWD");
     } else {
@@ -107,8 +114,8 @@ pub fn directory(out: &mut String, word: u64) {
 mod tests {
     use super::*;
 
-    fn text(show: impl FnOnce(&mut String)) -> String {
-        let mut out = String::new();
+    fn text(show: impl FnOnce(&mut Output)) -> Output {
+        let mut out = Output::new();
         show(&mut out);
         out
     }

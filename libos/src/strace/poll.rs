@@ -2,14 +2,13 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use linux_raw_sys::general::EPOLL_CTL_DEL;
 
 use super::flags::file::{EPOLL_EVENTS, POLL_EVENTS};
 use super::kind::Call;
 use super::kind::Kind::{self, In, Out};
 use super::memory::{Raw, list, pointee, sparse_list};
+use super::output::Output;
 use super::{number, time};
 
 /// Highest descriptor that a set of select(2) is read for.
@@ -33,7 +32,7 @@ pub const POLL_LIST: Kind = In(|out, call, at| {
 });
 
 /// The result of poll(2) with what has come.
-pub fn poll_result(out: &mut String, call: &Call<'_>, _at: usize) {
+pub fn poll_result(out: &mut Output, call: &Call<'_>, _at: usize) {
     let ready = call.value().unwrap_or(0);
     if ready == 0 {
         return out.push_str("0 (Timeout)");
@@ -50,7 +49,7 @@ pub fn poll_result(out: &mut String, call: &Call<'_>, _at: usize) {
 }
 
 /// The same for ppoll(2), with the time that is left.
-pub fn ppoll_result(out: &mut String, call: &Call<'_>, at: usize) {
+pub fn ppoll_result(out: &mut Output, call: &Call<'_>, at: usize) {
     poll_result(out, call, at);
     let left = Raw::<16>::read(call.arg(2));
     if let Some(raw) = left.filter(|_| call.value() != Some(0)) {
@@ -64,16 +63,16 @@ pub fn ppoll_result(out: &mut String, call: &Call<'_>, at: usize) {
 /// A set of select(2); the number of descriptors is the first argument.
 pub const FD_SET: Kind = In(|out, call, at| fd_set(out, call.arg(at), call.arg(0)));
 
-fn fd_set(out: &mut String, address: u64, limit: u64) {
+fn fd_set(out: &mut Output, address: u64, limit: u64) {
     match members(address, limit) {
         Some(text) => out.push_str(&text),
         None => number::address(out, address),
     }
 }
 
-fn members(address: u64, limit: u64) -> Option<String> {
+fn members(address: u64, limit: u64) -> Option<Output> {
     (address != 0).then_some(())?;
-    let mut text = String::from("[");
+    let mut text = Output::from("[");
     for fd in 0..limit.min(SET_MAX) {
         let raw = Raw::<8>::read(address.wrapping_add(fd / 64 * 8))?;
         if raw.u64(0) >> (fd % 64) & 1 != 0 {
@@ -88,16 +87,16 @@ fn members(address: u64, limit: u64) -> Option<String> {
 }
 
 /// The result of select(2) with what has come and the time that is left.
-pub fn select_result(out: &mut String, call: &Call<'_>, _at: usize) {
+pub fn select_result(out: &mut Output, call: &Call<'_>, _at: usize) {
     select_with(out, call, time::timeval);
 }
 
 /// The same for pselect6(2).
-pub fn pselect_result(out: &mut String, call: &Call<'_>, _at: usize) {
+pub fn pselect_result(out: &mut Output, call: &Call<'_>, _at: usize) {
     select_with(out, call, time::timespec);
 }
 
-fn select_with(out: &mut String, call: &Call<'_>, left: fn(&mut String, &Raw<16>, usize)) {
+fn select_with(out: &mut Output, call: &Call<'_>, left: fn(&mut Output, &Raw<16>, usize)) {
     let ready = call.value().unwrap_or(0);
     if ready == 0 {
         return out.push_str("0 (Timeout)");
@@ -130,7 +129,7 @@ pub const EPOLL_LIST: Kind = Out(|out, call, at| {
     list(out, call.arg(at), call.value().unwrap_or(0) as u64, event);
 });
 
-fn event(out: &mut String, raw: &Raw<12>) {
+fn event(out: &mut Output, raw: &Raw<12>) {
     out.push_str("{events=");
     EPOLL_EVENTS.flags(out, raw.u32(0).into());
     let (short, long) = (raw.u32(4), raw.u64(4));
@@ -153,16 +152,16 @@ mod tests {
         // Three pollfd: descriptor, events, revents.
         let list = [3u64 | 1 << 32, 4 | 4 << 32 | 4 << 48, u64::from(u32::MAX)];
         let args = [list.as_ptr().expose_provenance() as u64, 3, 0, 0, 0, 0];
-        let mut out = String::new();
+        let mut out = Output::new();
         POLL_LIST.show(&mut out, &call(&args, 1), 0);
         assert_eq!(
             out,
             "[{fd=3, events=POLLIN}, {fd=4, events=POLLOUT}, {fd=-1}]"
         );
-        let mut out = String::new();
+        let mut out = Output::new();
         poll_result(&mut out, &call(&args, 1), 0);
         assert_eq!(out, "1 ([{fd=4, revents=POLLOUT}])");
-        let mut out = String::new();
+        let mut out = Output::new();
         poll_result(&mut out, &call(&args, 0), 0);
         assert_eq!(out, "0 (Timeout)");
     }
@@ -172,10 +171,10 @@ mod tests {
         let set = [0b1010u64];
         let address = set.as_ptr().expose_provenance() as u64;
         let args = [4, address, 0, 0, 0, 0];
-        let mut out = String::new();
+        let mut out = Output::new();
         FD_SET.show(&mut out, &call(&args, 1), 1);
         assert_eq!(out, "[1 3]");
-        let mut out = String::new();
+        let mut out = Output::new();
         select_result(&mut out, &call(&args, 2), 0);
         assert_eq!(out, "2 (in [1 3])");
     }
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn an_epoll_event_is_packed() {
         let bytes = [1u8, 0, 0, 0x80, 5, 0, 0, 0, 0, 0, 0, 0];
-        let mut out = String::new();
+        let mut out = Output::new();
         pointee(&mut out, bytes.as_ptr().expose_provenance() as u64, event);
         assert_eq!(out, "{events=EPOLLIN|EPOLLET, data={u32=5, u64=5}}");
     }

@@ -2,16 +2,15 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use super::kind::Call;
 use super::number;
+use super::output::Output;
 use super::signatures::{Shape, Signature};
 use crate::errno::Errno;
 use crate::signal;
 
 /// Shows the result of a call that has returned.
-pub fn show(out: &mut String, number: u64, signature: &Signature, call: &Call<'_>) {
+pub fn show(out: &mut Output, number: u64, signature: &Signature, call: &Call<'_>) {
     match call.result {
         None => out.push('?'),
         Some(Err(Errno::EINTR)) if signal::restarts(number) => {
@@ -23,21 +22,21 @@ pub fn show(out: &mut String, number: u64, signature: &Signature, call: &Call<'_
 }
 
 /// Shows what is in RAX after a call whose number is not known.
-pub fn show_raw(out: &mut String, rax: u64) {
+pub fn show_raw(out: &mut Output, rax: u64) {
     match rax as i64 {
         status @ -4095..=-1 => error(out, Errno::from_status(status)),
         value => number::signed(out, value),
     }
 }
 
-fn error(out: &mut String, errno: Errno) {
+fn error(out: &mut Output, errno: Errno) {
     let _ = write!(out, "-1 {}", errno.name());
     if let Some(words) = message(errno) {
         let _ = write!(out, " ({words})");
     }
 }
 
-fn success(out: &mut String, value: u64, signature: &Signature, call: &Call<'_>) {
+fn success(out: &mut Output, value: u64, signature: &Signature, call: &Call<'_>) {
     match signature.result {
         Shape::Decimal | Shape::Fd => number::signed(out, value as i64),
         Shape::Hex => number::hex(out, value),

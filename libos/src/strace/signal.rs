@@ -2,8 +2,6 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use linux_raw_sys::general::{SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 
 use super::flags::Names;
@@ -14,6 +12,7 @@ use super::kind::Call;
 use super::kind::Kind::{self, In, Out};
 use super::memory::{Raw, pointee};
 use super::number;
+use super::output::Output;
 use crate::mm::user;
 use crate::signal::SigInfo;
 use crate::signal::number::{
@@ -51,7 +50,7 @@ pub const STACK: Kind = In(|out, call, at| pointee(out, call.arg(at), stack));
 pub const STACK_OUT: Kind = Out(|out, call, at| pointee(out, call.arg(at), stack));
 
 /// The signal that rt_sigtimedwait(2) took, by its name.
-pub fn signal_result(out: &mut String, call: &Call<'_>, _at: usize) {
+pub fn signal_result(out: &mut Output, call: &Call<'_>, _at: usize) {
     let signal = call.value().unwrap_or(0);
     let _ = write!(out, "{signal} (");
     name(out, signal as u32);
@@ -59,11 +58,11 @@ pub fn signal_result(out: &mut String, call: &Call<'_>, _at: usize) {
 }
 
 /// Shows a signal's name.
-pub fn name(out: &mut String, signal: u32) {
+pub fn name(out: &mut Output, signal: u32) {
     short_name(out, signal, "SIG");
 }
 
-fn short_name(out: &mut String, signal: u32, prefix: &str) {
+fn short_name(out: &mut Output, signal: u32, prefix: &str) {
     let _ = match signal {
         0 => write!(out, "0"),
         REAL_TIME_MIN => write!(out, "{prefix}RTMIN"),
@@ -77,14 +76,14 @@ fn short_name(out: &mut String, signal: u32, prefix: &str) {
 }
 
 /// Shows the set at an address.
-pub fn set_at(out: &mut String, address: u64) {
+pub fn set_at(out: &mut Output, address: u64) {
     pointee(out, address, |out, raw: &Raw<8>| {
         set(out, Set::from_bits(raw.u64(0)))
     });
 }
 
 /// Shows a set.
-pub fn set(out: &mut String, set: Set) {
+pub fn set(out: &mut Output, set: Set) {
     let many = set.bits().count_ones() >= MANY;
     let shown = if many {
         out.push('~');
@@ -104,7 +103,7 @@ pub fn set(out: &mut String, set: Set) {
     out.push(']');
 }
 
-fn action(out: &mut String, raw: &Raw<32>) {
+fn action(out: &mut Output, raw: &Raw<32>) {
     let (handler, flags) = (raw.u64(0), raw.u64(8));
     let member = if flags & u64::from(linux_raw_sys::general::SA_SIGINFO) != 0 && handler > 1 {
         "{sa_sigaction="
@@ -128,7 +127,7 @@ fn action(out: &mut String, raw: &Raw<32>) {
     out.push('}');
 }
 
-fn stack(out: &mut String, raw: &Raw<24>) {
+fn stack(out: &mut Output, raw: &Raw<24>) {
     out.push_str("{ss_sp=");
     number::address(out, raw.u64(0));
     out.push_str(", ss_flags=");
@@ -136,7 +135,7 @@ fn stack(out: &mut String, raw: &Raw<24>) {
     let _ = write!(out, ", ss_size={}}}", raw.u64(16));
 }
 
-fn info_at(out: &mut String, address: u64) {
+fn info_at(out: &mut Output, address: u64) {
     let value = (address != 0).then(|| user::read::<SigInfo>(address).ok());
     match value.flatten() {
         Some(value) => info(out, &value),
@@ -145,7 +144,7 @@ fn info_at(out: &mut String, address: u64) {
 }
 
 /// Shows what a signal brings along.
-pub fn info(out: &mut String, info: &SigInfo) {
+pub fn info(out: &mut Output, info: &SigInfo) {
     let signal = info.number();
     out.push_str("{si_signo=");
     name(out, signal);
@@ -182,12 +181,12 @@ pub fn info(out: &mut String, info: &SigInfo) {
     out.push('}');
 }
 
-fn value(out: &mut String, word: u64) {
+fn value(out: &mut Output, word: u64) {
     let _ = write!(out, ", si_int={}, si_ptr=", word as i32);
     number::address(out, word);
 }
 
-fn code(out: &mut String, signal: u32, code: i32) {
+fn code(out: &mut Output, signal: u32, code: i32) {
     let own: Option<&Names> = match signal {
         SIGSEGV => Some(&CODE_SEGV),
         SIGBUS => Some(&CODE_BUS),
@@ -208,8 +207,8 @@ fn code(out: &mut String, signal: u32, code: i32) {
 mod tests {
     use super::*;
 
-    fn text(show: impl FnOnce(&mut String)) -> String {
-        let mut out = String::new();
+    fn text(show: impl FnOnce(&mut Output)) -> Output {
+        let mut out = Output::new();
         show(&mut out);
         out
     }

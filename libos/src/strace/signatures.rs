@@ -79,7 +79,7 @@ pub struct Signature {
     /// Linux x86-64 number.
     pub number: u16,
     /// Linux's name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for readers and tests"))]
+    #[cfg(test)]
     pub name: &'static str,
     /// Arguments in the order in which they are shown.
     pub arguments: &'static [Kind],
@@ -90,6 +90,7 @@ pub struct Signature {
 /// Any call without a row.
 pub static UNKNOWN: Signature = Signature {
     number: u16::MAX,
+    #[cfg(test)]
     name: "",
     arguments: &[HEX, HEX, HEX, HEX, HEX, HEX],
     result: Shape::Hex,
@@ -126,6 +127,7 @@ macro_rules! signatures {
         /// All rows, by number.
         static SIGNATURES: &[Signature] = &[$(Signature {
             number: $number,
+            #[cfg(test)]
             name: stringify!($name),
             arguments: &[$($kind),*],
             result: shape!($($result)?),

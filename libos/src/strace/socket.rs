@@ -4,13 +4,12 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use super::flags::socket::{
     CONTROL, FAMILY, LEVEL, OPTION, PROTOCOL, TCP_OPTION, TYPE, TYPE_FLAGS,
 };
 use super::kind::Kind::{self, Changed, In, Late, Out};
 use super::memory::{Raw, list, pointee};
+use super::output::Output;
 use super::text::{buffer, quote, vectors};
 use super::{number, text};
 use crate::mm::user;
@@ -102,14 +101,14 @@ pub const MESSAGES_OUT: Kind = Out(|out, call, at| {
     messages(out, call.arg(at), call.value().unwrap_or(0) as u64);
 });
 
-fn option_value(out: &mut String, address: u64, bytes: u64) {
+fn option_value(out: &mut Output, address: u64, bytes: u64) {
     match bytes {
         4 => super::memory::boxed_int(out, address),
         _ => buffer(out, address, bytes),
     }
 }
 
-fn sockaddr(out: &mut String, address: u64, bytes: u64) {
+fn sockaddr(out: &mut Output, address: u64, bytes: u64) {
     let mut raw = [0; ADDRESS_MAX];
     let len = bytes.min(ADDRESS_MAX as u64) as usize;
     let Some(raw) = raw.get_mut(..len).filter(|raw| raw.len() >= UNIX_PATH) else {
@@ -121,7 +120,7 @@ fn sockaddr(out: &mut String, address: u64, bytes: u64) {
     show_address(out, raw);
 }
 
-fn show_address(out: &mut String, raw: &[u8]) {
+fn show_address(out: &mut Output, raw: &[u8]) {
     let family = u16::from_le_bytes([raw[0], raw[1]]);
     out.push_str("{sa_family=");
     FAMILY.one_of(out, family.into());
@@ -161,7 +160,7 @@ fn show_address(out: &mut String, raw: &[u8]) {
     out.push('}');
 }
 
-fn unix_path(out: &mut String, path: &[u8]) {
+fn unix_path(out: &mut Output, path: &[u8]) {
     match path {
         [] => {}
         // Abstract names may hold any byte, and end where the address does.
@@ -180,13 +179,13 @@ fn unix_path(out: &mut String, path: &[u8]) {
     }
 }
 
-fn message(out: &mut String, address: u64, limit: u64) {
+fn message(out: &mut Output, address: u64, limit: u64) {
     pointee(out, address, |out, raw: &Raw<56>| {
         message_at(out, raw, limit)
     });
 }
 
-fn message_at<const N: usize>(out: &mut String, raw: &Raw<N>, limit: u64) {
+fn message_at<const N: usize>(out: &mut Output, raw: &Raw<N>, limit: u64) {
     out.push_str("{msg_name=");
     sockaddr(out, raw.u64(0), raw.u32(8).into());
     let _ = write!(out, ", msg_namelen={}, msg_iov=", raw.u32(8));
@@ -201,7 +200,7 @@ fn message_at<const N: usize>(out: &mut String, raw: &Raw<N>, limit: u64) {
     out.push('}');
 }
 
-fn messages(out: &mut String, address: u64, count: u64) {
+fn messages(out: &mut Output, address: u64, count: u64) {
     let count = u64::from(count as u32);
     list(out, address, count, |out, raw: &Raw<64>| {
         out.push_str("{msg_hdr=");
@@ -212,9 +211,9 @@ fn messages(out: &mut String, address: u64, count: u64) {
 }
 
 /// Control messages: descriptors and credentials with their values.
-fn control(out: &mut String, address: u64, bytes: u64) {
+fn control(out: &mut Output, address: u64, bytes: u64) {
     let mut at = 0;
-    let mut text = String::from("[");
+    let mut text = Output::from("[");
     while bytes - at >= CONTROL_HEADER {
         let place = address.wrapping_add(at);
         let Some(raw) = Raw::<16>::read(place) else {
@@ -249,7 +248,7 @@ fn control(out: &mut String, address: u64, bytes: u64) {
     out.push_str(&text);
 }
 
-fn control_data(out: &mut String, kind: u32, address: u64, bytes: u64) {
+fn control_data(out: &mut Output, kind: u32, address: u64, bytes: u64) {
     match kind {
         1 => list(out, address, bytes / 4, |out, raw: &Raw<4>| {
             number::signed(out, raw.i32(0).into());
@@ -266,8 +265,8 @@ fn control_data(out: &mut String, kind: u32, address: u64, bytes: u64) {
 mod tests {
     use super::*;
 
-    fn shown(raw: &[u8]) -> String {
-        let mut out = String::new();
+    fn shown(raw: &[u8]) -> Output {
+        let mut out = Output::new();
         sockaddr(
             &mut out,
             raw.as_ptr().expose_provenance() as u64,
@@ -301,7 +300,7 @@ mod tests {
             shown(&[16, 0, 1, b'a']),
             "{sa_family=AF_NETLINK, sa_data=\"\\1a\"}"
         );
-        let mut out = String::new();
+        let mut out = Output::new();
         sockaddr(&mut out, 0x6000_0000_0000, 16);
         assert_eq!(out, "0x600000000000");
     }
@@ -312,14 +311,14 @@ mod tests {
         bytes[0] = 20; // one descriptor
         bytes[1] = 1 | 1 << 32;
         bytes[2] = 7;
-        let mut out = String::new();
+        let mut out = Output::new();
         control(&mut out, bytes.as_ptr().expose_provenance() as u64, 24);
         assert_eq!(
             out,
             "[{cmsg_len=20, cmsg_level=SOL_SOCKET, cmsg_type=SCM_RIGHTS, cmsg_data=[7]}]"
         );
         bytes[0] = u64::MAX;
-        let mut out = String::new();
+        let mut out = Output::new();
         control(&mut out, bytes.as_ptr().expose_provenance() as u64, 24);
         assert_eq!(out, "[]");
     }

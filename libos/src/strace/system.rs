@@ -5,11 +5,10 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use super::kind::Call;
 use super::kind::Kind::{self, Changed, In, Late, Out};
 use super::memory::{Raw, list, pointee};
+use super::output::Output;
 use super::text::quote;
 use super::{number, time};
 
@@ -55,7 +54,7 @@ pub const RLIMIT: Kind = In(|out, call, at| pointee(out, call.arg(at), limit));
 /// A limit that the call wrote.
 pub const RLIMIT_OUT: Kind = Out(|out, call, at| pointee(out, call.arg(at), limit));
 
-fn limit(out: &mut String, raw: &Raw<16>) {
+fn limit(out: &mut Output, raw: &Raw<16>) {
     for (opening, at) in [("{rlim_cur=", 0), (", rlim_max=", 8)] {
         out.push_str(opening);
         match raw.u64(at) {
@@ -89,7 +88,7 @@ pub const GROUPS_OUT: Kind = Out(|out, call, at| {
     groups(out, call.arg(at), call.value().unwrap_or(0) as u64);
 });
 
-fn groups(out: &mut String, address: u64, count: u64) {
+fn groups(out: &mut Output, address: u64, count: u64) {
     list(
         out,
         address,
@@ -119,7 +118,7 @@ pub const CAPABILITIES: Kind = In(|out, call, at| capabilities(out, call.arg(at)
 pub const CAPABILITIES_OUT: Kind = Out(|out, call, at| capabilities(out, call.arg(at)));
 
 /// Both halves of each set as one number.
-fn capabilities(out: &mut String, address: u64) {
+fn capabilities(out: &mut Output, address: u64) {
     pointee(out, address, |out, raw: &Raw<24>| {
         for (opening, at) in [
             ("{effective=", 0),
@@ -143,8 +142,8 @@ pub const CPUS_OUT: Kind = Out(|out, call, at| {
     cpus(out, call.arg(at), call.value().unwrap_or(0) as u64);
 });
 
-fn cpus(out: &mut String, address: u64, bytes: u64) {
-    let mut text = String::from("[");
+fn cpus(out: &mut Output, address: u64, bytes: u64) {
+    let mut text = Output::from("[");
     for at in 0..bytes.min(128) {
         let Some(raw) = Raw::<1>::read(address.wrapping_add(at)) else {
             return number::address(out, address);
@@ -171,14 +170,14 @@ pub const ATTRIBUTES: Kind = In(|out, call, at| pointee(out, call.arg(at), attri
 pub const ATTRIBUTES_OUT: Kind = Out(|out, call, at| pointee(out, call.arg(at), attributes));
 
 /// The policy that sched_getscheduler(2) gave.
-pub fn policy_result(out: &mut String, call: &Call<'_>, _at: usize) {
+pub fn policy_result(out: &mut Output, call: &Call<'_>, _at: usize) {
     let policy = call.value().unwrap_or(0) as u64;
     let _ = write!(out, "{policy} (");
     super::flags::process::POLICY.flags(out, policy);
     out.push(')');
 }
 
-fn attributes(out: &mut String, raw: &Raw<48>) {
+fn attributes(out: &mut Output, raw: &Raw<48>) {
     let _ = write!(out, "{{size={}, sched_policy=", raw.u32(0));
     super::flags::process::POLICY.one_of(out, raw.u32(4).into());
     out.push_str(", sched_flags=");
@@ -206,11 +205,11 @@ mod tests {
 
     #[test]
     fn limits_are_shown_in_kibibytes() {
-        let mut out = String::new();
+        let mut out = Output::new();
         let words = [8u64 << 20, u64::MAX];
         pointee(&mut out, words.as_ptr().expose_provenance() as u64, limit);
         assert_eq!(out, "{rlim_cur=8192*1024, rlim_max=RLIM64_INFINITY}");
-        let mut out = String::new();
+        let mut out = Output::new();
         let words = [1024u64, 0];
         pointee(&mut out, words.as_ptr().expose_provenance() as u64, limit);
         assert_eq!(out, "{rlim_cur=1024, rlim_max=0}");
@@ -218,7 +217,7 @@ mod tests {
 
     #[test]
     fn cpus_are_listed() {
-        let mut out = String::new();
+        let mut out = Output::new();
         let set = [0b11u8, 1];
         cpus(&mut out, set.as_ptr().expose_provenance() as u64, 2);
         assert_eq!(out, "[0 1 8]");

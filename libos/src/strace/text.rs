@@ -2,12 +2,12 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::kind::Kind::{self, In, Late, Out};
 use super::memory::{LIST_MAX, Raw};
 use super::number;
+use super::output::Output;
 use crate::mm::user;
 
 /// Bytes of a string or buffer that are shown.
@@ -54,7 +54,7 @@ pub const FILLED_VECTORS: Kind = Late(|out, call, at| match call.value() {
 /// Ranges of memory that nothing is read of or written to.
 pub const RANGES: Kind = In(|out, call, at| ranges(out, call.arg(at), call.arg(at + 1)));
 
-fn ranges(out: &mut String, address: u64, count: u64) {
+fn ranges(out: &mut Output, address: u64, count: u64) {
     super::memory::list(out, address, count, |out, raw: &Raw<16>| {
         out.push_str("{iov_base=");
         number::address(out, raw.u64(0));
@@ -63,7 +63,7 @@ fn ranges(out: &mut String, address: u64, count: u64) {
 }
 
 /// Shows a path, whole.
-pub fn path(out: &mut String, address: u64) {
+pub fn path(out: &mut Output, address: u64) {
     let text = (address != 0).then(|| user::read_cstr(address, PATH_BYTES).ok());
     match text.flatten() {
         Some(text) => quote(out, &text, false),
@@ -72,7 +72,7 @@ pub fn path(out: &mut String, address: u64) {
 }
 
 /// Shows the beginning of a C string.
-pub fn string(out: &mut String, address: u64) {
+pub fn string(out: &mut Output, address: u64) {
     match start_of_string(address) {
         Some((text, cut)) => quote(out, &text, cut),
         None => number::address(out, address),
@@ -97,7 +97,7 @@ fn start_of_string(address: u64) -> Option<(Vec<u8>, bool)> {
 }
 
 /// Shows the beginning of a buffer.
-pub fn buffer(out: &mut String, address: u64, bytes: u64) {
+pub fn buffer(out: &mut Output, address: u64, bytes: u64) {
     match start_of_buffer(address, bytes) {
         Some(text) => quote(out, &text, bytes > SHOWN_BYTES as u64),
         None => number::address(out, address),
@@ -111,7 +111,7 @@ fn start_of_buffer(address: u64, bytes: u64) -> Option<Vec<u8>> {
     Some(text)
 }
 
-fn random(out: &mut String, address: u64, bytes: u64) {
+fn random(out: &mut Output, address: u64, bytes: u64) {
     let Some(text) = start_of_buffer(address, bytes) else {
         return number::address(out, address);
     };
@@ -126,7 +126,7 @@ fn random(out: &mut String, address: u64, bytes: u64) {
 }
 
 /// Writes bytes between quotes; three dots say that there are more.
-pub fn quote(out: &mut String, bytes: &[u8], cut: bool) {
+pub fn quote(out: &mut Output, bytes: &[u8], cut: bool) {
     out.push('"');
     for (at, &byte) in bytes.iter().enumerate() {
         let _ = match byte {
@@ -148,7 +148,7 @@ pub fn quote(out: &mut String, bytes: &[u8], cut: bool) {
     }
 }
 
-fn strings(out: &mut String, address: u64) {
+fn strings(out: &mut Output, address: u64) {
     if Raw::<8>::read(address).is_none() {
         return number::address(out, address);
     }
@@ -174,7 +174,7 @@ fn strings(out: &mut String, address: u64) {
     out.push(']');
 }
 
-fn environment(out: &mut String, address: u64) {
+fn environment(out: &mut Output, address: u64) {
     number::address(out, address);
     let pointer = |at: u64| Raw::<8>::read(address.wrapping_add(8 * at)).map(|raw| raw.u64(0));
     if pointer(0).is_none() {
@@ -188,7 +188,7 @@ fn environment(out: &mut String, address: u64) {
 }
 
 /// Shows ranges of bytes and the first `limit` bytes in them.
-pub fn vectors(out: &mut String, address: u64, count: u64, limit: u64) {
+pub fn vectors(out: &mut Output, address: u64, count: u64, limit: u64) {
     let mut left = limit;
     super::memory::list(out, address, count, |out, raw: &Raw<16>| {
         let (base, bytes) = (raw.u64(0), raw.u64(8));
@@ -204,8 +204,8 @@ pub fn vectors(out: &mut String, address: u64, count: u64, limit: u64) {
 mod tests {
     use super::*;
 
-    fn text(show: impl FnOnce(&mut String)) -> String {
-        let mut out = String::new();
+    fn text(show: impl FnOnce(&mut Output)) -> Output {
+        let mut out = Output::new();
         show(&mut out);
         out
     }

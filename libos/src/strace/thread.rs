@@ -4,13 +4,13 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::flags::process::{CLONE, FUTEX};
 use super::kind::Call;
 use super::kind::Kind::{self, In, Late, Out};
 use super::memory::{Raw, pointee};
+use super::output::Output;
 use super::text::quote;
 use super::{number, signal, time};
 use crate::mm::user;
@@ -75,7 +75,7 @@ pub const CLONE_CHILD: Kind = In(|out, call, _| {
     }
 });
 
-fn clone_flags(out: &mut String, word: u64) {
+fn clone_flags(out: &mut Output, word: u64) {
     let (flags, end) = (word & !END_SIGNAL, word & END_SIGNAL);
     if flags != 0 || end == 0 {
         CLONE.flags(out, flags);
@@ -183,7 +183,7 @@ pub const STATUS: Kind = Out(|out, call, at| {
     });
 });
 
-fn status(out: &mut String, word: u32) {
+fn status(out: &mut Output, word: u32) {
     match word & 0x7f {
         0 => {
             let code = word >> 8 & 0xff;
@@ -208,9 +208,9 @@ fn status(out: &mut String, word: u32) {
 
 /// Path, arguments and environment of the program that was just loaded, as
 /// execve(2) would have got them.
-pub fn started_program(name: &[u8]) -> [String; 3] {
+pub fn started_program(name: &[u8]) -> [Output; 3] {
     let image = process::current().image.lock().clone();
-    let mut path = String::new();
+    let mut path = Output::new();
     quote(&mut path, name, false);
     let bytes = |(start, end): (u64, u64)| {
         let mut text = alloc::vec![0; end.saturating_sub(start) as usize];
@@ -222,11 +222,9 @@ pub fn started_program(name: &[u8]) -> [String; 3] {
     let strings = bytes(image.arguments);
     let mut list: Vec<&[u8]> = strings.split(|byte| *byte == 0).collect();
     list.pop(); // after the last NUL
-    let mut arguments = String::from("[");
-    for (at, text) in list.iter().enumerate() {
-        if at > 0 {
-            arguments.push_str(", ");
-        }
+    let mut arguments = Output::from("[");
+    for text in &list {
+        arguments.separate();
         let shown = &text[..text.len().min(32)];
         quote(&mut arguments, shown, shown.len() < text.len());
     }
@@ -235,7 +233,8 @@ pub fn started_program(name: &[u8]) -> [String; 3] {
     let pointer = image.stack_start + 8 * (list.len() as u64 + 2);
     let count = count(&bytes(image.environment));
     let plural = if count == 1 { "" } else { "s" };
-    let environment = alloc::format!("{pointer:#x} /* {count} var{plural} */");
+    let mut environment = Output::new();
+    let _ = write!(environment, "{pointer:#x} /* {count} var{plural} */");
     [path, arguments, environment]
 }
 
@@ -256,9 +255,9 @@ mod tests {
             result: None,
         };
         let parts = kinds.iter().zip(1..).map(|(kind, at)| {
-            let mut out = String::new();
+            let mut out = Output::new();
             kind.show(&mut out, &call, at);
-            out
+            out.to_string()
         });
         parts
             .filter(|part| !part.is_empty())
@@ -282,7 +281,7 @@ mod tests {
 
     #[test]
     fn clone_flags_end_with_a_signal() {
-        let mut out = String::new();
+        let mut out = Output::new();
         clone_flags(&mut out, 0x0120_0011);
         assert_eq!(out, "CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD");
     }
@@ -295,7 +294,7 @@ mod tests {
         words[3] = core::ptr::from_ref(&new_id).expose_provenance() as u64;
         words[4] = 17;
         let args = [words.as_ptr().expose_provenance() as u64, 88, 0, 0, 0, 0];
-        let mut out = String::new();
+        let mut out = Output::new();
         let call = Call {
             args: &args,
             result: Some(Ok(7)),
@@ -320,7 +319,7 @@ mod tests {
                 "{WIFSIGNALED(s) && WTERMSIG(s) == SIGSEGV && WCOREDUMP(s)}",
             ),
         ] {
-            let mut out = String::new();
+            let mut out = Output::new();
             status(&mut out, word);
             assert_eq!(out, shown);
         }

@@ -4,11 +4,10 @@
 
 use core::fmt::Write;
 
-use alloc::string::String;
-
 use super::flags::process::{CLOCK, NOTIFY};
 use super::kind::Kind::{self, In, Late, Out};
 use super::memory::{Raw, pointee};
+use super::output::Output;
 use super::{number, signal};
 use crate::errno::Errno;
 
@@ -106,7 +105,7 @@ pub const TMS: Kind = Out(|out, call, at| {
 });
 
 /// Shows the timespec at an offset.
-pub fn timespec<const N: usize>(out: &mut String, raw: &Raw<N>, at: usize) {
+pub fn timespec<const N: usize>(out: &mut Output, raw: &Raw<N>, at: usize) {
     let _ = write!(
         out,
         "{{tv_sec={}, tv_nsec={}}}",
@@ -116,7 +115,7 @@ pub fn timespec<const N: usize>(out: &mut String, raw: &Raw<N>, at: usize) {
 }
 
 /// Shows the timeval at an offset.
-pub fn timeval<const N: usize>(out: &mut String, raw: &Raw<N>, at: usize) {
+pub fn timeval<const N: usize>(out: &mut Output, raw: &Raw<N>, at: usize) {
     let _ = write!(
         out,
         "{{tv_sec={}, tv_usec={}}}",
@@ -125,7 +124,7 @@ pub fn timeval<const N: usize>(out: &mut String, raw: &Raw<N>, at: usize) {
     );
 }
 
-fn interval(out: &mut String, raw: &Raw<32>, show: fn(&mut String, &Raw<32>, usize)) {
+fn interval(out: &mut Output, raw: &Raw<32>, show: fn(&mut Output, &Raw<32>, usize)) {
     out.push_str("{it_interval=");
     show(out, raw, 0);
     out.push_str(", it_value=");

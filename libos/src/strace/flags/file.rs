@@ -1,12 +1,11 @@
 //! Flags of open files and paths.
 
-use alloc::string::String;
-
 use linux_raw_sys::general::{O_ACCMODE, O_CREAT, O_TMPFILE};
 
 use super::{Names, names, numbered};
 use crate::strace::kind::Kind::{self, In};
 use crate::strace::number;
+use crate::strace::output::Output;
 
 /// Flags of open(2).
 pub const OPEN: Kind = In(|out, call, at| open(out, call.arg(at)));
@@ -19,7 +18,7 @@ pub const OPEN_MODE: Kind = In(|out, call, at| {
 });
 
 /// Shows flags of open(2): first the way of access, which is no bit.
-pub fn open(out: &mut String, word: u64) {
+pub fn open(out: &mut Output, word: u64) {
     let access = word & u64::from(O_ACCMODE);
     out.push_str(match access {
         0 => "O_RDONLY",

@@ -12,9 +12,8 @@ pub mod memory;
 pub mod process;
 pub mod socket;
 
-use alloc::string::String;
-
 use super::number;
+use crate::strace::output::Output;
 
 /// Values of one argument, in the order in which they are written.
 pub struct Names {
@@ -35,7 +34,7 @@ impl Names {
     }
 
     /// Shows a choice.
-    pub fn one_of(&self, out: &mut String, word: u64) {
+    pub fn one_of(&self, out: &mut Output, word: u64) {
         // An `int`: its upper half is not looked at.
         let value = u64::from(word as u32);
         match self.name(value) {
@@ -45,7 +44,7 @@ impl Names {
     }
 
     /// Shows a set of bits.
-    pub fn flags(&self, out: &mut String, word: u64) {
+    pub fn flags(&self, out: &mut Output, word: u64) {
         if let Some(name) = self.names.iter().find(|(known, _)| *known == word) {
             return out.push_str(name.1);
         }
@@ -73,7 +72,7 @@ impl Names {
         }
     }
 
-    fn nameless(&self, out: &mut String, value: u64) {
+    fn nameless(&self, out: &mut Output, value: u64) {
         number::hex(out, value);
         out.push_str(" /* ");
         out.push_str(self.unknown);
@@ -116,14 +115,14 @@ pub(crate) use {names, numbered};
 mod tests {
     use super::*;
 
-    fn flags(names: &Names, word: u64) -> String {
-        let mut out = String::new();
+    fn flags(names: &Names, word: u64) -> Output {
+        let mut out = Output::new();
         names.flags(&mut out, word);
         out
     }
 
-    fn one_of(names: &Names, word: u64) -> String {
-        let mut out = String::new();
+    fn one_of(names: &Names, word: u64) -> Output {
+        let mut out = Output::new();
         names.one_of(&mut out, word);
         out
     }
