@@ -284,6 +284,18 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupted_call_that_may_start_again_says_so() {
+        assert_eq!(
+            line(0, &[5, WILD, 10], Err(Errno::EINTR)),
+            "read(5, 0x600000001000, 10) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
+        );
+        assert_eq!(
+            line(35, &[WILD, 0], Err(Errno::EINTR)),
+            "nanosleep(0x600000001000, NULL) = -1 EINTR (Interrupted system call)"
+        );
+    }
+
+    #[test]
     fn what_a_call_changes_is_shown_twice() {
         let mut room = 110u32;
         let name = *b"\x01\0";
