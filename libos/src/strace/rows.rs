@@ -202,6 +202,7 @@ signatures! {
     { 210 io_cancel [HEX, ADDRESS, ADDRESS] }
     { 211 get_thread_area [ADDRESS] }
     { 213 epoll_create [INT] FD }
+    { 216 remap_file_pages [ADDRESS, SIZE, Flags(&PROTECTION), SIZE, Flags(&MAP)] }
     { 217 getdents64 [Fd, ENTRIES, SIZE] }
     { 218 set_tid_address [ADDRESS] }
     { 219 restart_syscall [] }
@@ -316,6 +317,7 @@ signatures! {
     { 330 pkey_alloc [HEX32, HEX32] }
     { 331 pkey_free [INT] }
     { 332 statx [DirFd, Path, STATX_FLAGS, Flags(&STATX_MASK), STATX] }
+    { 333 io_pgetevents [HEX, LONG, LONG, ADDRESS, TIMESPEC, SET_AND_SIZE] }
     { 334 rseq [ADDRESS, HEX32, HEX32, HEX32] }
     { 424 pidfd_send_signal [Fd, SIGNAL, INFO, HEX32] }
     { 425 io_uring_setup [UINT, ADDRESS] FD }
