@@ -17,6 +17,7 @@
 //! | [`sched`] | blocking and waking |
 //! | [`signal`] | dispositions, masks, delivery |
 //! | [`stats`] | counters |
+//! | [`strace`] | system calls in the log |
 //! | [`syscall`] | the table and the calls |
 //! | [`time`] | clocks, the vDSO |
 //!
@@ -41,5 +42,6 @@ pub mod process;
 pub mod sched;
 pub mod signal;
 pub mod stats;
+pub mod strace;
 pub mod syscall;
 pub mod time;

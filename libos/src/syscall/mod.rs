@@ -34,7 +34,7 @@ mod xattr;
 
 use crate::arch::Registers;
 use crate::errno::Errno;
-use crate::{process as processes, signal as signals, stats};
+use crate::{process as processes, signal as signals, stats, strace};
 
 /// rt_sigreturn: restores all registers, so it is no row like the others.
 const RT_SIGRETURN: u64 = 15;
@@ -53,7 +53,11 @@ pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
     }
     let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
     let slot = processes::thread().recent.begin(number, &args);
-    let result = table::call(number, &args);
+    let result = if strace::is_on() {
+        strace::call(number, &args)
+    } else {
+        table::call(number, &args)
+    };
     regs.rax = match result {
         Ok(value) => value as u64,
         Err(errno) => errno.to_return(),
