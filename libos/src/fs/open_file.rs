@@ -10,7 +10,10 @@ use linux_raw_sys::general::{
     SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 
+use spin::Mutex;
+
 use super::attributes::Attributes;
+use super::epoll::Watch;
 pub use super::file::{File, Page, Readiness};
 use super::name::name_hash;
 use super::node::Node;
@@ -38,10 +41,12 @@ impl Origin {
 }
 
 /// See the module documentation. Made by [`OpenFile::new`], handed about as `Arc<OpenFile>`.
-pub struct OpenFile<F: ?Sized = dyn File> {
+pub struct OpenFile<F: File + ?Sized = dyn File> {
     flags: AtomicU32,
     /// Signal owner of `F_SETOWN`; kept, not used.
     pub owner: AtomicU32,
+    /// Event polls that watch it; closing it ends these.
+    pub watches: Mutex<Vec<Arc<Watch>>>,
     position: AtomicU64,
     origin: Option<Origin>,
     file: F,
@@ -57,10 +62,22 @@ impl<F: File + 'static> OpenFile<F> {
         Arc::new(OpenFile {
             flags: AtomicU32::new(flags),
             owner: AtomicU32::new(0),
+            watches: Mutex::new(Vec::new()),
             position: AtomicU64::new(0),
             origin,
             file,
         })
+    }
+}
+
+impl<F: File + ?Sized> Drop for OpenFile<F> {
+    fn drop(&mut self) {
+        for watch in core::mem::take(self.watches.get_mut()) {
+            for watchers in self.file.watchers().into_iter().flatten() {
+                watchers.remove(&*watch);
+            }
+            watch.file_closed();
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::attributes::{ANONYMOUS_DEVICE, Attributes};
 use super::memory::MemoryInode;
 use super::node::Node;
 use super::open_file::{File, OpenFile, Origin, Readiness};
-use super::readiness;
+use super::readiness::Watchers;
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
@@ -40,6 +40,8 @@ pub struct Pipe {
     readable: WaitQueue,
     /// Woken when room comes or the last reader goes.
     writable: WaitQueue,
+    read_watchers: Watchers,
+    write_watchers: Watchers,
 }
 
 struct State {
@@ -50,7 +52,6 @@ struct State {
     /// Opens of each kind so far: what opening a named pipe waits for.
     reader_opens: u64,
     writer_opens: u64,
-    generation: u64,
 }
 
 impl Pipe {
@@ -65,10 +66,11 @@ impl Pipe {
                 writers: 0,
                 reader_opens: 0,
                 writer_opens: 0,
-                generation: 0,
             }),
             readable: WaitQueue::new(),
             writable: WaitQueue::new(),
+            read_watchers: Watchers::new(),
+            write_watchers: Watchers::new(),
         })
     }
 
@@ -149,12 +151,31 @@ impl Pipe {
         Ok(capacity)
     }
 
-    /// Changed: whoever waits looks again.
+    /// Bytes came: readers look again.
+    fn wake_readers(&self) {
+        self.readable.wake_all();
+        self.read_watchers.notify(EPOLLIN);
+    }
+
+    /// `taken` bytes went: writers look again. To `poll` that is news only
+    /// where there was no room before.
+    fn wake_writers(&self, taken: usize) {
+        self.writable.wake_all();
+        let was_full = {
+            let state = self.state.lock();
+            state.bytes.len() + taken + ATOMIC_BYTES > state.capacity
+        };
+        if was_full {
+            self.write_watchers.notify(EPOLLOUT);
+        }
+    }
+
+    /// An end came or went: everybody looks again.
     fn wake(&self) {
-        self.state.lock().generation += 1;
         self.readable.wake_all();
         self.writable.wake_all();
-        readiness::changed();
+        self.read_watchers.notify(EPOLLIN | EPOLLHUP);
+        self.write_watchers.notify(EPOLLOUT | EPOLLERR);
     }
 
     /// Takes up to `most` bytes; none where a writer may still give some.
@@ -260,7 +281,7 @@ impl File for End {
             return Err(errno);
         }
         if !bytes.is_empty() {
-            self.pipe.wake();
+            self.pipe.wake_writers(bytes.len());
         }
         Ok(bytes.len())
     }
@@ -284,7 +305,7 @@ impl File for End {
             match step {
                 Ok(count) => {
                     done += count;
-                    self.pipe.wake();
+                    self.pipe.wake_readers();
                 }
                 Err(errno) => {
                     if errno == Errno::EPIPE {
@@ -316,10 +337,14 @@ impl File for End {
                 events |= EPOLLERR;
             }
         }
-        Readiness {
-            events,
-            generation: state.generation,
-        }
+        Readiness::of(events)
+    }
+
+    fn watchers(&self) -> [Option<&Watchers>; 2] {
+        [
+            self.reads.then_some(&self.pipe.read_watchers),
+            self.writes.then_some(&self.pipe.write_watchers),
+        ]
     }
 
     fn ioctl(&self, request: u32, argument: u64) -> SysResult {

@@ -8,6 +8,7 @@ use spin::Mutex;
 
 use super::attributes::{ANONYMOUS_DEVICE, Attributes};
 use super::open_file::{File, OpenFile, Readiness};
+use super::readiness::Watchers;
 use super::transfer::Sink;
 use crate::errno::{Errno, SysResult};
 use crate::sched;
@@ -17,6 +18,9 @@ use crate::signal::{self, Set, SigInfo};
 /// Bytes of `struct signalfd_siginfo`.
 const RECORD_BYTES: usize = 128;
 const INO: u64 = 5 << 20;
+
+/// Told when a signal becomes pending, whichever it is.
+pub static ARRIVED: Watchers = Watchers::new();
 
 /// See the module documentation.
 pub struct SignalFile {
@@ -35,6 +39,9 @@ impl SignalFile {
     /// Gives the signals of `wanted` from now on.
     pub fn set_wanted(&self, wanted: Set) {
         *self.wanted.lock() = wanted;
+        // What is pending may be wanted now.
+        signal::ARRIVAL.wake_all();
+        ARRIVED.notify(EPOLLIN);
     }
 
     fn try_take(&self) -> Option<SigInfo> {
@@ -100,10 +107,11 @@ impl File for SignalFile {
             process.pending.set().bits() | thread.pending.set().bits()
         });
         let events = if pending & wanted != 0 { EPOLLIN } else { 0 };
-        Readiness {
-            events,
-            generation: pending & wanted,
-        }
+        Readiness::of(events)
+    }
+
+    fn watchers(&self) -> [Option<&Watchers>; 2] {
+        [Some(&ARRIVED), None]
     }
 
     fn as_signal_file(&self) -> Option<&SignalFile> {

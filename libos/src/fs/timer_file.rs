@@ -8,7 +8,7 @@ use spin::Mutex;
 
 use super::attributes::{ANONYMOUS_DEVICE, Attributes};
 use super::open_file::{File, OpenFile, Readiness};
-use super::readiness;
+use super::readiness::Watchers;
 use super::transfer::Sink;
 use crate::errno::{Errno, SysResult};
 use crate::sched::{self, WaitQueue};
@@ -48,8 +48,9 @@ struct State {
     /// On the timer's clock; 0 is disarmed.
     expires_ns: u64,
     interval_ns: u64,
-    /// Times that it was set: part of the generation.
-    settings: u64,
+    /// Times that it was set, and expirations that are no longer to be read:
+    /// with those that are, a number that only grows.
+    past: u64,
 }
 
 impl State {
@@ -69,6 +70,7 @@ pub struct TimerFile {
     clock: TimerClock,
     state: Mutex<State>,
     changed: WaitQueue,
+    watchers: Watchers,
 }
 
 /// A new disarmed timer.
@@ -77,6 +79,7 @@ pub fn open(clock: TimerClock, flags: u32) -> Arc<OpenFile> {
         clock,
         state: Mutex::new(State::default()),
         changed: WaitQueue::new(),
+        watchers: Watchers::new(),
     };
     OpenFile::new(timer, O_RDWR | flags, None)
 }
@@ -88,16 +91,16 @@ impl TimerFile {
         let now = self.clock.now_ns();
         {
             let mut state = self.state.lock();
+            state.past += 1 + state.expirations(now);
             state.expires_ns = match (setting.first_ns, absolute) {
                 (0, _) => 0,
                 (first, true) => first,
                 (first, false) => now.saturating_add(first),
             };
             state.interval_ns = setting.interval_ns;
-            state.settings += 1;
         }
         self.changed.wake_all();
-        readiness::changed();
+        self.watchers.notify(0);
         before
     }
 
@@ -124,6 +127,7 @@ impl TimerFile {
         if count == 0 {
             return None;
         }
+        state.past += count;
         state.expires_ns = match state.interval_ns {
             0 => 0,
             interval => state
@@ -176,8 +180,16 @@ impl File for TimerFile {
         let events = if count > 0 { EPOLLIN } else { 0 };
         Readiness {
             events,
-            generation: state.settings << 32 | count & 0xffff_ffff,
+            generation: state.past.wrapping_add(count),
         }
+    }
+
+    fn watchers(&self) -> [Option<&Watchers>; 2] {
+        [Some(&self.watchers), None]
+    }
+
+    fn changes_untold(&self) -> bool {
+        true
     }
 
     fn wakes_at_ns(&self) -> Option<u64> {

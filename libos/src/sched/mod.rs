@@ -41,6 +41,7 @@ pub fn wait<T>(
 /// # Errors
 /// As [`wait`].
 pub fn wait_stdin<T>(
+    _queue: &WaitQueue,
     deadline_ns: Option<u64>,
     poll: impl FnMut() -> Option<T>,
 ) -> Result<T, Errno> {

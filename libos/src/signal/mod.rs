@@ -32,7 +32,7 @@ mod xstate;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use linux_raw_sys::general::{SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
+use linux_raw_sys::general::{EPOLLIN, SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
 use unikiln_abi::exit;
 
 pub use info::SigInfo;
@@ -42,6 +42,7 @@ pub use state::{ProcessSignals, ThreadSignals};
 use crate::arch::Registers;
 use crate::crash::{self, Fatal};
 use crate::errno::{Errno, SysResult};
+use crate::fs::signal_file;
 use crate::sched::WaitQueue;
 use crate::{hypercall, process, time};
 use number::{Default as DefaultAction, SI_USER, default_action};
@@ -121,6 +122,7 @@ fn send(info: SigInfo, to_thread: bool) -> Result<(), Errno> {
     let queued = with_state(|process, thread| state::enqueue(process, thread, info, to_thread))?;
     if queued {
         ARRIVAL.wake_all();
+        signal_file::ARRIVED.notify(EPOLLIN);
     }
     Ok(())
 }
