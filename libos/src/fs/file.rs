@@ -116,6 +116,9 @@ pub trait File: Send + Sync {
         false
     }
 
+    /// The `O_*` flags of its open file were changed by `fcntl`.
+    fn flags_changed(&self, _flags: u32) {}
+
     /// Page `index`; ENODEV where the file cannot be mapped, ENXIO past its end.
     fn page(&self, _index: u64, _writable: bool) -> Result<Page, Errno> {
         Err(Errno::ENODEV)

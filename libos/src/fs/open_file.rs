@@ -97,8 +97,9 @@ impl OpenFile {
     /// Changes the status flags that can be changed.
     pub fn set_flags(&self, flags: u32) {
         let kept = self.flags() & !SETTABLE_FLAGS;
-        self.flags
-            .store(kept | flags & SETTABLE_FLAGS, Ordering::Relaxed);
+        let new = kept | flags & SETTABLE_FLAGS;
+        self.flags.store(new, Ordering::Relaxed);
+        self.file.flags_changed(new);
     }
 
     /// Opened for reading.

@@ -86,11 +86,10 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
         }
         F_GETLK | F_OFD_GETLK => get_lock(&file, argument),
         F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => set_lock(&file, argument),
-        F_SETPIPE_SZ => file
-            .file()
-            .as_pipe()
-            .ok_or(Errno::EBADF)?
-            .set_capacity(argument as u32 as usize),
+        F_SETPIPE_SZ => file.file().as_pipe().ok_or(Errno::EBADF)?.set_capacity(
+            argument as u32,
+            process::current().credentials.lock().euid == 0,
+        ),
         F_GETPIPE_SZ => Ok(file.file().as_pipe().ok_or(Errno::EBADF)?.capacity()),
         F_GETOWN => Ok(file.owner.load(core::sync::atomic::Ordering::Relaxed) as usize),
         F_SETOWN => {

@@ -25,6 +25,7 @@ mod schedule;
 mod signal;
 mod signal_file;
 mod space;
+mod splice;
 mod stat;
 pub mod system;
 mod thread;

@@ -228,10 +228,10 @@ table! {
     { 272 unshare 1 Stub(EPERM, "no namespaces") }
     { 273 set_robust_list 2 super::thread::set_robust_list, Full }
     { 274 get_robust_list 3 super::thread::get_robust_list, Full }
-    { 275 splice 6 super::space::splice, Partial("at most 64 KiB a call; SPLICE_F_NONBLOCK changes nothing") }
-    { 276 tee 4 Stub(EINVAL, "pipes are not duplicated") }
+    { 275 splice 6 super::splice::splice, Partial("pages of files are copied") }
+    { 276 tee 4 super::splice::tee, Full }
     { 277 sync_file_range 4 super::space::sync_file_range, Full }
-    { 278 vmsplice 4 super::space::vmsplice, Partial("pages are copied, not given away") }
+    { 278 vmsplice 4 super::splice::vmsplice, Partial("pages are copied, not given away") }
     { 279 move_pages 6 Stub(ENOSYS, "one memory node") }
     { 280 utimensat 4 super::attributes::utimensat, Full }
     { 281 epoll_pwait 6 super::epoll::epoll_pwait, Full }
@@ -245,7 +245,7 @@ table! {
     { 290 eventfd2 2 super::pipe::eventfd2, Full }
     { 291 epoll_create1 1 super::epoll::epoll_create1, Full }
     { 292 dup3 3 super::fdctl::dup3, Full }
-    { 293 pipe2 2 super::pipe::pipe2, Partial("O_DIRECT keeps no packets apart") }
+    { 293 pipe2 2 super::pipe::pipe2, Full }
     { 294 inotify_init1 1 Stub(EMFILE, "no change notification") }
     { 295 preadv 5 super::file::preadv, Full }
     { 296 pwritev 5 super::file::pwritev, Full }

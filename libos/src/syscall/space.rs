@@ -14,7 +14,7 @@ use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
 use crate::fs::memory::data::SIZE_MAX_BYTES;
 use crate::fs::node::Node;
-use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES, UserRanges};
+use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES};
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
 
@@ -163,12 +163,14 @@ pub(super) fn readahead(args: &[u64; 6]) -> SysResult {
 }
 
 /// Where one side of a copy reads or writes.
-enum At {
+pub(super) enum At {
+    /// At the file's position.
     Position,
+    /// Here; the position stays.
     Offset(u64),
 }
 
-fn read_offset(addr: u64) -> Result<At, Errno> {
+pub(super) fn read_offset(addr: u64) -> Result<At, Errno> {
     if addr == 0 {
         Ok(At::Position)
     } else {
@@ -220,7 +222,7 @@ fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: u
     Ok(done)
 }
 
-fn write_back(addr: u64, at: &At) -> Result<(), Errno> {
+pub(super) fn write_back(addr: u64, at: &At) -> Result<(), Errno> {
     match at {
         At::Offset(at) => user::write::<u64>(addr, at),
         At::Position => Ok(()),
@@ -277,44 +279,4 @@ pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)
-}
-
-/// splice(2): between a pipe and a file.
-pub(super) fn splice(args: &[u64; 6]) -> SysResult {
-    let [input, input_at, out, out_at, len, _] = *args;
-    let (from, to) = (descriptor(input)?, descriptor(out)?);
-    if !from.readable() || !to.writable() {
-        return Err(Errno::EBADF);
-    }
-    let (from_pipe, to_pipe) = (
-        from.file().as_pipe().is_some(),
-        to.file().as_pipe().is_some(),
-    );
-    if !from_pipe && !to_pipe {
-        return Err(Errno::EINVAL);
-    }
-    if from_pipe && input_at != 0 || to_pipe && out_at != 0 {
-        return Err(Errno::ESPIPE);
-    }
-    let (mut from_at, mut to_at) = (read_offset(input_at)?, read_offset(out_at)?);
-    let len = (len as usize).min(COPY_CHUNK_BYTES);
-    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
-    write_back(input_at, &from_at)?;
-    write_back(out_at, &to_at)?;
-    Ok(done)
-}
-
-/// vmsplice(2): the bytes are copied, not given away.
-pub(super) fn vmsplice(args: &[u64; 6]) -> SysResult {
-    let [fd, vector, count, ..] = *args;
-    let file = descriptor(fd)?;
-    if file.file().as_pipe().is_none() {
-        return Err(Errno::EBADF);
-    }
-    let mut ranges = UserRanges::vector(vector, count)?;
-    if file.writable() {
-        file.write(&mut ranges)
-    } else {
-        file.read(&mut ranges)
-    }
 }
