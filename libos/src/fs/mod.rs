@@ -31,6 +31,7 @@ mod erofs;
 pub mod event;
 mod file;
 mod limits;
+pub mod lock;
 pub mod memory;
 mod mount;
 mod name;
@@ -64,7 +65,7 @@ pub use mount::init;
 pub use open::{execute_check, open, open_from, open_node, open_with};
 pub use open_file::{OpenFile, Page};
 pub use regular::{open_memory, resize};
-pub use table::FdTable;
+pub use table::{FdTable, close};
 
 /// Bytes of a page.
 pub const PAGE_BYTES: u64 = 4096;

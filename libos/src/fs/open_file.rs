@@ -3,7 +3,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
     O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR,
@@ -15,6 +15,7 @@ use spin::Mutex;
 use super::attributes::Attributes;
 use super::epoll::Watch;
 pub use super::file::{File, Page, Readiness};
+use super::lock::{self, Owner};
 use super::name::name_hash;
 use super::node::Node;
 use super::place;
@@ -45,6 +46,8 @@ pub struct OpenFile<F: File + ?Sized = dyn File> {
     flags: AtomicU32,
     /// Signal owner of `F_SETOWN`; kept, not used.
     pub owner: AtomicU32,
+    /// It may have locks of its own.
+    pub locked: AtomicBool,
     /// Event polls that watch it; closing it ends these.
     pub watches: Mutex<Vec<Arc<Watch>>>,
     position: AtomicU64,
@@ -62,12 +65,18 @@ impl<F: File + 'static> OpenFile<F> {
         Arc::new(OpenFile {
             flags: AtomicU32::new(flags),
             owner: AtomicU32::new(0),
+            locked: AtomicBool::new(false),
             watches: Mutex::new(Vec::new()),
             position: AtomicU64::new(0),
             origin,
             file,
         })
     }
+}
+
+fn inode_id<F: File + ?Sized>(file: &F) -> (u64, u64) {
+    file.attributes()
+        .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
 }
 
 impl<F: File + ?Sized> Drop for OpenFile<F> {
@@ -77,6 +86,9 @@ impl<F: File + ?Sized> Drop for OpenFile<F> {
                 watchers.remove(&*watch);
             }
             watch.file_closed();
+        }
+        if *self.locked.get_mut() {
+            lock::file_closed(inode_id(&self.file), Owner::file(self));
         }
     }
 }
@@ -240,9 +252,7 @@ impl OpenFile {
 
     /// Device and inode number.
     pub fn inode_id(&self) -> (u64, u64) {
-        self.file
-            .attributes()
-            .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
+        inode_id(&self.file)
     }
 
     /// The file's node, where it has one.

@@ -13,6 +13,7 @@ mod epoll;
 mod fdctl;
 mod file;
 mod futex;
+mod lock;
 mod memory;
 mod names;
 mod open;

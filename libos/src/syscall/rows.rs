@@ -56,7 +56,7 @@ table! {
     { 70 msgrcv 5 Stub(ENOSYS, "no System V IPC") }
     { 71 msgctl 3 Stub(ENOSYS, "no System V IPC") }
     { 72 fcntl 3 super::fdctl::fcntl, Partial("no signals for I/O, no leases") }
-    { 73 flock 2 super::fdctl::flock, Partial("one process: the lock is always free") }
+    { 73 flock 2 super::lock::flock, Full }
     { 74 fsync 1 super::space::fsync, Full }
     { 75 fdatasync 1 super::space::fsync, Full }
     { 76 truncate 2 super::space::truncate, Full }
