@@ -174,6 +174,11 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// The instance of `inotify` behind it.
+    fn as_inotify(&self) -> Option<&super::inotify::Inotify> {
+        None
+    }
+
     /// The signals behind it.
     fn as_signal_file(&self) -> Option<&super::signal_file::SignalFile> {
         None

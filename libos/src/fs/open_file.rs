@@ -1,13 +1,15 @@
 //! An open file description: [`OpenFile`], shared by all descriptors that were
 //! duplicated from one. What kind of file it is, is behind the trait [`File`].
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
-    O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR,
-    SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    IN_ACCESS, IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_MODIFY, O_ACCMODE, O_APPEND, O_NONBLOCK,
+    O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE,
+    SEEK_SET,
 };
 
 use spin::Mutex;
@@ -18,6 +20,7 @@ pub use super::file::{File, Page, Readiness};
 use super::lock::{self, Owner};
 use super::name::name_hash;
 use super::node::Node;
+use super::notify;
 use super::place;
 use super::transfer::{BufferSink, BufferSource, Sink, Source};
 use crate::errno::{Errno, SysResult};
@@ -29,6 +32,8 @@ pub struct Origin {
     pub directory: Node,
     /// Hash of its name there.
     pub name_hash: u32,
+    /// Its name there, kept while anything is watched.
+    pub name: Option<Box<[u8]>>,
 }
 
 impl Origin {
@@ -37,6 +42,23 @@ impl Origin {
         Origin {
             directory,
             name_hash: name_hash(name),
+            name: notify::is_active().then(|| Box::from(name)),
+        }
+    }
+
+    /// The place at the end of `path`, if that is the name with this hash.
+    #[inline]
+    pub fn at_end(directory: Node, name_hash: u32, path: &[u8]) -> Origin {
+        let name = notify::is_active().then(|| {
+            let mut names = path.rsplit(|&byte| byte == b'/');
+            names.find(|name| !name.is_empty()).unwrap_or_default()
+        });
+        Origin {
+            directory,
+            name_hash,
+            name: name
+                .filter(|name| super::name::name_hash(name) == name_hash)
+                .map(Box::from),
         }
     }
 }
@@ -81,6 +103,17 @@ fn inode_id<F: File + ?Sized>(file: &F) -> (u64, u64) {
 
 impl<F: File + ?Sized> Drop for OpenFile<F> {
     fn drop(&mut self) {
+        if notify::is_active() && *self.flags.get_mut() & O_PATH == 0 {
+            let writes = matches!(*self.flags.get_mut() & O_ACCMODE, O_WRONLY | O_RDWR);
+            let mask = if writes {
+                IN_CLOSE_WRITE
+            } else {
+                IN_CLOSE_NOWRITE
+            };
+            if let Some(node) = self.file.node() {
+                notify::happened(&node, self.origin.as_ref(), mask);
+            }
+        }
         for watch in core::mem::take(self.watches.get_mut()) {
             for watchers in self.file.watchers().into_iter().flatten() {
                 watchers.remove(&*watch);
@@ -147,6 +180,7 @@ impl OpenFile {
         }
         let position = self.position.load(Ordering::Relaxed);
         let count = self.file.read(position, self.nonblocking(), sink)?;
+        self.notify_used(count, IN_ACCESS);
         if self.file.seekable() && !self.file.stays_at_start() {
             self.position
                 .store(position + count as u64, Ordering::Relaxed);
@@ -160,10 +194,13 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         if !self.file.seekable() {
-            return self.file.write(0, self.nonblocking(), source);
+            let count = self.file.write(0, self.nonblocking(), source)?;
+            self.notify_used(count, IN_MODIFY);
+            return Ok(count);
         }
         let position = self.write_offset(self.position.load(Ordering::Relaxed))?;
         let count = self.file.write(position, self.nonblocking(), source)?;
+        self.notify_used(count, IN_MODIFY);
         self.position
             .store(position + count as u64, Ordering::Relaxed);
         Ok(count)
@@ -185,7 +222,9 @@ impl OpenFile {
         if !self.file.seekable() {
             return Err(Errno::ESPIPE);
         }
-        self.file.read(offset, self.nonblocking(), sink)
+        let count = self.file.read(offset, self.nonblocking(), sink)?;
+        self.notify_used(count, IN_ACCESS);
+        Ok(count)
     }
 
     /// Writes at `offset`, or at the end with O_APPEND as Linux does, without moving the position.
@@ -196,8 +235,33 @@ impl OpenFile {
         if !self.file.seekable() {
             return Err(Errno::ESPIPE);
         }
-        self.file
-            .write(self.write_offset(offset)?, self.nonblocking(), source)
+        let offset = self.write_offset(offset)?;
+        let count = self.file.write(offset, self.nonblocking(), source)?;
+        self.notify_used(count, IN_MODIFY);
+        Ok(count)
+    }
+
+    /// Tells watches of bytes read or written, if there were any.
+    #[inline]
+    fn notify_used(&self, count: usize, mask: u32) {
+        if count > 0 {
+            self.notify(mask);
+        }
+    }
+
+    /// Tells watches what happened to the file.
+    #[inline]
+    pub fn notify(&self, mask: u32) {
+        if notify::is_active()
+            && let Some(node) = self.file.node()
+        {
+            notify::happened(&node, self.origin.as_ref(), mask);
+        }
+    }
+
+    /// Where it was found.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Reads into kernel memory; short only at the end of the file. For the loader and mappings.

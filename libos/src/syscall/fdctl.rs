@@ -159,7 +159,9 @@ pub(super) fn ioctl(args: &[u64; 6]) -> SysResult {
             user::read::<u32>(argument)?;
             Ok(0)
         }
-        FIONREAD if file.attributes()?.file_type() == FileType::Regular => {
+        FIONREAD
+            if file.file().seekable() && file.attributes()?.file_type() == FileType::Regular =>
+        {
             let left = file.attributes()?.size.saturating_sub(file.position());
             user::write::<u32>(argument, &u32::try_from(left).unwrap_or(u32::MAX))?;
             Ok(0)

@@ -13,6 +13,7 @@ mod epoll;
 mod fdctl;
 mod file;
 mod futex;
+mod inotify;
 mod lock;
 mod memory;
 mod names;

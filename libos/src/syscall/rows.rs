@@ -206,9 +206,9 @@ table! {
     { 248 add_key 5 Stub(ENOSYS, "no keyrings") }
     { 249 request_key 4 Stub(ENOSYS, "no keyrings") }
     { 250 keyctl 5 Stub(ENOSYS, "no keyrings") }
-    { 253 inotify_init 0 Stub(EMFILE, "no change notification") }
-    { 254 inotify_add_watch 3 Stub(EBADF, "no change notification") }
-    { 255 inotify_rm_watch 2 Stub(EBADF, "no change notification") }
+    { 253 inotify_init 0 super::inotify::inotify_init, Full }
+    { 254 inotify_add_watch 3 super::inotify::inotify_add_watch, Partial("changes made inside the guest; a file of the image is gone with its last name, open or not") }
+    { 255 inotify_rm_watch 2 super::inotify::inotify_rm_watch, Full }
     { 256 migrate_pages 4 Stub(ENOSYS, "one memory node") }
     { 257 openat 4 super::open::openat, Full }
     { 258 mkdirat 3 super::names::mkdirat, Full }
@@ -246,7 +246,7 @@ table! {
     { 291 epoll_create1 1 super::epoll::epoll_create1, Full }
     { 292 dup3 3 super::fdctl::dup3, Full }
     { 293 pipe2 2 super::pipe::pipe2, Full }
-    { 294 inotify_init1 1 Stub(EMFILE, "no change notification") }
+    { 294 inotify_init1 1 super::inotify::inotify_init1, Full }
     { 295 preadv 5 super::file::preadv, Full }
     { 296 pwritev 5 super::file::pwritev, Full }
     { 297 rt_tgsigqueueinfo 4 super::signal::rt_tgsigqueueinfo, Full }

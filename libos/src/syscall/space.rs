@@ -3,12 +3,12 @@
 
 use linux_raw_sys::general::{
     AT_FDCWD, F_SEAL_GROW, F_SEAL_WRITE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
-    FALLOC_FL_ZERO_RANGE, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
-    SYNC_FILE_RANGE_WRITE,
+    FALLOC_FL_ZERO_RANGE, IN_MODIFY, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER,
+    SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
 };
 
 use super::file::{descriptor, offset};
-use super::path::{PathArgument, place};
+use super::path::{PathArgument, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
@@ -26,7 +26,8 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
     let size = offset(args[1])?;
     let path = PathArgument::read(args[0])?;
     let caller = Caller::current();
-    let node = place(&caller, AT_FDCWD as u64, path.as_bytes(), 0)?;
+    let reached = reach(&caller, AT_FDCWD as u64, path.as_bytes(), 0)?;
+    let node = &reached.node;
     let attributes = node.attributes()?;
     match attributes.file_type() {
         FileType::Regular => {}
@@ -36,6 +37,7 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
     caller.check(&attributes, WRITE)?;
     let inode = node.writable()?;
     fs::resize(&inode, size)?;
+    reached.notify(IN_MODIFY);
     Ok(0)
 }
 
@@ -50,6 +52,7 @@ pub(super) fn ftruncate(args: &[u64; 6]) -> SysResult {
         return Err(Errno::EINVAL);
     }
     file.file().truncate(size)?;
+    file.notify(IN_MODIFY);
     Ok(0)
 }
 
@@ -95,6 +98,7 @@ pub(super) fn fallocate(args: &[u64; 6]) -> SysResult {
         }
     }
     inode.touch_modified();
+    file.notify(IN_MODIFY);
     Ok(0)
 }
 
