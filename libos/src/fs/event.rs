@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use linux_raw_sys::general::{EFD_SEMAPHORE, EPOLLIN, EPOLLOUT, O_RDWR};
 use spin::Mutex;
@@ -17,6 +18,8 @@ use crate::sched::{self, WaitQueue};
 const COUNT_MAX: u64 = u64::MAX - 1;
 const INO: u64 = 2 << 20;
 
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
 struct Event {
     count: Mutex<u64>,
     /// Woken when the counter leaves 0.
@@ -25,6 +28,8 @@ struct Event {
     writable: WaitQueue,
     watchers: Watchers,
     semaphore: bool,
+    /// Tells it apart in `/proc`.
+    id: u32,
 }
 
 /// A new counter with `EFD_*` and `O_*` flags.
@@ -35,6 +40,7 @@ pub fn open(count: u32, flags: u32) -> Arc<OpenFile> {
         writable: WaitQueue::new(),
         watchers: Watchers::new(),
         semaphore: flags & EFD_SEMAPHORE != 0,
+        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
     };
     OpenFile::new(event, O_RDWR | flags & !EFD_SEMAPHORE, None)
 }
@@ -80,7 +86,7 @@ impl File for Event {
 
     fn write(&self, _offset: u64, nonblocking: bool, source: &mut dyn Source) -> SysResult {
         let mut raw = [0; 8];
-        if source.remaining() < raw.len() {
+        if source.remaining() != raw.len() {
             return Err(Errno::EINVAL);
         }
         source.take(&mut raw)?;
@@ -96,6 +102,10 @@ impl File for Event {
         self.readable.wake_all();
         self.watchers.notify(EPOLLIN);
         Ok(8)
+    }
+
+    fn stays_at_start(&self) -> bool {
+        true
     }
 
     fn readiness(&self) -> Readiness {
@@ -119,6 +129,11 @@ impl File for Event {
     }
 
     fn info(&self) -> Vec<u8> {
-        alloc::format!("eventfd-count: {:16x}\n", *self.count.lock()).into_bytes()
+        let count = *self.count.lock();
+        let (id, semaphore) = (self.id, u32::from(self.semaphore));
+        alloc::format!(
+            "eventfd-count: {count:16x}\neventfd-id: {id}\neventfd-semaphore: {semaphore}\n"
+        )
+        .into_bytes()
     }
 }

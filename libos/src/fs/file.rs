@@ -69,7 +69,7 @@ pub trait File: Send + Sync {
         false
     }
 
-    /// Whether its position is always 0, although it can be set.
+    /// Whether its position is always 0, although `lseek` succeeds.
     fn stays_at_start(&self) -> bool {
         false
     }

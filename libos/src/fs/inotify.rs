@@ -326,6 +326,10 @@ impl File for Inotify {
         }
     }
 
+    fn stays_at_start(&self) -> bool {
+        true
+    }
+
     fn readiness(&self) -> Readiness {
         let empty = self.core.state.lock().queue.events.is_empty();
         Readiness::of(if empty { 0 } else { READABLE })

@@ -216,12 +216,7 @@ impl OpenFile {
 
     /// Reads at `offset` without moving the position.
     pub fn read_from(&self, offset: u64, sink: &mut dyn Sink) -> SysResult {
-        if !self.readable() {
-            return Err(Errno::EBADF);
-        }
-        if !self.file.seekable() {
-            return Err(Errno::ESPIPE);
-        }
+        self.check_positioned(self.readable())?;
         let count = self.file.read(offset, self.nonblocking(), sink)?;
         self.notify_used(count, IN_ACCESS);
         Ok(count)
@@ -229,16 +224,25 @@ impl OpenFile {
 
     /// Writes at `offset`, or at the end with O_APPEND as Linux does, without moving the position.
     pub fn write_to(&self, offset: u64, source: &mut dyn Source) -> SysResult {
-        if !self.writable() {
-            return Err(Errno::EBADF);
-        }
-        if !self.file.seekable() {
-            return Err(Errno::ESPIPE);
-        }
+        self.check_positioned(self.writable())?;
         let offset = self.write_offset(offset)?;
         let count = self.file.write(offset, self.nonblocking(), source)?;
         self.notify_used(count, IN_MODIFY);
         Ok(count)
+    }
+
+    /// A file without positions says so before the way it was opened counts.
+    #[inline]
+    fn check_positioned(&self, allowed: bool) -> Result<(), Errno> {
+        if self.is_path() {
+            Err(Errno::EBADF)
+        } else if !self.file.seekable() {
+            Err(Errno::ESPIPE)
+        } else if !allowed {
+            Err(Errno::EBADF)
+        } else {
+            Ok(())
+        }
     }
 
     /// Tells watches of bytes read or written, if there were any.
@@ -341,7 +345,11 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         if !self.file.seekable() {
-            return Err(Errno::ESPIPE);
+            return match whence {
+                SEEK_SET..=SEEK_HOLE if self.file.stays_at_start() => Ok(0),
+                SEEK_SET..=SEEK_HOLE => Err(Errno::ESPIPE),
+                _ => Err(Errno::EINVAL),
+            };
         }
         let base = match whence {
             SEEK_SET => 0,

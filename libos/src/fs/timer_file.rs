@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{EPOLLIN, O_RDWR};
+use linux_raw_sys::general::{EPOLLIN, O_RDWR, TFD_TIMER_ABSTIME};
 use spin::Mutex;
 
 use super::attributes::{ANONYMOUS_DEVICE, Attributes};
@@ -15,6 +15,7 @@ use crate::sched::{self, WaitQueue};
 use crate::time;
 
 const INO: u64 = 4 << 20;
+const NSEC: u64 = 1_000_000_000;
 
 /// What a timer counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ struct State {
     /// On the timer's clock; 0 is disarmed.
     expires_ns: u64,
     interval_ns: u64,
+    /// `TFD_TIMER_*` flags that it was set with.
+    flags: u32,
     /// Times that it was set, and expirations that are no longer to be read:
     /// with those that are, a number that only grows.
     past: u64,
@@ -68,15 +71,18 @@ impl State {
 /// See the module documentation.
 pub struct TimerFile {
     clock: TimerClock,
+    /// `CLOCK_*` as it was asked for.
+    clock_id: u32,
     state: Mutex<State>,
     changed: WaitQueue,
     watchers: Watchers,
 }
 
 /// A new disarmed timer.
-pub fn open(clock: TimerClock, flags: u32) -> Arc<OpenFile> {
+pub fn open(clock: TimerClock, clock_id: u32, flags: u32) -> Arc<OpenFile> {
     let timer = TimerFile {
         clock,
+        clock_id,
         state: Mutex::new(State::default()),
         changed: WaitQueue::new(),
         watchers: Watchers::new(),
@@ -85,8 +91,10 @@ pub fn open(clock: TimerClock, flags: u32) -> Arc<OpenFile> {
 }
 
 impl TimerFile {
-    /// Arms or disarms it; `absolute` takes the first time by the clock. Gives the setting before.
-    pub fn set(&self, setting: Setting, absolute: bool) -> Setting {
+    /// Arms or disarms it with `TFD_TIMER_*` flags: the first time may be by the
+    /// clock. Gives the setting before.
+    pub fn set(&self, setting: Setting, flags: u32) -> Setting {
+        let absolute = flags & TFD_TIMER_ABSTIME != 0;
         let before = self.get();
         let now = self.clock.now_ns();
         {
@@ -98,6 +106,7 @@ impl TimerFile {
                 (first, false) => now.saturating_add(first),
             };
             state.interval_ns = setting.interval_ns;
+            state.flags = flags;
         }
         self.changed.wake_all();
         self.watchers.notify(0);
@@ -155,22 +164,30 @@ impl File for TimerFile {
             return Err(Errno::EINVAL);
         }
         let count = loop {
+            let seen = self.state.lock().past;
             match self.try_read() {
                 Some(count) => break count,
                 None if nonblocking => return Err(Errno::EAGAIN),
                 None => {}
             }
-            match sched::wait(&self.changed, self.expires_monotonic_ns(), || {
-                self.try_read()
-            }) {
-                Ok(count) => break count,
-                // The expiration: look again.
-                Err(Errno::ETIMEDOUT) => {}
+            let step = || match self.try_read() {
+                Some(count) => Some(Some(count)),
+                // Set or read by another thread: the wait is for another time now.
+                None => (self.state.lock().past != seen).then_some(None),
+            };
+            match sched::wait(&self.changed, self.expires_monotonic_ns(), step) {
+                Ok(Some(count)) => break count,
+                // The expiration, or another time for it: look again.
+                Ok(None) | Err(Errno::ETIMEDOUT) => {}
                 Err(errno) => return Err(errno),
             }
         };
         sink.put(&count.to_le_bytes())?;
         Ok(8)
+    }
+
+    fn stays_at_start(&self) -> bool {
+        true
     }
 
     fn readiness(&self) -> Readiness {
@@ -202,5 +219,21 @@ impl File for TimerFile {
 
     fn label(&self) -> Option<Vec<u8>> {
         Some(b"anon_inode:[timerfd]".to_vec())
+    }
+
+    fn info(&self) -> Vec<u8> {
+        let setting = self.get();
+        let now = self.clock.now_ns();
+        let (ticks, flags) = {
+            let state = self.state.lock();
+            (state.expirations(now), state.flags)
+        };
+        let clock = self.clock_id;
+        let time = |ns: u64| alloc::format!("({}, {})", ns / NSEC, ns % NSEC);
+        let (first, interval) = (time(setting.first_ns), time(setting.interval_ns));
+        alloc::format!(
+            "clockid: {clock}\nticks: {ticks}\nsettime flags: {flags:02o}\nit_value: {first}\nit_interval: {interval}\n"
+        )
+        .into_bytes()
     }
 }

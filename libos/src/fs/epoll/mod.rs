@@ -322,6 +322,10 @@ impl File for Epoll {
         Ok(Attributes::generated(ANONYMOUS_DEVICE, INO, 0o600))
     }
 
+    fn stays_at_start(&self) -> bool {
+        true
+    }
+
     fn readiness(&self) -> Readiness {
         Readiness {
             events: if self.is_ready() { EPOLLIN } else { 0 },
