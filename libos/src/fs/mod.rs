@@ -16,7 +16,10 @@
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
 //! | `open`, `open_file`, `file`, `table`, `context` | open files, descriptors, working directory |
-//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file` | kinds of files |
+//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file`, `inotify` | kinds of files |
+//! | `readiness` | telling who waits for a file |
+//! | `notify` | telling `inotify` what happens to files |
+//! | `lock` | advisory locks |
 //! | `pseudo` | `/proc` and `/sys` |
 //! | `transfer` | bytes between files and program memory |
 //!

@@ -245,12 +245,9 @@ impl Epoll {
             }
         }
         // Level-triggered ones go behind all others, so that each has its turn.
-        let stays_ready = !again.is_empty();
+        // Whoever else waits was woken when they became ready, and looks after this.
         for (watch, events) in again {
             watch.queue(&self.core, events);
-        }
-        if stays_ready && self.core.waiting.load(Ordering::SeqCst) > 1 {
-            self.core.waiters.wake_all();
         }
         look
     }

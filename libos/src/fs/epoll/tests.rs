@@ -208,3 +208,73 @@ fn one_of_the_exclusive_event_polls_that_wait_is_told() {
     });
     assert_eq!(told, [1, 0, 0]);
 }
+
+/// Two threads: one makes files ready, one looks. No edge is lost, and nothing hangs.
+#[test]
+fn no_edge_is_lost_between_threads() {
+    const ROUNDS: u32 = 20_000;
+    let (outer, inner) = (open(0), open(0));
+    let (source, file) = source();
+    add(&inner, &file, EPOLLIN | EPOLLET, 1).expect("is added");
+    add(&outer, &inner, EPOLLIN | EPOLLET, 2).expect("is added");
+    let seen = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                source.set(EPOLLIN);
+                while seen.load(Ordering::Acquire) < round {
+                    std::hint::spin_loop();
+                    std::thread::yield_now();
+                }
+            }
+        });
+        scope.spawn(|| {
+            for round in 1..=ROUNDS {
+                while found(&outer).is_empty() {
+                    std::thread::yield_now();
+                }
+                assert_eq!(found(&inner), [1]);
+                seen.store(round, Ordering::Release);
+            }
+        });
+    });
+}
+
+/// Files come, change and go in several threads while others look: nothing hangs or stays.
+#[test]
+fn files_that_come_and_go_leave_nothing() {
+    let (outer, inner) = (open(0), open(0));
+    add(&outer, &inner, EPOLLIN, 0).expect("is added");
+    let running = AtomicU32::new(2);
+    std::thread::scope(|scope| {
+        for thread in 0..2_i32 {
+            let (inner, running) = (&inner, &running);
+            scope.spawn(move || {
+                for round in 0..3000 {
+                    let (source, file) = source();
+                    let fd = thread * 10_000 + round;
+                    let interest = want(EPOLLIN, 7);
+                    epoll_of(inner).add(fd, &file, interest).expect("is added");
+                    source.set(EPOLLIN);
+                    if round % 3 == 0 {
+                        epoll_of(inner).remove(fd, &file).expect("is there");
+                    }
+                    drop(file);
+                    source.set(EPOLLIN | EPOLLHUP);
+                    assert!(source.watchers.cores().is_empty());
+                }
+                running.fetch_sub(1, Ordering::Release);
+            });
+        }
+        scope.spawn(|| {
+            while running.load(Ordering::Acquire) > 0 {
+                found(&outer);
+                found(&inner);
+                std::thread::yield_now();
+            }
+        });
+    });
+    assert!(found(&outer).is_empty());
+    assert!(epoll_of(&inner).core.watches.lock().is_empty());
+    assert!(epoll_of(&inner).core.ready.lock().is_empty());
+}

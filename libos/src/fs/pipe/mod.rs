@@ -213,9 +213,9 @@ impl Pipe {
             state.queue.put_back(segments);
             !state.queue.is_empty()
         };
-        // Another reader may have found it empty meanwhile.
+        // Somebody may have found it empty meanwhile.
         if some {
-            self.readable.wake_all();
+            self.wake_readers();
         }
     }
 

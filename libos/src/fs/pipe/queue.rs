@@ -201,13 +201,16 @@ impl Queue {
         count
     }
 
-    /// Gives `reserved` slots back and adds `segments`, no more than those.
-    pub fn fill(&mut self, reserved: usize, segments: impl Iterator<Item = Segment>) {
+    /// Gives `reserved` slots back and adds `segments`, no more than those. True
+    /// where it was full and is no longer.
+    pub fn fill(&mut self, reserved: usize, segments: impl Iterator<Item = Segment>) -> bool {
+        let was_full = self.free_slots() == 0;
         self.reserved -= reserved;
         for mut segment in segments {
             segment.open = false;
             self.segments.push_back(segment);
         }
+        was_full && self.free_slots() > 0
     }
 
     /// Takes up to `most` bytes. For a read, a packet ends it and is gone whole;
@@ -364,7 +367,7 @@ mod tests {
         let mut queue = Queue::new(2);
         assert_eq!(queue.reserve(5), 2);
         assert!(!write(&mut queue, b"x"));
-        queue.fill(2, core::iter::once(segment(b"y", false)));
+        assert!(queue.fill(2, core::iter::once(segment(b"y", false))));
         assert!(write(&mut queue, b"x"));
         assert_eq!(read(&mut queue, 10), b"yx");
     }

@@ -47,15 +47,11 @@ impl<'a> Slots<'a> {
     /// Puts segments into them, no more than there are.
     fn fill(mut self, segments: impl Iterator<Item = Segment>) {
         let count = core::mem::take(&mut self.count);
-        let left = {
-            let mut state = self.pipe.state.lock();
-            state.queue.fill(count, segments);
-            state.queue.free_slots() > 0
-        };
+        let made_room = self.pipe.state.lock().queue.fill(count, segments);
         self.pipe.wake_readers();
-        if left {
-            // Kept and not used: others may have waited for them.
-            self.pipe.writable.wake_all();
+        if made_room {
+            // Kept and not used: somebody may have found it full meanwhile.
+            self.pipe.wake_writers();
         }
     }
 }
@@ -63,12 +59,10 @@ impl<'a> Slots<'a> {
 impl Drop for Slots<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
-            self.pipe
-                .state
-                .lock()
-                .queue
-                .fill(self.count, core::iter::empty());
-            self.pipe.writable.wake_all();
+            let nothing = core::iter::empty();
+            if self.pipe.state.lock().queue.fill(self.count, nothing) {
+                self.pipe.wake_writers();
+            }
         }
     }
 }

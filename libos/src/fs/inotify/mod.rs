@@ -3,8 +3,9 @@
 //!
 //! Source: inotify(7).
 
+mod queue;
+
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -12,9 +13,11 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLRDNORM, IN_ALL_EVENTS, IN_EXCL_UNLINK, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
-    IN_MASK_CREATE, IN_ONESHOT, IN_Q_OVERFLOW, O_RDONLY,
+    IN_MASK_CREATE, IN_ONESHOT, O_RDONLY,
 };
 use spin::Mutex;
+
+use queue::{Event, Queue};
 
 use super::attributes::{ANONYMOUS_DEVICE, Attributes};
 use super::node::Identity;
@@ -26,97 +29,14 @@ use crate::errno::{Errno, SysResult};
 use crate::mm::user;
 use crate::sched::{self, WaitQueue};
 
-/// Most events that wait to be read; one that says so comes behind them.
-pub const QUEUE_MAX: usize = 16_384;
 /// Most instances at once.
 pub const INSTANCES_MAX: usize = 128;
 /// Most watches at once.
 pub const WATCHES_MAX: usize = 1 << 16;
-/// Bytes of `struct inotify_event` without its name; names are padded to a multiple of it.
-const HEADER_BYTES: usize = 16;
 const INO: u64 = 6 << 20;
 const READABLE: u32 = EPOLLIN | EPOLLRDNORM;
 
 static INSTANCES: AtomicUsize = AtomicUsize::new(0);
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Event {
-    watch: i32,
-    mask: u32,
-    cookie: u32,
-    name: Box<[u8]>,
-}
-
-impl Event {
-    fn name_bytes(&self) -> usize {
-        match self.name.len() {
-            0 => 0,
-            len => (len + 1).next_multiple_of(HEADER_BYTES),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        HEADER_BYTES + self.name_bytes()
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut raw = Vec::with_capacity(self.bytes());
-        raw.extend_from_slice(&self.watch.to_le_bytes());
-        raw.extend_from_slice(&self.mask.to_le_bytes());
-        raw.extend_from_slice(&self.cookie.to_le_bytes());
-        raw.extend_from_slice(&(self.name_bytes() as u32).to_le_bytes());
-        raw.extend_from_slice(&self.name);
-        raw.resize(self.bytes(), 0);
-        raw
-    }
-
-    /// Whether this one behind `last` would say nothing new.
-    fn repeats(&self, last: &Event) -> bool {
-        let same = (self.watch, self.mask) == (last.watch, last.mask) && self.name == last.name;
-        same && self.mask & IN_IGNORED == 0
-    }
-}
-
-/// Events in order, and how many fit.
-#[derive(Default)]
-struct Queue {
-    events: VecDeque<Event>,
-    overflowed: bool,
-}
-
-impl Queue {
-    /// Adds an event; false where nothing is new.
-    fn push(&mut self, event: Event) -> bool {
-        if self.events.back().is_some_and(|last| event.repeats(last)) {
-            return false;
-        }
-        if self.events.len() < QUEUE_MAX {
-            self.events.push_back(event);
-            return true;
-        }
-        if self.overflowed {
-            return false;
-        }
-        self.overflowed = true;
-        self.events.push_back(Event {
-            watch: -1,
-            mask: IN_Q_OVERFLOW,
-            cookie: 0,
-            name: Box::default(),
-        });
-        true
-    }
-
-    /// Takes the next event; none where it has more than `most` bytes.
-    fn pop(&mut self, most: usize) -> Option<Event> {
-        let event = self.events.pop_front_if(|event| event.bytes() <= most)?;
-        if event.mask & IN_Q_OVERFLOW != 0 {
-            self.overflowed = false;
-        }
-        Some(event)
-    }
-}
 
 #[derive(Default)]
 struct State {
@@ -219,7 +139,7 @@ impl Core {
 
     fn try_take(&self, most: usize) -> Option<Result<Event, Errno>> {
         let mut state = self.state.lock();
-        if state.queue.events.is_empty() {
+        if state.queue.is_empty() {
             return None;
         }
         Some(state.queue.pop(most).ok_or(Errno::EINVAL))
@@ -331,7 +251,7 @@ impl File for Inotify {
     }
 
     fn readiness(&self) -> Readiness {
-        let empty = self.core.state.lock().queue.events.is_empty();
+        let empty = self.core.state.lock().queue.is_empty();
         Readiness::of(if empty { 0 } else { READABLE })
     }
 
@@ -343,10 +263,7 @@ impl File for Inotify {
         if request != linux_raw_sys::ioctl::FIONREAD {
             return Err(Errno::ENOTTY);
         }
-        let bytes: usize = {
-            let state = self.core.state.lock();
-            state.queue.events.iter().map(Event::bytes).sum()
-        };
+        let bytes = self.core.state.lock().queue.bytes();
         user::write::<u32>(argument, &(bytes as u32))?;
         Ok(0)
     }
@@ -376,56 +293,5 @@ impl File for Inotify {
                 .into_bytes()
             })
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(watch: i32, mask: u32, name: &[u8]) -> Event {
-        Event {
-            watch,
-            mask,
-            cookie: 0,
-            name: Box::from(name),
-        }
-    }
-
-    #[test]
-    fn names_are_padded() {
-        assert_eq!(event(1, 2, b"").encode().len(), 16);
-        assert_eq!(event(1, 2, &[b'x'; 15]).encode().len(), 32);
-        let raw = event(1, 2, &[b'x'; 16]).encode();
-        assert_eq!(raw.len(), 48);
-        assert_eq!(raw[12..16], 32_u32.to_le_bytes());
-    }
-
-    #[test]
-    fn what_repeats_the_last_is_dropped() {
-        let mut queue = Queue::default();
-        assert!(queue.push(event(1, 2, b"a")));
-        assert!(!queue.push(event(1, 2, b"a")));
-        assert!(queue.push(event(1, 2, b"b")));
-        assert!(queue.push(event(1, 2, b"a")));
-        assert!(queue.push(event(2, IN_IGNORED, b"")));
-        assert_eq!(queue.events.len(), 4);
-        assert_eq!(queue.pop(16), None, "does not fit");
-        assert_eq!(queue.pop(32), Some(event(1, 2, b"a")));
-    }
-
-    #[test]
-    fn a_full_queue_says_so_once() {
-        let mut queue = Queue::default();
-        for number in 0..QUEUE_MAX as i32 {
-            assert!(queue.push(event(number, 2, b"")));
-        }
-        assert!(queue.push(event(-5, 2, b"")));
-        assert!(!queue.push(event(-6, 2, b"")));
-        for number in 0..QUEUE_MAX as i32 {
-            assert_eq!(queue.pop(16), Some(event(number, 2, b"")));
-        }
-        assert_eq!(queue.pop(16), Some(event(-1, IN_Q_OVERFLOW, b"")));
-        assert!(queue.push(event(-6, 2, b"")));
     }
 }
