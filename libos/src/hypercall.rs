@@ -8,6 +8,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Mutex;
+use unikiln_abi::VCPUS_MAX;
 use unikiln_abi::call::{self, CallPage};
 use unikiln_abi::layout::DIRECT_MAP_BASE;
 
@@ -20,8 +21,10 @@ static CALL_PAGES: AtomicU64 = AtomicU64::new(0);
 /// Bytes that one log call carries at most.
 const BOUNCE_BYTES: usize = 64 << 10;
 
-/// Buffer of bytes on their way to or from the monitor.
-static BOUNCE: Mutex<alloc::vec::Vec<u8>> = Mutex::new(alloc::vec::Vec::new());
+/// Bytes on their way to or from the monitor. A vCPU has one of its own: a write
+/// to the log may have to wait for the log's reader.
+static BOUNCE: [Mutex<alloc::vec::Vec<u8>>; VCPUS_MAX] =
+    [const { Mutex::new(alloc::vec::Vec::new()) }; VCPUS_MAX];
 
 /// Makes calls possible.
 pub fn init(call_pages_gpa: u64) {
@@ -57,7 +60,8 @@ fn gpa_of(bytes: &[u8]) -> u64 {
 
 /// Runs `with` on the bounce buffer.
 fn bounce<R>(with: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut buffer = BOUNCE.lock();
+    let index = arch::vcpu_index().min(VCPUS_MAX - 1);
+    let mut buffer = BOUNCE[index].lock();
     if buffer.is_empty() {
         buffer.resize(BOUNCE_BYTES, 0);
     }
@@ -153,17 +157,38 @@ pub fn rootfs_map(index: u64) -> Result<(), Errno> {
     call(call::ROOTFS_MAP, [index, 0, 0, 0, 0, 0]).map(drop)
 }
 
-/// Reads standard input: bytes read, 0 at its end.
+/// Starts a vCPU's idle loop on a stack.
 ///
 /// # Errors
-/// EAGAIN when `nonblock` and there is nothing; EINTR when a signal came first.
-pub fn stdin_read(bytes: &mut [u8], nonblock: bool) -> SysResult {
+/// What the host said.
+pub fn vcpu_start(index: usize, stack_top: u64) -> Result<(), Errno> {
+    let entry = arch::context::idle_entry_address();
+    call(call::VCPU_START, [index as u64, entry, stack_top, 0, 0, 0]).map(drop)
+}
+
+/// Calls the vCPUs of `mask`.
+pub fn vcpu_kick(mask: u64) {
+    let _ = call(call::VCPU_KICK, [mask, 0, 0, 0, 0, 0]);
+}
+
+/// Makes the vCPUs of `mask` forget their translations.
+pub fn vcpu_flush(mask: u64) {
+    let _ = call(call::VCPU_FLUSH, [mask, 0, 0, 0, 0, 0]);
+}
+
+/// Sets this vCPU's timer: a deadline (`u64::MAX` for none), a period (0 for none).
+pub fn timer(deadline_ns: u64, period_ns: u64) {
+    let _ = call(call::TIMER, [deadline_ns, period_ns, 0, 0, 0, 0]);
+}
+
+/// Reads what standard input has: bytes read, 0 at its end.
+///
+/// # Errors
+/// EAGAIN when there is nothing.
+pub fn stdin_read(bytes: &mut [u8]) -> SysResult {
     bounce(|buffer| {
         let len = bytes.len().min(buffer.len());
-        let got = call(
-            call::STDIN_READ,
-            [gpa_of(buffer), len as u64, u64::from(nonblock), 0, 0, 0],
-        )?;
+        let got = call(call::STDIN_READ, [gpa_of(buffer), len as u64, 1, 0, 0, 0])?;
         let got = (got as usize).min(len);
         bytes[..got].copy_from_slice(&buffer[..got]);
         Ok(got)

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use alloc::vec::Vec;
 use spin::Mutex;
+use unikiln_abi::VCPUS_MAX;
 use unikiln_abi::stats::{GuestStats, UNSUPPORTED_MAX, Unsupported};
 
 use crate::mm::user::bytes_of;
@@ -14,10 +15,8 @@ static ENTRY_TSC: AtomicU64 = AtomicU64::new(0);
 static ROOTFS_TSC: AtomicU64 = AtomicU64::new(0);
 static PROGRAM_TSC: AtomicU64 = AtomicU64::new(0);
 static FIRST_LOG_TSC: AtomicU64 = AtomicU64::new(0);
-static TRAPPED: AtomicU64 = AtomicU64::new(0);
-static DIRECT: AtomicU64 = AtomicU64::new(0);
-static PAGE_FAULTS: AtomicU64 = AtomicU64::new(0);
-static EXCEPTIONS: AtomicU64 = AtomicU64::new(0);
+/// What each vCPU counts for itself, a cache line each.
+static COUNTS: [Counts; VCPUS_MAX] = [const { Counts::new() }; VCPUS_MAX];
 static UNSUPPORTED: Mutex<([Unsupported; UNSUPPORTED_MAX], usize)> = Mutex::new((
     [Unsupported {
         number: 0,
@@ -45,23 +44,55 @@ pub fn note_log() {
     }
 }
 
-/// Adds one without a locked instruction: one vCPU for now, and a lost count
-/// would do no harm.
-fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+/// Counters of one vCPU: only it writes them, so no locked instruction is needed.
+#[repr(align(64))]
+struct Counts {
+    trapped: AtomicU64,
+    direct: AtomicU64,
+    page_faults: AtomicU64,
+    exceptions: AtomicU64,
+}
+
+impl Counts {
+    const fn new() -> Counts {
+        Counts {
+            trapped: AtomicU64::new(0),
+            direct: AtomicU64::new(0),
+            page_faults: AtomicU64::new(0),
+            exceptions: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Adds one to a counter of the calling vCPU.
+fn bump(counter: fn(&Counts) -> &AtomicU64) {
+    if let Some(counts) = COUNTS.get(crate::arch::vcpu_index()) {
+        let counter = counter(counts);
+        counter.store(counter.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+}
+
+/// A counter of all vCPUs.
+fn total(counter: fn(&Counts) -> &AtomicU64) -> u64 {
+    let counters = COUNTS.iter().map(counter);
+    counters.map(|counter| counter.load(Relaxed)).sum()
 }
 
 /// A system call came in.
 pub fn note_syscall(direct: bool) {
-    bump(if direct { &DIRECT } else { &TRAPPED });
+    if direct {
+        bump(|counts| &counts.direct);
+    } else {
+        bump(|counts| &counts.trapped);
+    }
 }
 /// The program faulted on a page.
 pub fn note_page_fault() {
-    bump(&PAGE_FAULTS);
+    bump(|counts| &counts.page_faults);
 }
 /// The program raised another exception.
 pub fn note_exception() {
-    bump(&EXCEPTIONS);
+    bump(|counts| &counts.exceptions);
 }
 
 /// A call that is not there was made.
@@ -91,10 +122,10 @@ pub fn snapshot() -> Option<Vec<u8>> {
         rootfs_tsc: ROOTFS_TSC.load(Relaxed),
         program_tsc: PROGRAM_TSC.load(Relaxed),
         first_log_tsc: FIRST_LOG_TSC.load(Relaxed),
-        syscalls_trapped: TRAPPED.load(Relaxed),
-        syscalls_direct: DIRECT.load(Relaxed),
-        page_faults: PAGE_FAULTS.load(Relaxed),
-        exceptions: EXCEPTIONS.load(Relaxed),
+        syscalls_trapped: total(|counts| &counts.trapped),
+        syscalls_direct: total(|counts| &counts.direct),
+        page_faults: total(|counts| &counts.page_faults),
+        exceptions: total(|counts| &counts.exceptions),
         memory_peak_bytes: crate::mm::peak_bytes(),
         memory_arena_bytes: crate::mm::arena_bytes(),
         unsupported_count: count as u64,

@@ -28,6 +28,9 @@ pub(super) struct Run {
     /// Most memory that the guest may use.
     #[arg(short, long, value_name = "SIZE", default_value = "256M", value_parser = super::size::parse)]
     memory: u64,
+    /// vCPUs of the guest, 1 to 16; as many as this process may use where it is left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    cpus: Option<u32>,
     /// Set an environment variable; a name alone passes this process's value on.
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
@@ -92,6 +95,7 @@ impl Run {
         let (file, _open) = self.unikernel(&image)?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
+        config.cpus = self.cpus.unwrap_or_else(unikiln_vmm::config::cpus_default);
         config.args = (!args.is_empty()).then_some(args);
         config.entrypoint = self.entrypoint;
         config.env = environment::collect(&self.env_file, &self.env)?

@@ -172,8 +172,15 @@ fn without_a_right_to_kvm_the_error_says_so() {
     ])
     .output()
     .assert_code(0);
-    // Where nobody may go too.
-    fs::copy(env!("CARGO_BIN_EXE_unikiln"), &program).expect("writable");
+    // Where nobody may go too. A copy made by this process could still be open for
+    // writing in a child that another test is just starting: ETXTBSY.
+    tool(
+        "cp",
+        &[
+            env!("CARGO_BIN_EXE_unikiln"),
+            program.to_str().expect("UTF-8"),
+        ],
+    );
     tool(
         "chmod",
         &["-R", "go+rX", dir.path().to_str().expect("UTF-8")],

@@ -20,6 +20,7 @@ Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
   -w, --workdir DIR     working directory
   -h, --hostname NAME   host name (default unikiln)
   -m, --memory SIZE     memory limit, with K, M or G (default 256M)
+      --cpus N          vCPUs, 1 to 16 (default: as many as this process may use)
   -i, --interactive     pass standard input on
       --log-format F    raw (default) or cri
       --log-file PATH   append the log to a file
@@ -104,6 +105,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
             Short('w') | Long("workdir") => config.working_dir = Some(parser.value()?),
             Short('h') | Long("hostname") => config.hostname = parser.value()?,
             Short('m') | Long("memory") => config.memory_bytes = size(&parser.value()?.string()?)?,
+            Long("cpus") => config.cpus = parser.value()?.parse()?,
             Short('i') | Long("interactive") => config.stdin = Stdin::Inherit,
             Long("log-format") => config.log_format = log_format(&parser.value()?.string()?)?,
             Long("log-file") => config.log_target = LogTarget::Path(parser.value()?.into()),

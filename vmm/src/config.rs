@@ -11,6 +11,12 @@ pub const MEMORY_DEFAULT_BYTES: u64 = 256 << 20;
 /// Host name where nothing else is said.
 pub const HOSTNAME_DEFAULT: &str = "unikiln";
 
+/// vCPUs where nothing else is said: the CPUs that this process may use.
+pub fn cpus_default() -> u32 {
+    let usable = std::thread::available_parallelism().map_or(1, usize::from);
+    usable.min(unikiln_abi::VCPUS_MAX) as u32
+}
+
 /// One guest. Build it from [`Config::new`] and change what differs.
 #[derive(Debug)]
 pub struct Config {
@@ -18,6 +24,9 @@ pub struct Config {
     pub unikernel: PathBuf,
     /// Memory limit: the guest's MemTotal.
     pub memory_bytes: u64,
+    /// vCPUs, 1 to [`unikiln_abi::VCPUS_MAX`]. Each costs nothing before the guest
+    /// has a thread for it.
+    pub cpus: u32,
     /// Replaces the image's command, as `docker run IMAGE ARG…` does.
     pub args: Option<Vec<OsString>>,
     /// Replaces the image's entrypoint and drops its command; empty: no entrypoint.
@@ -47,6 +56,7 @@ impl Config {
         Self {
             unikernel: unikernel.into(),
             memory_bytes: MEMORY_DEFAULT_BYTES,
+            cpus: cpus_default(),
             args: None,
             entrypoint: None,
             env: Vec::new(),

@@ -20,7 +20,6 @@
 //!
 //! All accessed and busy bits are set here, so the CPU never writes to them.
 
-use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call::PORT;
 use unikiln_abi::image::LibosHeader;
 use unikiln_abi::layout::{
@@ -28,6 +27,7 @@ use unikiln_abi::layout::{
     PAGE_FAULT_VECTOR, SWITCH_ROOT_VECTOR, USER_CODE_SELECTOR, USER_DATA_SELECTOR,
 };
 use unikiln_abi::vcpu::{CpuFrame, USER_RSP_OFFSET};
+use unikiln_abi::{PAGE_BYTES, VCPUS_MAX};
 
 use crate::layout::{FRAMES_GPA, PRIVILEGED_BASE, STUBS_GPA, TSS_GPA};
 
@@ -37,8 +37,6 @@ pub const TSS_SELECTOR: u16 = 0x40;
 pub const GDT_BYTES: usize = TSS_SELECTOR as usize + 16 * VCPUS_MAX;
 /// Bytes of the IDT: up to the last `int` vector.
 pub const IDT_BYTES: usize = (SWITCH_ROOT_VECTOR as usize + 1) * 16;
-/// Most vCPUs whose TSSs fit the page.
-pub const VCPUS_MAX: usize = PAGE_BYTES as usize / TSS_STRIDE;
 /// TSS limit: the fixed part and the I/O bitmap's bytes up to one of ones.
 pub const TSS_LIMIT: u32 = (TSS_FIXED_BYTES + IO_BITMAP_BYTES - 1) as u32;
 
@@ -251,6 +249,7 @@ fn tss(trap_stack_top: u64) -> [u8; TSS_STRIDE] {
 }
 
 const _: () = assert!(PORT <= 60);
+const _: () = assert!(VCPUS_MAX * TSS_STRIDE <= PAGE_BYTES as usize);
 const _: () = assert!(TSS_FIXED_BYTES + IO_BITMAP_BYTES <= TSS_STRIDE);
 const _: () = assert!(GDT_BYTES + IDT_BYTES <= PAGE_BYTES as usize);
 

@@ -32,6 +32,15 @@ pub enum Error {
         /// What the unikernel needs.
         needed_bytes: u64,
     },
+    /// A number of vCPUs that there cannot be.
+    #[error(
+        "a guest cannot have {cpus} CPUs; give it 1 to {} (--cpus N)",
+        unikiln_abi::VCPUS_MAX
+    )]
+    Cpus {
+        /// As asked for.
+        cpus: u32,
+    },
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),

@@ -2,7 +2,8 @@
 //!
 //! There is no thread for it. Handlers only set bits: which signals came, and
 //! `immediate_exit` of the vCPU that runs on this thread, so that `KVM_RUN`
-//! returns at once even if the signal came just before it.
+//! returns at once even if the signal came just before it. The timer's signal
+//! is also how vCPU threads call each other ([`crate::vcpus`]).
 //!
 //! ```text
 //! signal ─ handler ─┬─ PENDING |= bit          taken by the run loop, which puts it
@@ -11,7 +12,8 @@
 //! ```
 //!
 //! Signals from outside belong to the process, so only one guest of a process
-//! may forward them; the timer belongs to the thread.
+//! may forward them, and only vCPU 0's thread takes them; the timer belongs to
+//! the thread.
 
 use std::cell::Cell;
 use std::io;
@@ -90,8 +92,7 @@ impl Events {
         let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = kick_signal();
-        // SAFETY: gettid has no conditions.
-        event.sigev_notify_thread_id = unsafe { libc::gettid() };
+        event.sigev_notify_thread_id = thread_id();
         let mut timer = ptr::null_mut();
         // SAFETY: both structures live until the call returns.
         let result =
@@ -158,9 +159,15 @@ impl Events {
     }
 
     /// Blocks until the descriptor is readable, a signal comes, or the time is
-    /// over. Signals are let in only while blocked, so none is missed.
+    /// over. Signals are let in only while blocked, so none is missed; `is_called`
+    /// is asked once they are kept out, and true counts as a signal.
     #[expect(unsafe_code, reason = "signal masks and ppoll take pointers")]
-    pub fn wait(&self, fd: Option<BorrowedFd<'_>>, timeout_ns: Option<u64>) -> Woken {
+    pub fn wait(
+        &self,
+        fd: Option<BorrowedFd<'_>>,
+        timeout_ns: Option<u64>,
+        is_called: impl FnOnce() -> bool,
+    ) -> Woken {
         let mut poll = libc::pollfd {
             fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
             events: libc::POLLIN,
@@ -177,7 +184,7 @@ impl Events {
                 libc::sigaddset(&raw mut blocked, signal);
             }
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const blocked, &raw mut before);
-            let ready = if self.is_pending() {
+            let ready = if self.is_pending() || is_called() {
                 -1
             } else {
                 libc::ppoll(&raw mut poll, 1, timeout, &raw const before)
@@ -208,6 +215,35 @@ impl Drop for Events {
     fn drop(&mut self) {
         // SAFETY: the timer was created by `new` and is not used again.
         unsafe { libc::timer_delete(self.timer) };
+    }
+}
+
+/// The calling thread, as the kernel numbers it.
+#[expect(unsafe_code, reason = "a system call")]
+pub fn thread_id() -> i32 {
+    // SAFETY: gettid has no conditions.
+    unsafe { libc::gettid() }
+}
+
+/// Makes `KVM_RUN` or [`Events::wait`] of another vCPU thread return.
+#[expect(unsafe_code, reason = "a system call")]
+pub fn signal_thread(thread: i32) {
+    // SAFETY: the signal has a handler since the first `Events::new`. A thread
+    // that ended in between gives ESRCH, and needs no call any more.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, kick_signal()) };
+}
+
+/// Leaves signals from outside to the other threads of the process.
+#[expect(unsafe_code, reason = "signal masks are filled by pointer")]
+pub fn block_forwarded() {
+    // SAFETY: the mask lives until the calls return; all-zero is a valid one.
+    unsafe {
+        let mut blocked = std::mem::zeroed();
+        libc::sigemptyset(&raw mut blocked);
+        for signal in FORWARDED {
+            libc::sigaddset(&raw mut blocked, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const blocked, ptr::null_mut());
     }
 }
 

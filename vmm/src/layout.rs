@@ -81,9 +81,6 @@ pub const ROOTFS_WINDOW_BYTES: u64 = 64 << 20;
 /// Most windows: 128 GiB of root file system.
 pub const ROOTFS_WINDOWS_MAX: u64 = 2048;
 
-/// vCPUs of a guest. One for now; every layout above has room for more.
-pub const VCPU_COUNT: u32 = 1;
-
 const _: () = assert!(PRIVILEGED_BASE >= LIBOS_IMAGE_BASE + LIBOS_IMAGE_MAX_BYTES);
 const _: () = assert!(PRIVILEGED_BASE >> 39 == LIBOS_IMAGE_BASE >> 39);
 const _: () = assert!(BOOT_ARENA_MAX_BYTES <= ARENAS_GPA);

@@ -14,9 +14,10 @@
 //! | [`layout`], [`memory`], [`rootfs`] | guest-physical space |
 //! | [`loader`], [`pagetable`], [`descriptor`], [`program`] | the guest's first state |
 //! | [`vm`], [`vcpu`], [`cpuid`] | KVM |
+//! | [`vcpus`] | how vCPU threads call each other |
 //! | [`exit`], [`fault`], [`record`] | exits, faults and their record |
 //! | [`hypercall`] | one file per call |
-//! | [`events`], [`clock`] | signals, timers, time |
+//! | [`events`], [`alarm`], [`clock`] | signals, timers, time |
 //! | [`log`], [`stats`] | what a user sees |
 //!
 //! Nothing here panics on what a guest or a file does: see [`fault`].
@@ -32,6 +33,7 @@
     )
 )]
 
+pub mod alarm;
 pub mod clock;
 pub mod config;
 pub mod cpuid;
@@ -53,6 +55,7 @@ pub mod record;
 pub mod rootfs;
 pub mod stats;
 pub mod vcpu;
+pub mod vcpus;
 pub mod vm;
 
 pub use config::Config;

@@ -19,7 +19,7 @@ use crate::descriptor::Privileged;
 use crate::layout::{
     BOOT_ARENA_MAX_BYTES, BOOT_ARENA_MIN_BYTES, BOOT_FREE_MIN_BYTES, BOOT_INFO_GPA, FRAMES_GPA,
     GDT_GPA, IDT_GPA, POPULATE_EXTRA_BYTES, PRIVILEGED_BASE, PRIVILEGED_END_GPA,
-    ROOTFS_WINDOW_BYTES, STUBS_GPA, TSS_GPA, VCPU_BLOCKS_GPA, VCPU_COUNT, align_up, page_align_up,
+    ROOTFS_WINDOW_BYTES, STUBS_GPA, TSS_GPA, VCPU_BLOCKS_GPA, align_up, page_align_up,
 };
 use crate::memory::{GuestMemory, MemoryError};
 use crate::pagetable::{Access, PageTableError, PageTables};
@@ -58,6 +58,8 @@ pub enum LoadError {
 /// Where everything lies in the boot arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// vCPUs that there may be.
+    pub vcpu_count: u32,
     /// First call page.
     pub call_pages_gpa: u64,
     /// Page-table root; the other tables follow.
@@ -77,8 +79,8 @@ pub struct Plan {
 }
 
 /// Decides where everything goes.
-pub fn plan(segments: &[Segment], strings_bytes: u64) -> Result<Plan, LoadError> {
-    let vcpu_bytes = u64::from(VCPU_COUNT) * PAGE_BYTES;
+pub fn plan(segments: &[Segment], strings_bytes: u64, vcpu_count: u32) -> Result<Plan, LoadError> {
+    let vcpu_bytes = u64::from(vcpu_count) * PAGE_BYTES;
     let call_pages_gpa = VCPU_BLOCKS_GPA + vcpu_bytes;
     let pml4_gpa = call_pages_gpa + vcpu_bytes;
     let page_table_budget = page_table_budget(segments);
@@ -96,6 +98,7 @@ pub fn plan(segments: &[Segment], strings_bytes: u64) -> Result<Plan, LoadError>
         return Err(LoadError::BootArena { bytes: arena_bytes });
     }
     Ok(Plan {
+        vcpu_count,
         call_pages_gpa,
         pml4_gpa,
         page_table_budget,
@@ -118,6 +121,11 @@ fn page_table_budget(segments: &[Segment]) -> usize {
     9 + (image_bytes / LARGE_PAGE_BYTES) as usize + 1
 }
 
+/// Where a vCPU's block is.
+pub fn vcpu_block_gpa(vcpu: u32) -> u64 {
+    VCPU_BLOCKS_GPA + u64::from(vcpu) * PAGE_BYTES
+}
+
 /// What [`load`] needs besides the plan.
 #[derive(Debug)]
 pub struct Image<'a> {
@@ -137,10 +145,10 @@ pub fn load(memory: &GuestMemory, plan: &Plan, image: &Image<'_>) -> Result<u64,
     memory.write_words(plan.pml4_gpa, tables.entries())?;
     copy_data(memory, plan, image.unikernel)?;
 
-    let block_address = |vcpu| DIRECT_MAP_BASE + VCPU_BLOCKS_GPA + u64::from(vcpu) * PAGE_BYTES;
+    let block_address = |vcpu: u32| DIRECT_MAP_BASE + vcpu_block_gpa(vcpu);
     let mut trap_stack_tops = Vec::new();
-    for vcpu in 0..VCPU_COUNT {
-        let gpa = VCPU_BLOCKS_GPA + u64::from(vcpu) * PAGE_BYTES;
+    for vcpu in 0..plan.vcpu_count {
+        let gpa = vcpu_block_gpa(vcpu);
         let head = [block_address(vcpu), 0, 0, u64::from(vcpu)];
         memory.write(gpa, head.map(u64::to_le_bytes).as_flattened())?;
         trap_stack_tops.push(block_address(vcpu) + TRAP_STACK_TOP_OFFSET as u64);

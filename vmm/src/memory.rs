@@ -6,6 +6,8 @@
 //! the bytes at any time. The unikernel file's windows are not here: the
 //! monitor never reads them, and no hypercall may name them.
 
+use std::sync::OnceLock;
+
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::boot::BootInfo;
 use unikiln_abi::call::CallPage;
@@ -15,6 +17,8 @@ use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{ByteValued, MmapRegion, VolatileMemory, VolatileSlice};
 
 pub use vm_memory::GuestAddress;
+
+use crate::layout::ARENAS_MAX;
 
 /// A range of guest memory, open to copies only.
 pub type GuestSlice<'a> = VolatileSlice<'a>;
@@ -135,26 +139,42 @@ impl Arena {
     }
 }
 
-/// All arenas of one guest.
-#[derive(Debug, Default)]
+/// All arenas of one guest. Arenas are only ever added, so that vCPU threads
+/// reach guest memory without a lock while one of them adds more.
+#[derive(Debug)]
 pub struct GuestMemory {
-    arenas: Vec<Arena>,
+    arenas: [OnceLock<Arena>; ARENAS_MAX],
+}
+
+impl Default for GuestMemory {
+    fn default() -> Self {
+        Self {
+            arenas: [const { OnceLock::new() }; ARENAS_MAX],
+        }
+    }
 }
 
 impl GuestMemory {
-    /// Takes an arena in.
-    pub fn insert(&mut self, arena: Arena) {
-        self.arenas.push(arena);
+    /// Takes an arena in; false where there are too many.
+    pub fn insert(&self, arena: Arena) -> bool {
+        let mut arena = Some(arena);
+        for slot in &self.arenas {
+            match arena.take() {
+                Some(wanted) => arena = slot.set(wanted).err(),
+                None => return true,
+            }
+        }
+        arena.is_none()
     }
 
     /// Arenas, the boot arena first.
-    pub fn arenas(&self) -> &[Arena] {
-        &self.arenas
+    pub fn arenas(&self) -> impl Iterator<Item = &Arena> {
+        self.arenas.iter().map_while(OnceLock::get)
     }
 
     /// Bytes of all arenas.
     pub fn total_bytes(&self) -> u64 {
-        self.arenas.iter().map(Arena::len_bytes).sum()
+        self.arenas().map(Arena::len_bytes).sum()
     }
 
     /// A range inside one arena.
@@ -167,8 +187,7 @@ impl GuestMemory {
     }
 
     fn locate(&self, gpa: u64, len_bytes: u64) -> Result<(&Arena, u64), MemoryError> {
-        self.arenas
-            .iter()
+        self.arenas()
             .find_map(|arena| {
                 let offset = gpa.checked_sub(arena.base.0)?;
                 let end = offset.checked_add(len_bytes)?;
@@ -241,9 +260,12 @@ mod tests {
     use super::*;
 
     fn two_arenas() -> GuestMemory {
-        let mut memory = GuestMemory::default();
+        let memory = GuestMemory::default();
         for base in [0, 4 << 30] {
-            memory.insert(Arena::new(GuestAddress(base), 2 << 20, Backing::SmallPages).unwrap());
+            assert!(
+                memory
+                    .insert(Arena::new(GuestAddress(base), 2 << 20, Backing::SmallPages).unwrap())
+            );
         }
         memory
     }

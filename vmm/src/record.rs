@@ -10,7 +10,8 @@ use unikiln_abi::layout::{DIRECT_MAP_BASE, LIBOS_END, LIBOS_IMAGE_BASE, LIBOS_ST
 use unikiln_abi::vcpu::{CPU_FRAME_OFFSET, CR2_OFFSET, CpuFrame, ERROR_CODE_OFFSET};
 
 use crate::fault::GuestFault;
-use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA, VCPU_BLOCKS_GPA};
+use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA};
+use crate::loader::vcpu_block_gpa;
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 
@@ -48,7 +49,7 @@ pub fn crash_record(
             let _ = writeln!(text, "  no registers: {error}");
         }
     }
-    write_last_trap(&mut text, memory, header);
+    write_last_trap(&mut text, memory, header, vcpu.index());
     if let Ok(sregs) = vcpu.sregs() {
         write_row(
             &mut text,
@@ -71,13 +72,14 @@ pub fn crash_record(
 }
 
 /// The frame that the CPU pushed last: how the libOS was entered.
-fn write_last_trap(text: &mut String, memory: &GuestMemory, header: &LibosHeader) {
-    let Ok(frame) = memory.read_plain::<CpuFrame>(VCPU_BLOCKS_GPA + CPU_FRAME_OFFSET as u64) else {
+fn write_last_trap(text: &mut String, memory: &GuestMemory, header: &LibosHeader, vcpu: u32) {
+    let block_gpa = vcpu_block_gpa(vcpu);
+    let Ok(frame) = memory.read_plain::<CpuFrame>(block_gpa + CPU_FRAME_OFFSET as u64) else {
         return;
     };
     let at = |offset: usize| {
         let mut bytes = [0u8; 8];
-        if let Ok(slice) = memory.slice(VCPU_BLOCKS_GPA + offset as u64, 8) {
+        if let Ok(slice) = memory.slice(block_gpa + offset as u64, 8) {
             slice.copy_to(&mut bytes);
         }
         u64::from_le_bytes(bytes)

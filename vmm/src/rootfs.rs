@@ -83,7 +83,7 @@ impl Rootfs {
     }
 
     /// Maps a window unless it is mapped already.
-    pub fn map(&mut self, index: u64, slots: &mut dyn SlotHost) -> Result<(), RootfsError> {
+    pub fn map(&mut self, index: u64, slots: &dyn SlotHost) -> Result<(), RootfsError> {
         let window = usize::try_from(index)
             .ok()
             .and_then(|index| self.windows.get_mut(index))
@@ -155,11 +155,11 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Slots(Vec<(u64, usize)>);
+    struct Slots(std::sync::Mutex<Vec<(u64, usize)>>);
 
     impl SlotHost for Slots {
-        fn add_slot(&mut self, gpa: u64, region: &MmapRegion, _: bool) -> Result<(), VmError> {
-            self.0.push((gpa, region.size()));
+        fn add_slot(&self, gpa: u64, region: &MmapRegion, _: bool) -> Result<(), VmError> {
+            self.0.lock().unwrap().push((gpa, region.size()));
             Ok(())
         }
     }
@@ -169,16 +169,19 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let bytes = ROOTFS_WINDOW_BYTES + 5000;
         file.set_len(bytes).unwrap();
-        let mut slots = Slots::default();
+        let slots = Slots::default();
         let mut rootfs = Rootfs::new(file, 1 << 36, bytes);
         for index in [1, 1, 0] {
-            rootfs.map(index, &mut slots).unwrap();
+            rootfs.map(index, &slots).unwrap();
         }
         let second = ((1 << 36) + ROOTFS_WINDOW_BYTES, LARGE_PAGE_BYTES as usize);
-        assert_eq!(slots.0, [second, (1 << 36, ROOTFS_WINDOW_BYTES as usize)]);
+        assert_eq!(
+            *slots.0.lock().unwrap(),
+            [second, (1 << 36, ROOTFS_WINDOW_BYTES as usize)]
+        );
         for index in [2, u64::MAX] {
             assert!(matches!(
-                rootfs.map(index, &mut slots),
+                rootfs.map(index, &slots),
                 Err(RootfsError::NoSuchWindow { .. })
             ));
         }

@@ -119,7 +119,7 @@ impl Recorder {
     }
 
     /// Takes the libOS's times and counts in; its TSC is the host's plus `tsc_offset`.
-    pub fn finish(mut self, guest: Option<&GuestStats>, tsc_khz: u64, tsc_offset: u64) -> Stats {
+    pub fn finish(&mut self, guest: Option<&GuestStats>, tsc_khz: u64, tsc_offset: u64) -> Stats {
         if let Some(guest) = guest {
             for (name, tsc) in [
                 ("libos_entry", guest.entry_tsc),

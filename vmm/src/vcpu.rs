@@ -17,6 +17,8 @@ use crate::layout::{GDT_GPA, IDT_GPA, PRIVILEGED_BASE};
 
 const CR0: u64 = 0x8005_0033; // PG AM WP NE ET MP PE
 const CR4: u64 = 0x0005_0620; // OSXSAVE FSGSBASE OSXMMEXCPT OSFXSR PAE
+/// Global pages.
+const CR4_PGE: u64 = 1 << 7;
 const EFER: u64 = 0xd01; // NXE LMA LME SCE
 /// VMX enters a guest only with a busy TSS (Intel SDM vol. 3, 27.3.1.2).
 const TSS_BUSY: u8 = 11;
@@ -187,6 +189,21 @@ impl Vcpu {
             }
             _ => 0,
         }
+    }
+
+    /// Index of this vCPU.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Forgets every translation of the guest's: changing CR4.PGE does it by
+    /// definition, and KVM passes it on. No page is global, so the bit means nothing.
+    pub fn flush_translations(&self) -> Result<(), VcpuError> {
+        let mut sregs = self.sregs()?;
+        sregs.cr4 ^= CR4_PGE;
+        self.fd
+            .set_sregs(&sregs)
+            .map_err(|source| self.error("system registers", source))
     }
 
     /// Guest TSC minus host TSC.

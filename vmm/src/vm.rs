@@ -4,6 +4,8 @@
 //! one ioctl. Slots are only ever added.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, KVM_MEM_READONLY, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
@@ -64,9 +66,9 @@ pub enum VmError {
 }
 
 /// Maps host memory into guest-physical space. KVM does it; tests pretend.
-pub trait SlotHost {
+pub trait SlotHost: Send + Sync {
     /// Adds a slot that shows `region` at `gpa`. The region must outlive the guest.
-    fn add_slot(&mut self, gpa: u64, region: &MmapRegion, read_only: bool) -> Result<(), VmError>;
+    fn add_slot(&self, gpa: u64, region: &MmapRegion, read_only: bool) -> Result<(), VmError>;
 }
 
 /// KVM handles of one guest.
@@ -74,7 +76,7 @@ pub trait SlotHost {
 pub struct Vm {
     kvm: Kvm,
     fd: VmFd,
-    next_slot: u32,
+    next_slot: AtomicU32,
 }
 
 impl Vm {
@@ -93,7 +95,7 @@ impl Vm {
         Ok(Self {
             kvm,
             fd,
-            next_slot: 0,
+            next_slot: AtomicU32::new(0),
         })
     }
 
@@ -119,10 +121,10 @@ impl Vm {
 
 impl SlotHost for Vm {
     #[expect(unsafe_code, reason = "KVM takes a host address")]
-    fn add_slot(&mut self, gpa: u64, region: &MmapRegion, read_only: bool) -> Result<(), VmError> {
+    fn add_slot(&self, gpa: u64, region: &MmapRegion, read_only: bool) -> Result<(), VmError> {
         let bytes = page_align_up(region.size() as u64);
         let slot = kvm_userspace_memory_region {
-            slot: self.next_slot,
+            slot: self.next_slot.fetch_add(1, Ordering::Relaxed),
             flags: if read_only { KVM_MEM_READONLY } else { 0 },
             guest_phys_addr: gpa,
             memory_size: bytes,
@@ -136,8 +138,12 @@ impl SlotHost for Vm {
             gpa,
             bytes,
             source,
-        })?;
-        self.next_slot += 1;
-        Ok(())
+        })
+    }
+}
+
+impl SlotHost for Arc<Vm> {
+    fn add_slot(&self, gpa: u64, region: &MmapRegion, read_only: bool) -> Result<(), VmError> {
+        Vm::add_slot(self, gpa, region, read_only)
     }
 }

@@ -21,6 +21,10 @@ pub const FLAG_STDOUT_TTY: u32 = 1 << 2;
 /// Standard error is a terminal.
 pub const FLAG_STDERR_TTY: u32 = 1 << 3;
 
+/// What one vCPU flushes is flushed on all: the host shadows page tables, and
+/// does not need [`crate::call::VCPU_FLUSH`] for it.
+pub const FLAG_FLUSH_REACHES_ALL: u32 = 1 << 4;
+
 /// Most supplementary groups of the first process.
 pub const GROUPS_MAX: usize = 64;
 
@@ -37,7 +41,8 @@ pub struct BootInfo {
     pub abi_version: u32,
     /// Bytes of this structure.
     pub info_bytes: u32,
-    /// vCPUs; each has a block and a call page.
+    /// vCPUs that there may be; each has a block and a call page. The first runs,
+    /// the others start on request ([`crate::call::VCPU_START`]).
     pub vcpu_count: u32,
     /// `FLAG_*` bits.
     pub flags: u32,

@@ -35,10 +35,28 @@ pub const ROOTFS_MAP: u32 = 8;
 /// -EINTR when a signal came first.
 pub const STDIN_READ: u32 = 9;
 
+/// Start another vCPU. `[index, rip, rsp, rdi]`: it begins at `rip` in ring 3 with
+/// that stack pointer and argument and GS at its block → 0, or what the host said
+/// where it has no thread or KVM no vCPU left. Each index can be started once.
+pub const VCPU_START: u32 = 10;
+/// Call vCPUs. `[mask]`, a bit for each index → 0. [`WAIT`] of theirs returns with
+/// [`EVENT_KICK`], now or the next time; those that run the program get an upcall.
+pub const VCPU_KICK: u32 = 11;
+/// Make vCPUs forget their translations. `[mask]` → 0 when each of them that ran
+/// guest code has left it since the call began; it flushes before it goes on. Also
+/// a memory barrier on each.
+pub const VCPU_FLUSH: u32 = 12;
+/// Set this vCPU's timer. `[deadline_ns, period_ns]`: CLOCK_MONOTONIC, `u64::MAX` for
+/// none, and the time between ticks, 0 for none. Either ends in an upcall, or in
+/// [`EVENT_KICK`] where the vCPU waits. Replaces the last setting → 0.
+pub const TIMER: u32 = 13;
+
 /// [`WAIT`]: standard input has bytes or has ended.
 pub const EVENT_STDIN: u64 = 1 << 0;
 /// [`WAIT`]: a signal came from outside ([`crate::shared::SharedPage::signals`]).
 pub const EVENT_SIGNAL: u64 = 1 << 1;
+/// [`WAIT`]: another vCPU called ([`VCPU_KICK`]), or the timer ran out.
+pub const EVENT_KICK: u64 = 1 << 2;
 
 /// Most bytes of one [`LOG`] or [`RECORD`].
 pub const LOG_MAX_BYTES: u64 = 1 << 20;

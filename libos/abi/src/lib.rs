@@ -31,7 +31,10 @@ pub mod vcpu;
 
 /// Version of everything in this crate. A monitor refuses a unikernel file of
 /// another version, and a libOS refuses boot information of another version.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
+
+/// Most vCPUs of a guest.
+pub const VCPUS_MAX: usize = 16;
 
 /// Bytes of the small page, the unit of every mapping.
 pub const PAGE_BYTES: u64 = 4096;

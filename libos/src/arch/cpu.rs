@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 
 use unikiln_abi::call::PORT;
 use unikiln_abi::layout::LIBOS_IMAGE_BASE;
-use unikiln_abi::vcpu::{SYSCALL_ENTRY_OFFSET, USER_RSP_OFFSET};
+use unikiln_abi::vcpu::SYSCALL_ENTRY_OFFSET;
 
 use super::Registers;
 
@@ -24,6 +24,9 @@ pub(super) const SCRATCH_RAX_OFFSET: usize = 0x30;
 pub(super) const SCRATCH_VECTOR_OFFSET: usize = 0x38;
 /// 1 when the last system call came by a direct jump.
 pub(super) const DIRECT_FLAG_OFFSET: usize = 0x3c;
+
+/// Address of the running thread's structure; 0 in the idle loop and before the first.
+const THREAD_OFFSET: usize = 0x40;
 
 /// Bytes of the stack that reports a stack that ran over.
 pub(super) const EMERGENCY_STACK_BYTES: usize = 32 << 10;
@@ -77,9 +80,27 @@ pub fn vcpu_index() -> usize {
     gs_read(0x18) as usize
 }
 
+/// Address of the running thread's structure, as [`set_current_thread`] left it.
+pub fn current_thread() -> usize {
+    gs_read(THREAD_OFFSET) as usize
+}
+
+/// Names the running thread's structure; 0 is the idle loop.
+pub fn set_current_thread(address: usize) {
+    gs_write(THREAD_OFFSET, address as u64);
+}
+
+/// The program's registers at the system call or trap being served.
+pub fn program_registers() -> Registers {
+    let frame = gs_read(STACK_TOP_OFFSET) as usize - size_of::<Registers>();
+    // SAFETY: an entry from the program builds its frame at the very top of the
+    // thread's libOS stack, and it stays there until the way back.
+    unsafe { core::ptr::with_exposed_provenance::<Registers>(frame).read() }
+}
+
 /// The program's stack pointer at the system call being served.
 pub fn program_sp() -> u64 {
-    gs_read(USER_RSP_OFFSET)
+    program_registers().rsp
 }
 
 /// Sets the libOS stack of the thread that this vCPU runs, and the direct entry.
@@ -90,6 +111,11 @@ pub fn set_kernel_stack(bottom: u64, top: u64) {
         SYSCALL_ENTRY_OFFSET,
         syscall_direct_entry as *const () as u64,
     );
+}
+
+/// The running thread's libOS stack: its lowest address, its top.
+pub fn kernel_stack() -> (u64, u64) {
+    (gs_read(STACK_BOTTOM_OFFSET), gs_read(STACK_TOP_OFFSET))
 }
 
 /// Bounds of the boot stack, which is the first thread's libOS stack.

@@ -1,5 +1,5 @@
 //! Entries into the libOS, in assembly: boot, trapped and direct system calls,
-//! traps, the way back, and the copy loops that may fault.
+//! traps, the way back, the switch between threads, and the copy loops that may fault.
 //!
 //! ```text
 //! syscall insn → LSTAR stub (ring 0) → syscall_entry ┐
@@ -196,6 +196,53 @@ global_asm!(
     "switch_to_program_asm:",
     "mov rsp, rdi",
     "jmp return_full",
+    // switch_context(save: *mut u64, load: u64): keeps what a call must keep on the
+    // old stack, and goes on where the new stack's owner called it.
+    ".balign 16",
+    ".globl switch_context",
+    "switch_context:",
+    "push rbp",
+    "push rbx",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    "mov [rdi], rsp",
+    "mov rsp, rsi",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbx",
+    "pop rbp",
+    "ret",
+    // The first return of a new thread's switch_context: RSP is at its Registers.
+    ".globl new_thread_entry",
+    "new_thread_entry:",
+    "call {new_thread}",
+    "jmp return_full",
+    // The first return of a vCPU's idle loop, and where vCPUs beyond the first begin.
+    ".globl idle_entry",
+    "idle_entry:",
+    "xor ebp, ebp",
+    "and rsp, -16",
+    "call {idle}",
+    "ud2",
+    // user_exchange(word, expected, new, seen) -> 0, or 1 where it faulted.
+    ".balign 16",
+    ".globl user_exchange",
+    "user_exchange:",
+    "mov eax, esi",
+    "mov r8d, 1",
+    ".globl user_exchange_fault",
+    "user_exchange_fault:",
+    "lock cmpxchg [rdi], edx",
+    "xor r8d, r8d",
+    "mov [rcx], eax",
+    ".globl user_exchange_resume",
+    "user_exchange_resume:",
+    "mov eax, r8d",
+    "ret",
     // user_copy(dst, src, len) -> bytes not copied.
     ".balign 16",
     ".globl user_copy",
@@ -224,6 +271,8 @@ global_asm!(
     boot = sym crate::boot::boot,
     handle_trap = sym crate::arch::cpu::handle_trap,
     handle_syscall = sym crate::arch::cpu::handle_syscall,
+    new_thread = sym crate::arch::context::new_thread,
+    idle = sym crate::arch::context::idle,
     emergency = sym super::cpu::EMERGENCY_STACK,
     emergency_bytes = const super::cpu::EMERGENCY_STACK_BYTES,
     scratch_vector = const super::cpu::SCRATCH_VECTOR_OFFSET,

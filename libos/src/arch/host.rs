@@ -14,6 +14,16 @@ pub fn vcpu_index() -> usize {
 pub fn program_sp() -> u64 {
     0
 }
+/// No program.
+pub fn program_registers() -> Registers {
+    Registers::default()
+}
+/// Unit tests have the first thread only.
+pub fn current_thread() -> usize {
+    0
+}
+/// See [`current_thread`].
+pub fn set_current_thread(_address: usize) {}
 /// No libOS stacks.
 pub fn set_kernel_stack(_bottom: u64, _top: u64) {}
 /// A counter that moves.

@@ -152,13 +152,13 @@ fn backtrace(text: &mut Text, frame: &mut u64) -> fmt::Result {
     Ok(())
 }
 
-/// A word of the boot stack, which is all of the libOS's stacks for now.
+/// A word of the libOS stack that this vCPU is on.
 fn stack_word(address: u64) -> Option<u64> {
-    let (bottom, top) = arch::stack_bounds();
+    let (bottom, top) = arch::kernel_stack();
     if !address.is_multiple_of(8) || address < bottom || address.checked_add(8)? > top {
         return None;
     }
-    // SAFETY: inside the boot stack, which is mapped for the guest's whole life;
+    // SAFETY: inside a libOS stack, which stays mapped for the guest's whole life;
     // other code may be using it, so the value is only shown.
     Some(unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() })
 }

@@ -24,6 +24,7 @@ use crate::fs::readiness::Watchers;
 use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
 use crate::mm::user;
+use crate::sched::{self, WaitQueue};
 use crate::{process, signal, stats};
 
 /// Most bytes given to the log or asked of standard input at once.
@@ -32,6 +33,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 const SMALL_BYTES: usize = 512;
 /// Inode numbers of the three streams, apart from pipes'.
 const FIRST_INO: u64 = 1 << 20;
+/// Only standard input itself ends the wait for it.
+static NOBODY: WaitQueue = WaitQueue::new();
 
 static STDIN_READS: AtomicU64 = AtomicU64::new(0);
 static STDIN_WATCHERS: Watchers = Watchers::new();
@@ -114,7 +117,16 @@ impl File for StreamFile {
             return Ok(0);
         }
         let mut chunk = vec![0; sink.remaining().min(CHUNK_BYTES)];
-        let count = hypercall::stdin_read(&mut chunk, nonblocking)?;
+        // A call that blocked in the monitor would keep the vCPU from other threads.
+        let mut look = || match hypercall::stdin_read(&mut chunk) {
+            Err(Errno::EAGAIN) => None,
+            result => Some(result),
+        };
+        let count = match look() {
+            Some(result) => result?,
+            None if nonblocking => return Err(Errno::EAGAIN),
+            None => sched::wait_stdin(&NOBODY, None, look)??,
+        };
         // What comes next is news, and those who wait ask the monitor for it.
         STDIN_READS.fetch_add(1, Ordering::Relaxed);
         STDIN_WATCHERS.notify(0);

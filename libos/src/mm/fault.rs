@@ -65,7 +65,7 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
         let copy = attempt.write && !entry.is_writable() && entry.is_copy_on_write();
         if copy {
             copy_page(space, &area, page, entry)?;
-            copy_around(&area, page);
+            copy_around(space, &area, page);
             return Ok(());
         }
         let refused =
@@ -233,31 +233,35 @@ fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<()
         Entry::new(frame.into_counted(), access, COUNTED),
         false,
     );
-    // A page of the image needs no flush: the fault itself dropped this vCPU's
-    // translation, and a stale read-only one would show the same bytes, which
-    // never change. (Other vCPUs will need one once there are several.)
+    // A page of the image needs no flush here: the fault itself dropped this
+    // vCPU's translation. Another vCPU would go on reading the image's bytes.
     if old.is_counted() {
         space.owe_flush(page, old);
-        drop(Frame::from_counted(old.gpa()));
+        space.free_later(old, false);
+    } else {
+        space.owe_flush_elsewhere(old);
     }
     Ok(())
 }
 
 /// Copies the pages of the image around a first write too: a program that
 /// writes one page of its data writes the next ones, at a fault each.
-fn copy_around(area: &Area, page: u64) {
+fn copy_around(space: &mut Space, area: &Area, page: u64) {
     let (first, last) = around(area, page, AROUND_ANONYMOUS);
-    copy_image_pages(area, first, last);
+    copy_image_pages(space, area, first, last);
 }
 
 /// Copies the present pages of the image in `first..last`, as far as memory goes.
-fn copy_image_pages(area: &Area, first: u64, last: u64) {
+fn copy_image_pages(space: &mut Space, area: &Area, first: u64, last: u64) {
     let mut at = first;
     while at < last {
         let (entry, _) = pagetable::lookup(at);
         let of_image = entry.is_present() && entry.is_copy_on_write() && !entry.is_counted();
-        if of_image && copy_unseen(area, at, entry).is_err() {
-            return;
+        if of_image {
+            if copy_unseen(area, at, entry).is_err() {
+                return;
+            }
+            space.owe_flush_elsewhere(entry);
         }
         at += PAGE;
     }
@@ -266,9 +270,9 @@ fn copy_image_pages(area: &Area, first: u64, last: u64) {
 /// Copies the pages of a writable private file area now: cheaper than a fault
 /// for each when the program is about to relocate them. Only pages of the image:
 /// those of a memory file may still change, and the mapping has to show it.
-pub fn copy_file_ahead(area: &Area, file: &Arc<OpenFile>, offset: u64) {
+pub fn copy_file_ahead(space: &mut Space, area: &Area, file: &Arc<OpenFile>, offset: u64) {
     populate_file(area, file, offset, area.start, area.end);
-    copy_image_pages(area, area.start, area.end);
+    copy_image_pages(space, area, area.start, area.end);
 }
 
 /// [`copy_page`] for a page of the image, where no flush is needed.

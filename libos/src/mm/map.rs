@@ -404,7 +404,7 @@ impl Space {
             Backing::File { file, offset } => {
                 let writable = area.protection & PROT_WRITE != 0 && !area.shared;
                 if writable && area.len() <= COPY_AHEAD_BYTES {
-                    fault::copy_file_ahead(area, file, *offset);
+                    fault::copy_file_ahead(self, area, file, *offset);
                 } else if asked
                     || (area.len() <= POPULATE_FILE_BYTES && flags & MAP_DENYWRITE == 0)
                     || (area.protection & PROT_EXEC != 0 && area.len() <= POPULATE_FILE_BYTES)

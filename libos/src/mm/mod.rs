@@ -10,6 +10,7 @@
 //! map.rs        mmap, munmap, mprotect, mremap, madvise, brk
 //! fault.rs      page faults of the program, and of the libOS at program addresses
 //! user.rs       the one file that follows the program's pointers
+//! stack.rs      the libOS's own stacks
 //! rootfs.rs     the root file system's bytes, mapped window by window
 //! phys.rs       guest-physical addresses and the direct map
 //! ```
@@ -24,6 +25,7 @@ pub mod pagetable;
 pub mod phys;
 pub mod rootfs;
 pub mod space;
+pub mod stack;
 pub mod user;
 pub mod vma;
 

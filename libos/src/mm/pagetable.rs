@@ -227,6 +227,7 @@ pub fn set_large(address: u64, entry: Entry) -> bool {
         // the table's frame becomes something else.
         store(directory, index, 0);
         arch::flush_page(address);
+        crate::sched::flush_others();
         arena::release_frame(old & ADDRESS);
     }
     store(directory, index, entry.0 | LARGE);

@@ -1,13 +1,20 @@
 //! The address space of a process: areas and page table under one lock, and
 //! the flushes that an edit owes.
+//!
+//! A frame that an edit takes out of the table may still be reached through
+//! another vCPU's translation. It is freed only after the flush, which the guard
+//! runs on all vCPUs before it lets the lock go.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use alloc::vec::Vec;
 use spin::{Mutex, MutexGuard};
 use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 
 use super::pagetable::{self, Access, Entry};
 use super::vma::{Area, Areas, PROT_EXEC, PROT_READ, PROT_WRITE};
 use super::{LARGE_PAGE, PAGE, arena};
-use crate::arch;
+use crate::{arch, sched};
 
 /// Lowest address that a program may map (Linux's vm.mmap_min_addr).
 pub const LOWEST: u64 = 0x1_0000;
@@ -15,10 +22,14 @@ pub const LOWEST: u64 = 0x1_0000;
 /// Pages that are flushed one by one; more are flushed all at once, because a
 /// single flush costs nearly as much as all (34 and 44 µs on a software KVM).
 const FLUSH_PAGES_MAX: usize = 2;
+/// Pages that wait for a flush to be freed.
+const FREE_MAX: usize = 512;
 
 /// See the module documentation.
 pub struct AddressSpace {
     inner: Mutex<Space>,
+    /// Index of the vCPU that holds the lock, plus one.
+    holder: AtomicUsize,
 }
 
 /// What the lock protects.
@@ -34,11 +45,15 @@ pub struct Space {
     flush: Flush,
 }
 
-/// Translations to flush before the lock is let go.
+/// Translations to flush before the lock is let go, and what is freed then.
 #[derive(Default)]
 struct Flush {
     pages: [u64; FLUSH_PAGES_MAX],
     count: usize,
+    /// Pages that only other vCPUs may hold a translation of.
+    elsewhere: bool,
+    frames: Vec<u64>,
+    large: Vec<u64>,
 }
 
 impl Default for AddressSpace {
@@ -59,41 +74,64 @@ impl AddressSpace {
                 flush: Flush {
                     pages: [0; FLUSH_PAGES_MAX],
                     count: 0,
+                    elsewhere: false,
+                    frames: Vec::new(),
+                    large: Vec::new(),
                 },
             }),
+            holder: AtomicUsize::new(0),
         }
     }
 
     /// Locks it; the guard flushes what was edited.
     pub fn lock(&self) -> SpaceGuard<'_> {
-        SpaceGuard(self.inner.lock())
+        let inner = self.inner.lock();
+        self.holder.store(arch::vcpu_index() + 1, Ordering::Relaxed);
+        SpaceGuard {
+            inner,
+            holder: &self.holder,
+        }
     }
 
     /// For a crash record: nothing if the crash came while it was locked.
     pub fn try_lock(&self) -> Option<SpaceGuard<'_>> {
-        self.inner.try_lock().map(SpaceGuard)
+        let inner = self.inner.try_lock()?;
+        self.holder.store(arch::vcpu_index() + 1, Ordering::Relaxed);
+        Some(SpaceGuard {
+            inner,
+            holder: &self.holder,
+        })
+    }
+
+    /// Whether this vCPU holds the lock: a fault now is one of the libOS's own.
+    pub fn is_held_here(&self) -> bool {
+        self.holder.load(Ordering::Relaxed) == arch::vcpu_index() + 1
     }
 }
 
 /// The locked address space.
-pub struct SpaceGuard<'a>(MutexGuard<'a, Space>);
+pub struct SpaceGuard<'a> {
+    inner: MutexGuard<'a, Space>,
+    holder: &'a AtomicUsize,
+}
 
 impl core::ops::Deref for SpaceGuard<'_> {
     type Target = Space;
     fn deref(&self) -> &Space {
-        &self.0
+        &self.inner
     }
 }
 
 impl core::ops::DerefMut for SpaceGuard<'_> {
     fn deref_mut(&mut self) -> &mut Space {
-        &mut self.0
+        &mut self.inner
     }
 }
 
 impl Drop for SpaceGuard<'_> {
     fn drop(&mut self) {
-        self.0.flush.run();
+        self.inner.flush.run();
+        self.holder.store(0, Ordering::Relaxed);
     }
 }
 
@@ -106,14 +144,47 @@ impl Flush {
     }
 
     fn run(&mut self) {
+        if self.count == 0 && !self.elsewhere {
+            return;
+        }
         if self.count > self.pages.len() {
             arch::flush_all();
         } else {
-            for page in &self.pages[..self.count] {
+            for page in self.pages.iter().take(self.count) {
                 arch::flush_page(*page);
             }
         }
-        self.count = 0;
+        (self.count, self.elsewhere) = (0, false);
+        sched::flush_others();
+        for gpa in self.frames.drain(..) {
+            arena::release_frame(gpa);
+        }
+        for gpa in self.large.drain(..) {
+            arena::release_large(gpa);
+        }
+    }
+
+    /// Frees a page after the flush, or at once where nobody else can reach it.
+    fn free(&mut self, gpa: u64, large: bool) {
+        let list = if large {
+            &mut self.large
+        } else {
+            &mut self.frames
+        };
+        if sched::online() > 1 && list.try_reserve(1).is_ok() {
+            list.push(gpa);
+            if list.len() >= FREE_MAX {
+                self.run();
+            }
+            return;
+        }
+        // Alone, or without memory to remember it: nobody else may reach it from here on.
+        self.run();
+        if large {
+            arena::release_large(gpa);
+        } else {
+            arena::release_frame(gpa);
+        }
     }
 }
 
@@ -152,16 +223,14 @@ impl Space {
                 }
                 pagetable::clear(at, true);
                 self.owe_flush(at, entry);
-                arena::release_large(entry.gpa());
+                self.free_later(entry, true);
                 at = base + LARGE_PAGE;
                 continue;
             }
             if !entry.is_empty() {
                 pagetable::clear(at, false);
                 self.owe_flush(at, entry);
-                if entry.is_counted() {
-                    arena::release_frame(entry.gpa());
-                }
+                self.free_later(entry, false);
             }
             at += PAGE;
         }
@@ -201,6 +270,18 @@ impl Space {
     pub fn owe_flush(&mut self, address: u64, old: Entry) {
         if old.is_present() {
             self.flush.add(address);
+        }
+    }
+
+    /// Remembers that other vCPUs may have `old`, which this vCPU forgot already.
+    pub fn owe_flush_elsewhere(&mut self, old: Entry) {
+        self.flush.elsewhere |= old.is_present() && sched::online() > 1;
+    }
+
+    /// Drops the reference that `old` held, once no vCPU can reach the page through it.
+    pub fn free_later(&mut self, old: Entry, large: bool) {
+        if old.is_counted() {
+            self.flush.free(old.gpa(), large);
         }
     }
 

@@ -43,6 +43,19 @@ pod!(
 unsafe extern "C" {
     fn user_copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
     fn user_zero(dst: *mut u8, len: usize) -> usize;
+    fn user_exchange(word: *mut u32, expected: u32, new: u32, seen: *mut u32) -> u32;
+}
+
+#[cfg(not(target_os = "none"))]
+unsafe fn user_exchange(word: *mut u32, expected: u32, new: u32, seen: *mut u32) -> u32 {
+    use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    // SAFETY: unit tests pass the address of a word of their own.
+    unsafe {
+        let word = AtomicU32::from_ptr(word);
+        let (Ok(old) | Err(old)) = word.compare_exchange(expected, new, SeqCst, SeqCst);
+        *seen = old;
+    }
+    0
 }
 
 #[cfg(not(target_os = "none"))]
@@ -163,6 +176,50 @@ pub fn read<T: Pod>(address: u64) -> Result<T, Errno> {
 /// EFAULT.
 pub fn write<T: Pod>(address: u64, value: &T) -> Result<(), Errno> {
     copy_out(address, bytes_of(value))
+}
+
+/// Changes the aligned word at `address` from `expected` to `new`, at once for
+/// all threads: what was there, which is `expected` if it was changed.
+///
+/// # Errors
+/// EFAULT.
+pub fn exchange(address: u64, expected: u32, new: u32) -> Result<u32, Errno> {
+    check_range(address, 4)?;
+    let mut seen = 0;
+    // SAFETY: writes go to the program's part only, where no Rust object lives;
+    // a fault ends the instruction without an effect.
+    let faulted = unsafe {
+        user_exchange(
+            core::ptr::with_exposed_provenance_mut(address as usize),
+            expected,
+            new,
+            &raw mut seen,
+        )
+    };
+    if faulted == 0 {
+        Ok(seen)
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+/// Replaces the aligned word at `address` by what `change` makes of it, at once
+/// for all threads: the old word.
+///
+/// # Errors
+/// EFAULT; what `change` says.
+pub fn update(
+    address: u64,
+    mut change: impl FnMut(u32) -> Result<u32, Errno>,
+) -> Result<u32, Errno> {
+    let mut old = read(address)?;
+    loop {
+        let seen = exchange(address, old, change(old)?)?;
+        if seen == old {
+            return Ok(old);
+        }
+        old = seen;
+    }
 }
 
 /// The bytes of a plain value.

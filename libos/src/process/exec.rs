@@ -6,6 +6,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, O_CLOEXEC, O_RDONLY};
 use unikiln_abi::exit;
@@ -13,7 +14,7 @@ use unikiln_abi::layout::APP_END;
 
 use super::elf::{self, FLAG_EXECUTE, GNU_STACK};
 use super::load::{self, Object, Placed};
-use super::{current, stack, thread};
+use super::{current, stack, thread, threads};
 use crate::arch::{self, Registers};
 use crate::errno::{Errno, SysResult};
 use crate::fs::{self, OpenFile};
@@ -101,6 +102,7 @@ pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>
 /// execve(2). Returns only errors.
 pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> SysResult {
     let program = prepare(path, arguments).map_err(|refused| refused.errno)?;
+    threads::stop_others();
     let closed = current().files.lock().close_on_exec();
     closed.into_iter().for_each(fs::close);
     current().signals.lock().reset_for_exec();
@@ -243,6 +245,8 @@ fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
     match load(&program, &environment) {
         Ok(regs) => {
             arch::set_fs_base(0);
+            thread().clear_tid.store(0, Ordering::Relaxed);
+            thread().robust_list.store(0, Ordering::Relaxed);
             arch::reset_floating_point();
             stats::set_program(arch::rdtsc());
             arch::switch_to_program(&regs)
@@ -368,6 +372,7 @@ fn set_image(program: &Program, layout: &stack::Layout) {
     for (to, from) in comm.iter_mut().take(15).zip(base) {
         *to = *from;
     }
+    *thread().comm.lock() = comm;
     let mut image = current().image.lock();
     image.exe = program.object.file.path();
     image.comm = comm;

@@ -1,8 +1,8 @@
 //! The process and its threads.
 //!
-//! One process with one thread for now, in the structures of several: what
-//! belongs to a process is in [`Process`], what belongs to a thread in
-//! [`Thread`], and both are reached through [`current`] and [`thread`] alone.
+//! One process for now, in the structures of several: what belongs to a process
+//! is in [`Process`], what belongs to a thread in [`Thread`], and both are
+//! reached through [`current`] and [`thread()`] alone.
 //!
 //! | file | what it owns |
 //! |---|---|
@@ -11,10 +11,14 @@
 //! | `elf.rs` | reading ELF headers |
 //! | `load.rs` | mapping a program and its interpreter |
 //! | `stack.rs` | the initial stack: strings, auxv |
+//! | `thread.rs` | what a thread is, and the running one |
+//! | `threads.rs` | all threads by id; making, ending and stopping them |
 //! | `recent.rs` | the last system calls of a thread |
 
 pub mod elf;
 mod recent;
+mod thread;
+pub mod threads;
 
 pub mod exec;
 mod load;
@@ -22,17 +26,19 @@ mod stack;
 #[cfg(target_os = "none")]
 pub mod trap;
 
-use core::sync::atomic::AtomicU64;
-
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
 use spin::{Mutex, Once};
 use unikiln_abi::boot::BootInfo;
 
 pub use recent::{Call, Recent};
+pub use thread::{State, Thread, thread, thread_at};
 
+use crate::arch::Registers;
 use crate::boot::Start;
 use crate::fs::{FdTable, FsContext};
-use crate::signal::{ProcessSignals, ThreadSignals};
+use crate::signal::ProcessSignals;
 
 /// Limits by RLIMIT_* number.
 pub const LIMITS: usize = 16;
@@ -59,20 +65,6 @@ pub struct Process {
     pub signals: Mutex<ProcessSignals>,
     /// Host name.
     pub hostname: Mutex<Vec<u8>>,
-}
-
-/// A thread.
-pub struct Thread {
-    /// Thread id; the first is the process id.
-    pub tid: u32,
-    /// Mask and pending signals.
-    pub signals: Mutex<ThreadSignals>,
-    /// The last system calls.
-    pub recent: Recent,
-    /// Cleared and woken when the thread ends (set_tid_address).
-    pub clear_tid: AtomicU64,
-    /// Robust futex list (set_robust_list).
-    pub robust_list: AtomicU64,
 }
 
 /// Users and groups of a process.
@@ -146,16 +138,10 @@ pub struct Image {
 }
 
 static FIRST: Once<Process> = Once::new();
-static FIRST_THREAD: Once<Thread> = Once::new();
 
 /// The process of the running thread.
 pub fn current() -> &'static Process {
     FIRST.call_once(Process::new)
-}
-
-/// The running thread.
-pub fn thread() -> &'static Thread {
-    FIRST_THREAD.call_once(Thread::new)
 }
 
 impl Process {
@@ -174,15 +160,28 @@ impl Process {
     }
 }
 
-impl Thread {
-    fn new() -> Thread {
-        Thread {
-            tid: 1,
-            signals: Mutex::new(ThreadSignals::new()),
-            recent: Recent::new(),
-            clear_tid: AtomicU64::new(0),
-            robust_list: AtomicU64::new(0),
+/// Whether [`return_to_program`] has anything to do.
+#[inline]
+pub fn has_work() -> bool {
+    thread().attention.load(Ordering::Relaxed) || crate::sched::needs_attention()
+}
+
+/// What is left to do before the program goes on at `regs`: signals, the turn of
+/// other threads, the end of the thread. `restart` is the number of the system
+/// call that ended with EINTR, if one did. True if `regs` changed in more than RAX.
+pub fn return_to_program(regs: &mut Registers, mut restart: Option<u64>) -> bool {
+    let mut changed = false;
+    let me = thread();
+    loop {
+        if me.killed.load(Ordering::SeqCst) {
+            threads::exit(0);
         }
+        if crate::sched::needs_attention() {
+            crate::sched::preempt();
+        } else if !me.attention.load(Ordering::SeqCst) {
+            return changed;
+        }
+        changed |= crate::signal::deliver_pending(regs, restart.take());
     }
 }
 
@@ -193,6 +192,7 @@ pub fn exit_group(status: i32) -> ! {
 
 /// Makes the first process what the monitor said, and starts its program.
 pub fn start_first(info: &BootInfo, start: Start) -> ! {
+    threads::adopt_first();
     let process = current();
     let count = (info.group_count as usize).min(info.groups.len());
     *process.credentials.lock() =

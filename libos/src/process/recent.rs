@@ -49,6 +49,11 @@ impl Recent {
         }
     }
 
+    /// Forgets all calls.
+    pub fn clear(&self) {
+        self.next.store(0, Relaxed);
+    }
+
     /// A call begins: its slot, for [`Recent::finish`].
     #[inline]
     pub fn begin(&self, number: u64, args: &[u64; 6]) -> usize {

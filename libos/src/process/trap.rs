@@ -38,6 +38,8 @@ unsafe extern "C" {
     static user_copy_resume: u8;
     static user_zero_fault: u8;
     static user_zero_resume: u8;
+    static user_exchange_fault: u8;
+    static user_exchange_resume: u8;
 }
 
 /// Serves one trap; changes `regs` where the program (or a copy) goes on elsewhere.
@@ -49,27 +51,23 @@ pub fn handle(regs: &mut Registers, cr2: u64) {
         regs.error_code = 0;
     }
     if vector == PAGE_FAULT_VECTOR {
-        return page_fault(regs, cr2, in_libos);
-    }
-    if vector == INVALID_OPCODE && !in_libos && is_int_instruction(regs.rip) {
+        page_fault(regs, cr2, in_libos);
+    } else if vector == INVALID_OPCODE && !in_libos && is_int_instruction(regs.rip) {
         // A software KVM raises #UD for `int n`, where the CPU raises #GP
         // because of the gate: the program sees the same on both.
         regs.error_code = 0;
         stats::note_exception();
         signal::force(regs, SIGSEGV, SI_KERNEL, 0, GENERAL_PROTECTION, 0);
-        signal::deliver_pending(regs, None);
-        return;
-    }
-    if in_libos && vector != UPCALL_VECTOR {
-        crash::libos_fault(regs, cr2);
-    }
-    if vector != UPCALL_VECTOR {
+    } else if vector != UPCALL_VECTOR {
+        if in_libos {
+            crash::libos_fault(regs, cr2);
+        }
         stats::note_exception();
         let (number, code, address) = signal_of(regs, vector);
         signal::force(regs, number, code, address, vector as u64, regs.error_code);
     }
     if !in_libos {
-        signal::deliver_pending(regs, None);
+        super::return_to_program(regs, None);
     }
 }
 
@@ -82,12 +80,11 @@ fn page_fault(regs: &mut Registers, cr2: u64, in_libos: bool) {
         execute: error & ERROR_FETCH != 0,
     };
     let served = if in_program_part {
-        match (in_libos, current().space.try_lock()) {
-            (_, Some(mut space)) => fault::serve(&mut space, attempt),
+        if current().space.is_held_here() {
             // The libOS touched program memory with the lock held: a bug.
-            (true, None) => crash::libos_fault(regs, cr2),
-            (false, None) => fault::serve(&mut current().space.lock(), attempt),
+            crash::libos_fault(regs, cr2);
         }
+        fault::serve(&mut current().space.lock(), attempt)
     } else {
         Err(Fault::NotMapped)
     };
@@ -113,7 +110,6 @@ fn page_fault(regs: &mut Registers, cr2: u64, in_libos: bool) {
         Fault::NotMapped | Fault::OutOfMemory => (SIGSEGV, 1),
     };
     signal::force(regs, number, code, cr2, PAGE_FAULT_VECTOR as u64, error);
-    signal::deliver_pending(regs, None);
 }
 
 /// Whether the two-byte `int n` is at `rip`.
@@ -131,6 +127,10 @@ fn resume_copy(regs: &mut Registers) -> bool {
         (
             (&raw const user_zero_fault).addr(),
             (&raw const user_zero_resume).addr(),
+        ),
+        (
+            (&raw const user_exchange_fault).addr(),
+            (&raw const user_exchange_resume).addr(),
         ),
     ];
     match loops.iter().find(|(at, _)| *at as u64 == regs.rip) {

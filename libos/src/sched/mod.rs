@@ -1,69 +1,38 @@
-//! Blocking and waking.
+//! Scheduling: who runs where, blocking and waking.
 //!
-//! One thread for now: to block is to ask the monitor to wait, so a queue has
-//! nobody else to hold. The interface is that of several threads: whoever
-//! changes what others may wait for calls [`WaitQueue::wake_all`].
+//! ```text
+//! wait ─ block ──→ Sleeping ── wake ──→ run queue of a vCPU ── pick ──→ Running
+//!                     ↑                   (its own, or stolen)            │
+//!                  deadline.rs: time                 preempt: its slice is over
+//! ```
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `cpu.rs` | the vCPUs: run queue, what each is doing, starting and calling them |
+//! | `run.rs` | switching: block, yield, pick, the idle loop |
+//! | `deadline.rs` | sleepers by time, and which vCPU watches the next one |
+//! | `wait.rs` | [`WaitQueue`], [`wait`] |
+//!
+//! The libOS is never preempted: a thread gives its vCPU away in [`wait`], when it
+//! yields, or on its way back to the program ([`preempt`]). So code here
+//! may hold spin locks freely, but never across a wait.
+//!
+//! A thread that becomes runnable goes to an idle vCPU if there is one (polling
+//! ones cost nothing, sleeping ones a call), else into the queue of the vCPU that
+//! woke it, where idle vCPUs find it. While threads wait in queues, vCPUs tick:
+//! the one that waited longest, in whichever queue, is next. A guest whose
+//! threads have a vCPU each takes no ticks at all.
 
-use unikiln_abi::call::EVENT_STDIN;
+mod cpu;
+mod deadline;
+mod run;
+mod wait;
 
-use crate::errno::Errno;
-use crate::{hypercall, signal, time};
+pub use cpu::{adopt_boot_cpu, barrier, cpu_count, flush_others, online};
+pub use run::{
+    begin_thread, exit_current, idle_loop, interrupt, needs_attention, preempt, reserve, start,
+    wake, yield_now,
+};
+pub use wait::{WaitQueue, wait, wait_any, wait_stdin};
 
-/// Those who wait for one thing.
-#[derive(Debug, Default)]
-pub struct WaitQueue;
-
-impl WaitQueue {
-    /// Nobody waits.
-    pub const fn new() -> WaitQueue {
-        WaitQueue
-    }
-
-    /// Everybody who waits looks again.
-    pub fn wake_all(&self) {}
-}
-
-/// Runs `poll` until it gives a value, sleeping in between.
-///
-/// # Errors
-/// EINTR when a signal wants to be delivered; ETIMEDOUT at `deadline_ns`
-/// (CLOCK_MONOTONIC).
-pub fn wait<T>(
-    _queue: &WaitQueue,
-    deadline_ns: Option<u64>,
-    poll: impl FnMut() -> Option<T>,
-) -> Result<T, Errno> {
-    wait_for(deadline_ns, 0, poll)
-}
-
-/// Like [`wait`], but looks again also when standard input has something.
-///
-/// # Errors
-/// As [`wait`].
-pub fn wait_stdin<T>(
-    _queue: &WaitQueue,
-    deadline_ns: Option<u64>,
-    poll: impl FnMut() -> Option<T>,
-) -> Result<T, Errno> {
-    wait_for(deadline_ns, EVENT_STDIN, poll)
-}
-
-fn wait_for<T>(
-    deadline_ns: Option<u64>,
-    interest: u64,
-    mut poll: impl FnMut() -> Option<T>,
-) -> Result<T, Errno> {
-    loop {
-        if let Some(value) = poll() {
-            return Ok(value);
-        }
-        if signal::has_pending() {
-            return Err(Errno::EINTR);
-        }
-        if deadline_ns.is_some_and(|deadline| time::monotonic_ns() >= deadline) {
-            return Err(Errno::ETIMEDOUT);
-        }
-        // An alarm of the program ends the wait too.
-        hypercall::wait(signal::timer::earliest(deadline_ns), interest);
-    }
-}
+pub(crate) use deadline::changed as deadline_changed;

@@ -19,8 +19,10 @@
 //! Differences from Linux: the process is pid 1, but its default actions apply
 //! (Linux spares the first process of a container, and `abort()` there ends
 //! differently than anywhere else); stop signals are ignored, since nobody
-//! inside could continue the process; a signal that comes while the program
-//! computes waits for its next trap, system call or upcall.
+//! inside could continue the process.
+//!
+//! A signal for the process goes to the first thread that does not block it. Who
+//! gets one is woken from its wait, or its vCPU is called out of the program.
 
 mod frame;
 pub mod info;
@@ -30,7 +32,7 @@ pub mod state;
 pub mod timer;
 mod xstate;
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{EPOLLIN, SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
 use unikiln_abi::exit;
@@ -43,13 +45,12 @@ use crate::arch::Registers;
 use crate::crash::{self, Fatal};
 use crate::errno::{Errno, SysResult};
 use crate::fs::signal_file;
-use crate::sched::WaitQueue;
+use crate::process::{Thread, threads};
+use crate::sched::{self, WaitQueue};
 use crate::{hypercall, process, time};
 use number::{Default as DefaultAction, SI_USER, default_action};
 use state::{Action, AltStack};
 
-/// Something may be deliverable to some thread; cleared when nothing was.
-static ATTENTION: AtomicBool = AtomicBool::new(false);
 /// Calls that wait for a signal itself.
 pub static ARRIVAL: WaitQueue = WaitQueue::new();
 
@@ -70,28 +71,48 @@ pub fn frame_bytes() -> u64 {
     xstate::frame_bytes() + 440 + 64 + 16 + 128
 }
 
-/// Runs `with` on both halves of the signal state, then notes whether a signal
-/// has become deliverable.
+/// Runs `with` on both halves of the running thread's signal state, then notes
+/// whether a signal has become deliverable, and passes on what only it would
+/// have taken and does not take any more.
 pub fn with_state<R>(with: impl FnOnce(&mut ProcessSignals, &mut ThreadSignals) -> R) -> R {
-    let mut shared = process::current().signals.lock();
-    let mut own = process::thread().signals.lock();
-    let result = with(&mut shared, &mut own);
-    let waiting = own.pending.set().union(shared.pending.set());
-    ATTENTION.store(!waiting.without(own.mask).is_empty(), Ordering::Relaxed);
+    let me = process::thread();
+    let (result, left_to_others) = {
+        let mut shared = process::current().signals.lock();
+        let mut own = me.signals.lock();
+        let before = own.mask;
+        let result = with(&mut shared, &mut own);
+        let waiting = own.pending.set().union(shared.pending.set());
+        let deliverable = !waiting.without(own.mask).is_empty();
+        me.attention.store(
+            deliverable || me.killed.load(Ordering::SeqCst),
+            Ordering::SeqCst,
+        );
+        let newly_blocked = own.mask.without(before);
+        (result, shared.pending.set().intersection(newly_blocked))
+    };
+    let mut left = left_to_others;
+    while let Some(signal) = left.first() {
+        left = left.without(Set::of(signal));
+        notify(signal);
+    }
     result
 }
 
-/// Whether a signal wants to be delivered to the running thread.
+/// Whether a signal wants to be delivered to the running thread, or it must end.
 #[inline]
 pub fn has_pending() -> bool {
-    let outside = time::shared().is_some_and(|page| page.signals.load(Ordering::Relaxed) != 0);
-    if outside || timer::is_due() {
+    if time::shared().is_some_and(|page| page.signals.load(Ordering::Relaxed) != 0) {
         collect();
     }
-    ATTENTION.load(Ordering::Relaxed)
+    let me = process::thread();
+    // The mark may be old: another thread may have taken the signal.
+    me.attention.load(Ordering::SeqCst) && {
+        with_state(|_, _| ());
+        me.attention.load(Ordering::SeqCst)
+    }
 }
 
-/// Makes signals from outside and from timers that ran out pending.
+/// Makes signals from outside pending. Also called without a running thread.
 pub fn collect() {
     let mut outside = Set::from_bits(time::take_outside_signals());
     while let Some(signal) = outside.first() {
@@ -99,15 +120,62 @@ pub fn collect() {
         // A full queue loses the signal, as Linux's does.
         let _ = send_to_process(SigInfo::from_outside(signal));
     }
-    timer::run();
 }
 
-/// Makes a signal pending for the process.
+/// Makes a signal pending for the process. Also called without a running thread.
 ///
 /// # Errors
 /// EAGAIN when too many are queued.
 pub fn send_to_process(info: SigInfo) -> Result<(), Errno> {
-    send(info, false)
+    let process = process::current();
+    let signal = info.number();
+    {
+        let mut shared = process.signals.lock();
+        // As in Linux the first thread's mask decides whether an ignored signal is kept.
+        let blocked = threads::with(process.pid, |first| first.signals.lock().mask.has(signal));
+        if shared.action(signal).ignores(signal) && !blocked.unwrap_or(false) {
+            return Ok(());
+        }
+        shared.pending.push(info)?;
+    }
+    notify(signal);
+    ARRIVAL.wake_all();
+    signal_file::ARRIVED.notify(EPOLLIN);
+    Ok(())
+}
+
+/// Tells a thread of a signal of the process that it can take.
+fn notify(signal: u32) {
+    let takes = |thread: &'static Thread| !thread.signals.lock().mask.has(signal);
+    if let Some(thread) = threads::find(takes) {
+        thread.attention.store(true, Ordering::SeqCst);
+        sched::interrupt(thread);
+    }
+}
+
+/// Makes a signal pending for one thread.
+///
+/// # Errors
+/// EAGAIN when too many are queued.
+pub fn send_to(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> {
+    let signal = info.number();
+    let is_blocked = {
+        let shared = process::current().signals.lock();
+        let mut own = thread.signals.lock();
+        let is_blocked = own.mask.has(signal);
+        if shared.action(signal).ignores(signal) && !is_blocked {
+            return Ok(());
+        }
+        own.pending.push(info)?;
+        is_blocked
+    };
+    if !is_blocked {
+        thread.attention.store(true, Ordering::SeqCst);
+        sched::interrupt(thread);
+    }
+    ARRIVAL.wake_all();
+    signal_file::ARRIVED.notify(EPOLLIN);
+    Ok(())
 }
 
 /// Makes a signal pending for the running thread.
@@ -115,16 +183,7 @@ pub fn send_to_process(info: SigInfo) -> Result<(), Errno> {
 /// # Errors
 /// EAGAIN when too many are queued.
 pub fn send_to_thread(info: SigInfo) -> Result<(), Errno> {
-    send(info, true)
-}
-
-fn send(info: SigInfo, to_thread: bool) -> Result<(), Errno> {
-    let queued = with_state(|process, thread| state::enqueue(process, thread, info, to_thread))?;
-    if queued {
-        ARRIVAL.wake_all();
-        signal_file::ARRIVED.notify(EPOLLIN);
-    }
-    Ok(())
+    send_to(process::thread(), info)
 }
 
 /// Sends the running thread a signal that it caused itself, such as SIGPIPE.
@@ -226,6 +285,10 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
         }
         enter_handler(regs, &info, action, Trap::default());
         changed = true;
+    }
+    if let Some(number) = restart {
+        // Another thread took the signal, or it was ignored: nobody is to notice.
+        restart::rewind(regs, number);
     }
     with_state(|_, thread| restore_mask(thread));
     changed

@@ -329,29 +329,6 @@ impl ThreadSignals {
     }
 }
 
-/// Queues a signal unless it is ignored and unblocked: `true` if it was queued.
-/// `to_thread` is tkill's and a fault's way, kill's is the process.
-///
-/// # Errors
-/// EAGAIN when the queue is full.
-pub fn enqueue(
-    process: &mut ProcessSignals,
-    thread: &mut ThreadSignals,
-    info: SigInfo,
-    to_thread: bool,
-) -> Result<bool, Errno> {
-    let signal = info.number();
-    if process.action(signal).ignores(signal) && !thread.mask.has(signal) {
-        return Ok(false);
-    }
-    if to_thread {
-        thread.pending.push(info)?
-    } else {
-        process.pending.push(info)?
-    };
-    Ok(true)
-}
-
 /// Takes the next signal that the mask lets through.
 pub fn dequeue(process: &mut ProcessSignals, thread: &mut ThreadSignals) -> Option<SigInfo> {
     take_of(process, thread, Set::from_bits(!thread.mask.bits()))

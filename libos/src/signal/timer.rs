@@ -1,9 +1,8 @@
 //! Timers that end in a signal: alarm(2), setitimer(2) with ITIMER_REAL and
 //! timer_create(2).
 //!
-//! There is no timer interrupt. A timer that ran out is noticed at the next
-//! system call or trap, and a waiting program is woken in time because
-//! [`earliest`] bounds its wait. A program that only computes sees it late.
+//! There is no timer interrupt: `sched::deadline` sees to it that a vCPU looks at
+//! the time [`next_ns`], and calls [`run`] then.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +12,8 @@ use spin::Mutex;
 
 use super::info::SigInfo;
 use crate::errno::Errno;
-use crate::time;
+use crate::process::threads;
+use crate::{sched, time};
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -97,8 +97,8 @@ pub struct Event {
     pub signal: u32,
     /// sigev_value.
     pub value: u64,
-    /// To the thread rather than the process.
-    pub to_thread: bool,
+    /// Id of the thread that gets it; 0 for the process.
+    pub thread: u32,
     /// Counts CLOCK_REALTIME.
     pub is_realtime: bool,
 }
@@ -114,7 +114,9 @@ impl Timers {
     fn publish(&self) {
         let posix = self.posix.iter().map(|timer| timer.schedule.deadline_ns);
         let next = posix.fold(self.alarm.deadline_ns, u64::min);
-        NEXT_NS.store(next, Ordering::Relaxed);
+        if NEXT_NS.swap(next, Ordering::SeqCst) > next {
+            sched::deadline_changed();
+        }
     }
 
     fn find(&mut self, id: u32) -> Result<&mut Timer, Errno> {
@@ -126,18 +128,14 @@ impl Timers {
 }
 
 /// Whether a timer has run out.
-#[inline]
-pub fn is_due() -> bool {
-    let next = NEXT_NS.load(Ordering::Relaxed);
+fn is_due() -> bool {
+    let next = NEXT_NS.load(Ordering::SeqCst);
     next != NEVER && time::monotonic_ns() >= next
 }
 
-/// The deadline of a wait that must not sleep through a timer.
-pub fn earliest(deadline_ns: Option<u64>) -> Option<u64> {
-    match NEXT_NS.load(Ordering::Relaxed) {
-        NEVER => deadline_ns,
-        next => Some(deadline_ns.map_or(next, |deadline| deadline.min(next))),
-    }
+/// When the next timer runs out; `u64::MAX` for never.
+pub fn next_ns() -> u64 {
+    NEXT_NS.load(Ordering::SeqCst)
 }
 
 /// Sends the signals of timers that ran out.
@@ -150,7 +148,7 @@ pub fn run() {
     {
         let mut timers = TIMERS.lock();
         if timers.alarm.advance(now_ns) > 0 {
-            due.push((SigInfo::from_kernel(SIGALRM), false));
+            due.push((SigInfo::from_kernel(SIGALRM), 0));
         }
         for timer in &mut timers.posix {
             let times = timer.schedule.advance(now_ns);
@@ -161,22 +159,28 @@ pub fn run() {
             let Event {
                 signal,
                 value,
-                to_thread,
+                thread,
                 ..
             } = timer.event;
             if signal != 0 {
                 let overrun = u32::try_from(timer.overrun).unwrap_or(i32::MAX as u32);
                 due.push((
                     SigInfo::from_timer(signal, timer.id, overrun, value),
-                    to_thread,
+                    thread,
                 ));
             }
         }
         timers.publish();
     }
-    for (info, to_thread) in due {
-        // With a full queue there are signals enough.
-        let _ = super::send(info, to_thread);
+    for (info, tid) in due {
+        // With a full queue there are signals enough; a thread that ended gets none.
+        let _ = match tid {
+            0 => super::send_to_process(info),
+            tid => match threads::with(tid, |thread| thread) {
+                Some(thread) => super::send_to(thread, info),
+                None => Ok(()),
+            },
+        };
     }
 }
 

@@ -12,7 +12,7 @@ use linux_raw_sys::general::{
 
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process;
+use crate::process::{self, threads};
 use crate::sched::{self, WaitQueue};
 use crate::signal::number::is_signal;
 use crate::signal::timer::{self, Event, Schedule};
@@ -76,16 +76,35 @@ fn timeval(ns: u64) -> [i64; 2] {
     [(ns / SECOND_NS) as i64, (ns % SECOND_NS / 1000) as i64]
 }
 
-/// Time since the program started, which stands for its CPU time.
+/// CPU time of the process.
 pub(super) fn cpu_time_ns() -> u64 {
-    time::now(Clock::Boottime).saturating_sub(process::current().image.lock().start_ns)
+    time::ticks_to_ns(threads::cpu_ticks())
 }
 
-/// Clock id of this process's or thread's CPU clock, as clock_getcpuclockid(3) makes it.
-fn is_own_cpu_clock(id: i32) -> bool {
-    // Negative ids hold the inverted pid above three bits of kind.
-    let pid = !(id >> 3);
-    id < 0 && id & 3 != 3 && (pid == 0 || pid as u32 == process::current().pid)
+/// CPU time of the running thread.
+pub(super) fn thread_time_ns() -> u64 {
+    time::ticks_to_ns(process::thread().cpu_ticks())
+}
+
+/// CPU time behind a clock id as clock_getcpuclockid(3) and pthread_getcpuclockid(3)
+/// make it: the inverted process or thread id above three bits of kind.
+fn cpu_clock_ns(id: i32) -> Result<u64, Errno> {
+    const THREAD: i32 = 4;
+    let owner = !(id >> 3) as u32;
+    if id >= 0 || id & 3 == 3 {
+        return Err(Errno::EINVAL);
+    }
+    if id & THREAD == 0 {
+        return match owner {
+            pid if pid == 0 || pid == process::current().pid => Ok(cpu_time_ns()),
+            _ => Err(Errno::EINVAL),
+        };
+    }
+    if owner == 0 {
+        return Ok(thread_time_ns());
+    }
+    let ticks = threads::with(owner, |thread| thread.cpu_ticks()).ok_or(Errno::EINVAL)?;
+    Ok(time::ticks_to_ns(ticks))
 }
 
 fn read_clock(id: u64) -> Result<u64, Errno> {
@@ -96,9 +115,9 @@ fn read_clock(id: u64) -> Result<u64, Errno> {
         CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW => Ok(time::monotonic_ns()),
         CLOCK_MONOTONIC_COARSE => Ok(time::monotonic_ns() / COARSE_NS * COARSE_NS),
         CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Ok(time::now(Clock::Boottime)),
-        CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID => Ok(cpu_time_ns()),
-        _ if is_own_cpu_clock(id as i32) => Ok(cpu_time_ns()),
-        _ => Err(Errno::EINVAL),
+        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_time_ns()),
+        CLOCK_THREAD_CPUTIME_ID => Ok(thread_time_ns()),
+        _ => cpu_clock_ns(id as i32),
     }
 }
 
@@ -254,22 +273,22 @@ pub(super) fn timer_create(args: &[u64; 6]) -> SysResult {
             user::read::<u32>(address.wrapping_add(16))?,
         )),
     };
-    let (value, signal, to_thread) = match event {
-        None => (None, SIGALRM, false),
+    let (value, signal, thread) = match event {
+        None => (None, SIGALRM, 0),
         Some((value, [signal, notify], tid)) => match notify {
-            SIGEV_NONE => (Some(value), 0, false),
-            SIGEV_SIGNAL if is_signal(signal) => (Some(value), signal, false),
-            SIGEV_THREAD_ID if is_signal(signal) && tid == process::thread().tid => {
-                (Some(value), signal, true)
+            SIGEV_NONE => (Some(value), 0, 0),
+            SIGEV_SIGNAL if is_signal(signal) => (Some(value), signal, 0),
+            SIGEV_THREAD_ID if is_signal(signal) && threads::exists(tid) => {
+                (Some(value), signal, tid)
             }
-            SIGEV_THREAD if is_signal(signal) => (Some(value), signal, false),
+            SIGEV_THREAD if is_signal(signal) => (Some(value), signal, 0),
             _ => return Err(Errno::EINVAL),
         },
     };
     let id = timer::create(|id| Event {
         signal,
         value: value.unwrap_or(u64::from(id)),
-        to_thread,
+        thread,
         is_realtime,
     })?;
     if let Err(errno) = user::write(id_address, &id) {

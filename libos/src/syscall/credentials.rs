@@ -30,7 +30,7 @@ pub(super) fn getpid(_args: &[u64; 6]) -> SysResult {
 
 /// gettid(2).
 pub(super) fn gettid(_args: &[u64; 6]) -> SysResult {
-    Ok(process::thread().tid as usize)
+    Ok(process::thread().tid() as usize)
 }
 
 /// getppid(2): the parent is outside.

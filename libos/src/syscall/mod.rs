@@ -7,6 +7,7 @@ pub mod table;
 
 mod attributes;
 mod clock;
+mod clone;
 mod credentials;
 mod directory;
 mod epoll;
@@ -30,7 +31,7 @@ mod space;
 mod splice;
 mod stat;
 pub mod system;
-mod thread;
+pub mod thread;
 mod timer;
 mod xattr;
 
@@ -50,7 +51,7 @@ pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
     let number = regs.rax;
     if number == RT_SIGRETURN {
         signals::sigreturn(regs);
-        signals::deliver_pending(regs, None);
+        processes::return_to_program(regs, None);
         return true;
     }
     let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
@@ -61,9 +62,9 @@ pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
         Err(errno) => errno.to_return(),
     };
     processes::thread().recent.finish(slot, regs.rax);
-    if signals::has_pending() {
+    if result == Err(Errno::EINTR) || processes::has_work() {
         let restart = (result == Err(Errno::EINTR)).then_some(number);
-        return signals::deliver_pending(regs, restart);
+        return processes::return_to_program(regs, restart);
     }
     false
 }

@@ -9,9 +9,9 @@ const ARGUMENT_MAX_BYTES: usize = 128 << 10;
 /// Most bytes of all argument strings together.
 const ARGUMENTS_MAX_BYTES: usize = 2 << 20;
 
-/// exit(2): the only thread ends, so the process does.
+/// exit(2): the thread ends; with the last one, the process.
 pub fn exit(args: &[u64; 6]) -> SysResult {
-    process::exit_group(args[0] as i32)
+    process::threads::exit(args[0] as i32)
 }
 
 /// exit_group(2).

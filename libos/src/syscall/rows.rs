@@ -34,13 +34,13 @@ table! {
     { 34 pause 0 super::signal::pause, Full }
     { 35 nanosleep 2 super::clock::nanosleep, Full }
     { 36 getitimer 2 super::clock::getitimer, Partial("only ITIMER_REAL") }
-    { 37 alarm 1 super::clock::alarm, Partial("noticed at system calls, faults and waits only") }
-    { 38 setitimer 3 super::clock::setitimer, Partial("only ITIMER_REAL; noticed at system calls, faults and waits only") }
+    { 37 alarm 1 super::clock::alarm, Full }
+    { 38 setitimer 3 super::clock::setitimer, Partial("only ITIMER_REAL") }
     { 39 getpid 0 super::credentials::getpid, Full }
     { 40 sendfile 4 super::space::sendfile, Full }
     { 41 socket 3 Stub(EAFNOSUPPORT, "no sockets yet") }
     { 53 socketpair 4 Stub(EAFNOSUPPORT, "no sockets yet") }
-    { 56 clone 5 Stub(ENOSYS, "neither threads nor processes can be made yet") }
+    { 56 clone 5 super::clone::clone, Partial("threads only; a new process is ENOSYS") }
     { 57 fork 0 Stub(ENOSYS, "processes cannot be made yet") }
     { 58 vfork 0 Stub(ENOSYS, "processes cannot be made yet") }
     { 59 execve 3 super::process::execve, Full }
@@ -81,9 +81,9 @@ table! {
     { 95 umask 1 super::attributes::umask, Full }
     { 96 gettimeofday 2 super::clock::gettimeofday, Full }
     { 97 getrlimit 2 super::system::getrlimit, Full }
-    { 98 getrusage 2 super::system::getrusage, Partial("time since the start stands for CPU time; no fault counts") }
+    { 98 getrusage 2 super::system::getrusage, Partial("all CPU time is user time; no fault counts") }
     { 99 sysinfo 1 super::system::sysinfo, Partial("no load averages") }
-    { 100 times 1 super::system::times, Partial("time since the start stands for CPU time") }
+    { 100 times 1 super::system::times, Partial("all CPU time is user time") }
     { 101 ptrace 4 Stub(EPERM, "there is no other process to trace") }
     { 102 getuid 0 super::credentials::getuid, Full }
     { 103 syslog 3 Stub(EPERM, "there is no kernel log") }
@@ -168,8 +168,8 @@ table! {
     { 199 fremovexattr 2 super::xattr::fremovexattr, Full }
     { 200 tkill 2 super::signal::tkill, Full }
     { 201 time 1 super::clock::time, Full }
-    { 202 futex 6 super::futex::futex, Partial("no priority inheritance") }
-    { 203 sched_setaffinity 3 super::schedule::sched_setaffinity, Partial("checked without effect") }
+    { 202 futex 6 super::futex::futex, Partial("PI futexes without priorities; no WAIT_REQUEUE_PI") }
+    { 203 sched_setaffinity 3 super::schedule::sched_setaffinity, Full }
     { 204 sched_getaffinity 3 super::schedule::sched_getaffinity, Full }
     { 205 set_thread_area 1 Stub(ENOSYS, "no segments but the flat ones") }
     { 206 io_setup 2 Stub(ENOSYS, "no asynchronous I/O yet") }
@@ -182,13 +182,13 @@ table! {
     { 217 getdents64 3 super::directory::getdents64, Full }
     { 218 set_tid_address 1 super::thread::set_tid_address, Full }
     { 221 fadvise64 4 super::space::fadvise64, Full }
-    { 222 timer_create 3 super::clock::timer_create, Partial("noticed at system calls, faults and waits only") }
+    { 222 timer_create 3 super::clock::timer_create, Partial("CPU-time clocks are counted as CLOCK_MONOTONIC") }
     { 223 timer_settime 4 super::clock::timer_settime, Partial("a step of CLOCK_REALTIME does not move it") }
     { 224 timer_gettime 2 super::clock::timer_gettime, Full }
     { 225 timer_getoverrun 1 super::clock::timer_getoverrun, Full }
     { 226 timer_delete 1 super::clock::timer_delete, Full }
     { 227 clock_settime 2 Stub(EPERM, "the clock is the host's") }
-    { 228 clock_gettime 2 super::clock::clock_gettime, Partial("time since the start stands for CPU time") }
+    { 228 clock_gettime 2 super::clock::clock_gettime, Full }
     { 229 clock_getres 2 super::clock::clock_getres, Full }
     { 230 clock_nanosleep 4 super::clock::clock_nanosleep, Full }
     { 231 exit_group 1 super::process::exit_group, Full }
@@ -272,7 +272,7 @@ table! {
     { 319 memfd_create 2 super::pipe::memfd_create, Partial("no huge pages; seals bind writes, not mappings") }
     { 321 bpf 3 Stub(ENOSYS, "no BPF") }
     { 323 userfaultfd 1 Stub(ENOSYS, "faults are not handed to the program") }
-    { 324 membarrier 2 super::schedule::membarrier, Partial("one thread: nothing to do") }
+    { 324 membarrier 2 super::schedule::membarrier, Partial("no restartable sequences") }
     { 325 mlock2 3 super::memory::mlock, Full }
     { 326 copy_file_range 6 super::space::copy_file_range, Full }
     { 327 preadv2 6 super::file::preadv2, Partial("RWF_NOWAIT changes nothing") }
@@ -281,7 +281,7 @@ table! {
     { 330 pkey_alloc 2 Stub(ENOSPC, "no protection keys") }
     { 331 pkey_free 1 Stub(EINVAL, "no protection keys") }
     { 332 statx 5 super::stat::statx, Partial("no birth time") }
-    { 334 rseq 4 Stub(ENOSYS, "needs threads; the C library does without") }
+    { 334 rseq 4 Stub(ENOSYS, "no restartable sequences; C libraries do without") }
     { 424 pidfd_send_signal 4 Stub(ENOSYS, "no process descriptors") }
     { 425 io_uring_setup 2 Stub(ENOSYS, "no asynchronous I/O yet") }
     { 426 io_uring_enter 6 Stub(ENOSYS, "no asynchronous I/O yet") }
@@ -293,7 +293,7 @@ table! {
     { 432 fsmount 3 Stub(EPERM, "the tree is what the image says") }
     { 433 fspick 3 Stub(EPERM, "the tree is what the image says") }
     { 434 pidfd_open 2 Stub(ENOSYS, "no process descriptors") }
-    { 435 clone3 2 Stub(ENOSYS, "neither threads nor processes can be made yet") }
+    { 435 clone3 2 super::clone::clone3, Partial("threads only; a new process is ENOSYS") }
     { 436 close_range 3 super::open::close_range, Full }
     { 437 openat2 4 super::open::openat2, Full }
     { 438 pidfd_getfd 3 Stub(ENOSYS, "no process descriptors") }

@@ -1,14 +1,14 @@
-//! Scheduling calls. There is one thread and one class of threads: what asks is
-//! answered as for an ordinary process, what sets is checked and forgotten.
-//! Source: sched(7), getpriority(2), membarrier(2).
+//! Scheduling calls. There is one class of threads: what asks is answered as for
+//! an ordinary process, a class that is set is checked and forgotten. Affinity
+//! is real. Source: sched(7), getpriority(2), membarrier(2).
 
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::Ordering;
 
 use crate::arch;
-use crate::boot;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process;
+use crate::process::{self, State, Thread, threads};
+use crate::sched;
 
 const SCHED_OTHER: u32 = 0;
 const SCHED_FIFO: u32 = 1;
@@ -20,33 +20,34 @@ const SCHED_DEADLINE: u32 = 6;
 const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
 /// Bytes of struct sched_attr in its first version.
 const ATTRIBUTES_BYTES: usize = 48;
-/// Commands that membarrier(2) takes: with one thread each is done already.
+/// Commands that membarrier(2) takes: all but those of restartable sequences.
 const BARRIERS: u32 = 0x7f;
 /// Length of a round-robin slice.
 const SLICE_NS: u64 = 100_000_000;
 
-/// Nice value: kept, without effect.
-static NICE: AtomicI32 = AtomicI32::new(0);
-
 /// sched_yield(2).
 pub(super) fn sched_yield(_args: &[u64; 6]) -> SysResult {
+    sched::yield_now();
     Ok(0)
 }
 
-/// The call is about the only process.
-fn check_pid(pid: u64) -> Result<(), Errno> {
-    match pid as i32 {
-        pid if pid < 0 => Err(Errno::EINVAL),
-        0 => Ok(()),
-        pid if pid as u32 == process::current().pid => Ok(()),
-        _ => Err(Errno::ESRCH),
+/// Runs `with` on the thread that a call is about; 0 is the running one.
+fn with_thread<R>(tid: u64, with: impl FnOnce(&'static Thread) -> R) -> Result<R, Errno> {
+    match tid as i32 {
+        tid if tid < 0 => Err(Errno::EINVAL),
+        0 => Ok(with(process::thread())),
+        tid => threads::with(tid as u32, with).ok_or(Errno::ESRCH),
     }
+}
+
+/// The call is about a thread that there is.
+fn check_pid(pid: u64) -> Result<(), Errno> {
+    with_thread(pid, |_| ())
 }
 
 /// vCPUs that there are, as a mask.
 fn online() -> u64 {
-    let count = boot::info().map_or(1, |info| info.vcpu_count).clamp(1, 64);
-    u64::MAX >> (64 - count)
+    u64::MAX >> (64 - sched::cpu_count().min(64))
 }
 
 /// sched_getaffinity(2): bytes of the mask.
@@ -55,8 +56,8 @@ pub(super) fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
     if bytes % 8 != 0 || bytes == 0 {
         return Err(Errno::EINVAL);
     }
-    check_pid(pid)?;
-    user::write(address, &online())?;
+    let mask = with_thread(pid, |thread| thread.affinity.load(Ordering::Relaxed))?;
+    user::write(address, &(mask & online()))?;
     Ok(8)
 }
 
@@ -67,11 +68,18 @@ pub(super) fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
     let mut mask = [0; 8];
     let part = mask.get_mut(..bytes.min(8) as usize).ok_or(Errno::EINVAL)?;
     user::copy_in(address, part)?;
-    if u64::from_le_bytes(mask) & online() == 0 {
-        Err(Errno::EINVAL)
-    } else {
-        Ok(0)
+    let mask = u64::from_le_bytes(mask) & online();
+    if mask == 0 {
+        return Err(Errno::EINVAL);
     }
+    with_thread(pid, |thread| {
+        thread.affinity.store(mask, Ordering::Relaxed);
+        if thread.state() == State::Running {
+            // It moves on its way back to the program.
+            sched::interrupt(thread);
+        }
+    })?;
+    Ok(0)
 }
 
 /// sched_getscheduler(2).
@@ -139,7 +147,8 @@ pub(super) fn sched_getattr(args: &[u64; 6]) -> SysResult {
     check_pid(pid)?;
     let mut attributes = [0; ATTRIBUTES_BYTES];
     attributes[..4].copy_from_slice(&(ATTRIBUTES_BYTES as u32).to_le_bytes());
-    attributes[16..20].copy_from_slice(&NICE.load(Ordering::Relaxed).to_le_bytes());
+    let nice = with_thread(pid, |thread| thread.nice.load(Ordering::Relaxed))?;
+    attributes[16..20].copy_from_slice(&nice.to_le_bytes());
     user::copy_out(address, &attributes).map(|()| 0)
 }
 
@@ -151,13 +160,14 @@ pub(super) fn sched_setattr(args: &[u64; 6]) -> SysResult {
     set_policy(policy, priority)
 }
 
-/// The call is about the only process, its group or its user.
-fn check_who(which: u64, who: u64) -> Result<(), Errno> {
+/// The thread that a call about one, the process's group or its user is about.
+fn who(which: u64, who: u64) -> Result<&'static Thread, Errno> {
     let uid = process::current().credentials.lock().uid;
     match (which, who as u32) {
-        (0..=2, 0) => Ok(()),
-        (0 | 1, pid) if pid == process::current().pid => Ok(()),
-        (2, user) if user == uid => Ok(()),
+        (0..=2, 0) => Ok(process::thread()),
+        (0, tid) => threads::with(tid, |thread| thread).ok_or(Errno::ESRCH),
+        (1, pid) if pid == process::current().pid => Ok(process::thread()),
+        (2, user) if user == uid => Ok(process::thread()),
         (0..=2, _) => Err(Errno::ESRCH),
         _ => Err(Errno::EINVAL),
     }
@@ -165,18 +175,18 @@ fn check_who(which: u64, who: u64) -> Result<(), Errno> {
 
 /// getpriority(2): 20 less the nice value, so that it is never negative.
 pub(super) fn getpriority(args: &[u64; 6]) -> SysResult {
-    check_who(args[0], args[1])?;
-    Ok((20 - NICE.load(Ordering::Relaxed)) as usize)
+    let nice = who(args[0], args[1])?.nice.load(Ordering::Relaxed) as i32;
+    Ok((20 - nice) as usize)
 }
 
 /// setpriority(2).
 pub(super) fn setpriority(args: &[u64; 6]) -> SysResult {
-    check_who(args[0], args[1])?;
+    let thread = who(args[0], args[1])?;
     let nice = (args[2] as i32).clamp(-20, 19);
-    if nice < NICE.load(Ordering::Relaxed) && !super::credentials::is_root() {
+    if nice < thread.nice.load(Ordering::Relaxed) as i32 && !super::credentials::is_root() {
         return Err(Errno::EACCES);
     }
-    NICE.store(nice, Ordering::Relaxed);
+    thread.nice.store(nice as u32, Ordering::Relaxed);
     Ok(0)
 }
 
@@ -196,7 +206,10 @@ pub(super) fn membarrier(args: &[u64; 6]) -> SysResult {
     let command = args[0] as u32;
     match command {
         0 => Ok(BARRIERS as usize),
-        _ if command.is_power_of_two() && command & BARRIERS != 0 => Ok(0),
+        _ if command.is_power_of_two() && command & BARRIERS != 0 => {
+            sched::barrier();
+            Ok(0)
+        }
         _ => Err(Errno::EINVAL),
     }
 }

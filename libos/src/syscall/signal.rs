@@ -13,7 +13,7 @@ use super::clock::read_timeout;
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process;
+use crate::process::{self, threads};
 use crate::sched;
 use crate::signal::number::{SI_TKILL, SI_USER, SIGNAL_MAX, is_signal};
 use crate::signal::state::{Action, AltStack, take_of};
@@ -67,6 +67,12 @@ pub(super) fn rt_sigaction(args: &[u64; 6]) -> SysResult {
         }
         Ok(before)
     })?;
+    if new.is_some_and(|action| action.ignores(number)) {
+        // Pending for other threads, it is gone too.
+        for thread in threads::list() {
+            thread.signals.lock().pending.discard(number);
+        }
+    }
     if old != 0 {
         user::write(old, &before)?;
     }
@@ -209,12 +215,12 @@ fn send_to_tid(tgid: Option<u64>, tid: u64, number: u64) -> SysResult {
     if (tid as i32) <= 0 || tgid.is_some_and(|tgid| (tgid as i32) <= 0) {
         return Err(Errno::EINVAL);
     }
-    let is_own_group = tgid.is_none_or(|tgid| tgid as u32 == process::current().pid);
-    if !is_own_group || tid as u32 != process::thread().tid {
+    if tgid.is_some_and(|tgid| tgid as u32 != process::current().pid) {
         return Err(Errno::ESRCH);
     }
+    let target = threads::with(tid as u32, |thread| thread).ok_or(Errno::ESRCH)?;
     if number != 0 {
-        signal::send_to_thread(sender(number, SI_TKILL))?;
+        signal::send_to(target, sender(number, SI_TKILL))?;
     }
     Ok(0)
 }
@@ -249,10 +255,12 @@ pub(super) fn rt_sigqueueinfo(args: &[u64; 6]) -> SysResult {
 /// rt_tgsigqueueinfo(2).
 pub(super) fn rt_tgsigqueueinfo(args: &[u64; 6]) -> SysResult {
     let info = read_info(args[3], args[2])?;
-    if args[0] as u32 != process::current().pid || args[1] as u32 != process::thread().tid {
+    if args[0] as u32 != process::current().pid {
         return Err(Errno::ESRCH);
     }
-    info.map_or(Ok(()), signal::send_to_thread).map(|()| 0)
+    let target = threads::with(args[1] as u32, |thread| thread).ok_or(Errno::ESRCH)?;
+    info.map_or(Ok(()), |info| signal::send_to(target, info))
+        .map(|()| 0)
 }
 
 /// rt_sigreturn(2): the dispatcher serves it before it gets here.

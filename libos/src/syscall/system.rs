@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::clock::cpu_time_ns;
+use super::clock::{cpu_time_ns, thread_time_ns};
 use super::credentials::is_root;
 use crate::errno::{Errno, SysResult};
 use crate::mm::{self, user};
@@ -90,7 +90,7 @@ pub(super) fn sysinfo(args: &[u64; 6]) -> SysResult {
         uptime_s: time::now(Clock::Boottime) / SECOND_NS,
         total_ram: mm::limit_bytes(),
         free_ram: mm::available_bytes(),
-        processes: 1,
+        processes: process::threads::count() as u16,
         unit_bytes: 1,
         ..SystemInfo::default()
     };
@@ -102,7 +102,11 @@ pub(super) fn getrusage(args: &[u64; 6]) -> SysResult {
     let mut usage = Usage([0; 18]);
     match args[0] as i32 {
         0 | 1 => {
-            let ns = cpu_time_ns();
+            let ns = if args[0] == 1 {
+                thread_time_ns()
+            } else {
+                cpu_time_ns()
+            };
             usage.0[0] = ns / SECOND_NS;
             usage.0[1] = ns % SECOND_NS / 1000;
             usage.0[4] = mm::peak_bytes() / 1024;

@@ -1,7 +1,5 @@
 //! What a thread says about itself: FS base, exit word, robust list, prctl.
-//!
-//! Threads cannot be made yet; the first one has what the C library sets up at
-//! start. Source: arch_prctl(2), prctl(2), set_robust_list(2).
+//! Making one is `clone.rs`'s. Source: arch_prctl(2), prctl(2), set_robust_list(2).
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,6 +14,7 @@ use linux_raw_sys::prctl::{
 use unikiln_abi::layout::APP_END;
 
 use super::credentials::is_root;
+use super::futex::{self, ROBUST_HEAD_BYTES};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
@@ -27,8 +26,6 @@ const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;
 const ARCH_GET_GS: u64 = 0x1004;
 
-/// Bytes of struct robust_list_head.
-const ROBUST_HEAD_BYTES: u64 = 24;
 /// Last capability of Linux 6.12.
 const LAST_CAPABILITY: u64 = 40;
 /// Timer slack of a new process.
@@ -58,7 +55,7 @@ pub(super) fn arch_prctl(args: &[u64; 6]) -> SysResult {
 pub(super) fn set_tid_address(args: &[u64; 6]) -> SysResult {
     let thread = process::thread();
     thread.clear_tid.store(args[0], Ordering::Relaxed);
-    Ok(thread.tid as usize)
+    Ok(thread.tid() as usize)
 }
 
 /// set_robust_list(2).
@@ -74,12 +71,24 @@ pub(super) fn set_robust_list(args: &[u64; 6]) -> SysResult {
 
 /// get_robust_list(2).
 pub(super) fn get_robust_list(args: &[u64; 6]) -> SysResult {
-    let thread = process::thread();
-    if args[0] as u32 != 0 && args[0] as u32 != thread.tid {
-        return Err(Errno::ESRCH);
-    }
+    let tid = match args[0] as u32 {
+        0 => process::thread().tid(),
+        tid => tid,
+    };
+    let list = process::threads::with(tid, |thread| thread.robust_list.load(Ordering::Relaxed));
     user::write(args[2], &ROBUST_HEAD_BYTES)?;
-    user::write(args[1], &thread.robust_list.load(Ordering::Relaxed)).map(|()| 0)
+    user::write(args[1], &list.ok_or(Errno::ESRCH)?).map(|()| 0)
+}
+
+/// What the program gets when a thread ends: futexes that it holds are marked,
+/// its exit word is cleared and woken.
+pub(crate) fn release_at_exit(thread: &process::Thread) {
+    futex::release_robust_list(thread);
+    let address = thread.clear_tid.swap(0, Ordering::Relaxed);
+    // Whoever waits for it sees zero or faults on its own.
+    if address != 0 && user::write(address, &0u32).is_ok() {
+        futex::wake_one(address);
+    }
 }
 
 /// A value that prctl sets and gives back, without effect here.
@@ -123,7 +132,7 @@ pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
     match option as u32 {
         PR_SET_NAME => set_name(value),
         PR_GET_NAME => {
-            let name = process::current().image.lock().comm;
+            let name = *process::thread().comm.lock();
             user::copy_out(value, &name).map(|()| 0)
         }
         PR_SET_PDEATHSIG => PARENT_DEATH_SIGNAL.set(value, SIGNAL_MAX),
@@ -166,7 +175,11 @@ fn set_name(address: u64) -> SysResult {
             break;
         }
     }
-    process::current().image.lock().comm = name;
+    let me = process::thread();
+    *me.comm.lock() = name;
+    if me.tid() == process::current().pid {
+        process::current().image.lock().comm = name;
+    }
     Ok(0)
 }
 

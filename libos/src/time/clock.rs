@@ -83,6 +83,17 @@ fn scale(ticks: u64, mult: u32, shift: u32) -> u64 {
     ((u128::from(ticks) * u128::from(mult)) >> (shift & 63)) as u64
 }
 
+/// What so many TSC ticks take, at the rate of now.
+pub fn ticks_to_ns(ticks: u64) -> u64 {
+    match shared() {
+        Some(page) => {
+            let mult = page.mult.load(Ordering::Relaxed);
+            scale(ticks, mult, page.shift.load(Ordering::Relaxed))
+        }
+        None => ticks,
+    }
+}
+
 /// CLOCK_MONOTONIC.
 pub fn monotonic_ns() -> u64 {
     now(Clock::Monotonic)

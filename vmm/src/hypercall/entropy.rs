@@ -8,7 +8,7 @@ use crate::fault::GuestFault;
 /// Most bytes of one call.
 const ENTROPY_MAX_BYTES: u64 = 4096;
 
-pub(super) fn handle(host: &mut Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
+pub(super) fn handle(host: &Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
     if len_bytes > ENTROPY_MAX_BYTES {
         return Err(GuestFault::BadArgument {
             call: "entropy",

@@ -31,7 +31,7 @@ pub enum GuestExit {
 }
 
 pub(super) fn handle(
-    host: &mut Host,
+    host: &Host,
     reason: u64,
     code: u64,
     stats_gpa: u64,

@@ -5,12 +5,12 @@
 
 use unikiln_abi::call::LOG_MAX_BYTES;
 
-use super::{Host, negated_errno};
+use super::{Host, lock, negated_errno};
 use crate::fault::GuestFault;
 use crate::log::Stream;
 
 pub(super) fn handle(
-    host: &mut Host,
+    host: &Host,
     stream: u64,
     gpa: u64,
     len_bytes: u64,
@@ -32,7 +32,7 @@ pub(super) fn handle(
             gpa,
             len_bytes,
         })?;
-    match host.log.write_guest(stream, &bytes) {
+    match lock(&host.log).write_guest(stream, &bytes) {
         Ok(()) => Ok(len_bytes as i64),
         Err(error) => Ok(negated_errno(&error)),
     }

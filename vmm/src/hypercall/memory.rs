@@ -6,7 +6,7 @@
 
 use unikiln_abi::LARGE_PAGE_BYTES;
 
-use super::Host;
+use super::{Host, lock};
 use crate::fault::GuestFault;
 use crate::layout::{ARENA_SLACK_BYTES, ARENAS_GPA, ARENAS_MAX, align_up};
 use crate::memory::{Arena, Backing, GuestAddress};
@@ -39,7 +39,7 @@ impl ArenaSpace {
     }
 }
 
-pub(super) fn handle_add(host: &mut Host, bytes: u64) -> Result<i64, GuestFault> {
+pub(super) fn handle_add(host: &Host, bytes: u64) -> Result<i64, GuestFault> {
     if bytes == 0 || !bytes.is_multiple_of(LARGE_PAGE_BYTES) {
         return Err(GuestFault::BadArgument {
             call: "memory_add",
@@ -47,10 +47,11 @@ pub(super) fn handle_add(host: &mut Host, bytes: u64) -> Result<i64, GuestFault>
             value: bytes,
         });
     }
-    if host.memory.arenas().len() >= ARENAS_MAX {
+    let mut growth = lock(&host.growth);
+    if host.memory.arenas().count() >= ARENAS_MAX {
         return Ok(ENOMEM);
     }
-    let Some(gpa) = host.arenas.place(bytes, host.memory.total_bytes()) else {
+    let Some(gpa) = growth.arenas.place(bytes, host.memory.total_bytes()) else {
         return Ok(ENOMEM);
     };
     let Ok(arena) = Arena::new(GuestAddress(gpa), bytes, Backing::HugePages) else {
@@ -59,12 +60,14 @@ pub(super) fn handle_add(host: &mut Host, bytes: u64) -> Result<i64, GuestFault>
     if host.slots.add_slot(gpa, arena.region(), false).is_err() {
         return Ok(ENOMEM);
     }
-    host.memory.insert(arena);
-    host.arenas.next_gpa = gpa + bytes;
+    if !host.memory.insert(arena) {
+        return Ok(ENOMEM);
+    }
+    growth.arenas.next_gpa = gpa + bytes;
     Ok(gpa as i64)
 }
 
-pub(super) fn handle_release(host: &mut Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
+pub(super) fn handle_release(host: &Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
     host.memory
         .release(gpa, len_bytes)
         .map(|()| 0)

@@ -11,16 +11,22 @@ mod memory;
 mod record;
 mod rootfs;
 mod stdin;
+mod timer;
+mod vcpu;
 mod wait;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use unikiln_abi::call::{
-    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, STDIN_READ, WAIT,
+    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, STDIN_READ, TIMER,
+    VCPU_FLUSH, VCPU_KICK, VCPU_START, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::fault::GuestFault;
@@ -28,15 +34,17 @@ use crate::layout::SHARED_PAGE_GPA;
 use crate::log::Log;
 use crate::memory::{GuestMemory, GuestSlice};
 use crate::rootfs::Rootfs;
+use crate::vcpus::Vcpus;
 use crate::vm::SlotHost;
 
 pub use entropy::fill as fill_entropy;
 pub use exit::GuestExit;
 pub use memory::ArenaSpace;
 pub use stdin::Stdin;
+pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 10] = [
+pub const CALL_NAMES: [&str; 14] = [
     "none",
     "log",
     "exit",
@@ -47,26 +55,56 @@ pub const CALL_NAMES: [&str; 10] = [
     "entropy",
     "rootfs_map",
     "stdin_read",
+    "vcpu_start",
+    "vcpu_kick",
+    "vcpu_flush",
+    "timer",
 ];
 
-/// Everything that hypercalls act on.
+/// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
+/// for a short time only, but the log's, whose writers wait for its reader.
 pub struct Host {
     /// Takes new memory slots. First, so that the VM goes before its memory.
     pub slots: Box<dyn SlotHost>,
+    /// Starts vCPUs.
+    pub starter: Box<dyn StartVcpu>,
     /// Arenas.
     pub memory: GuestMemory,
+    /// Where the next arena goes, and the unikernel file.
+    pub growth: Mutex<Growth>,
+    /// The log.
+    pub log: Mutex<Log>,
+    /// Standard input.
+    pub stdin: Stdin,
+    /// Clock.
+    pub clock: Mutex<Clock>,
+    /// Who runs.
+    pub vcpus: Vcpus,
+}
+
+/// What guest-physical space gains while the guest runs.
+#[derive(Debug)]
+pub struct Growth {
     /// Where the next arena goes.
     pub arenas: ArenaSpace,
     /// The unikernel file.
     pub rootfs: Rootfs,
-    /// The log.
-    pub log: Log,
-    /// Standard input.
-    pub stdin: Stdin,
-    /// Clock.
-    pub clock: Clock,
-    /// Signals and timer.
+}
+
+/// What belongs to the thread of one vCPU.
+#[derive(Debug)]
+pub struct Cpu {
+    /// Index of the vCPU.
+    pub index: usize,
+    /// Signals and the timer.
     pub events: Events,
+    /// What the timer is set for.
+    pub alarm: Alarm,
+}
+
+/// Locks; a thread that panicked left nothing half done that matters.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Host {
@@ -75,18 +113,17 @@ impl Host {
         self.buffer("shared page", SHARED_PAGE_GPA, unikiln_abi::PAGE_BYTES)
     }
 
-    /// Renews the clock where it is old.
-    pub fn renew_clock(&mut self) -> Result<(), GuestFault> {
-        let shared = self
-            .memory
-            .slice(SHARED_PAGE_GPA, unikiln_abi::PAGE_BYTES)
-            .map_err(|_| GuestFault::BadBuffer {
-                call: "clock",
-                gpa: SHARED_PAGE_GPA,
-                len_bytes: unikiln_abi::PAGE_BYTES,
-            })?;
-        self.clock.refresh_if_stale(&shared);
+    /// Renews the clock where it is old and no other thread is at it.
+    pub fn renew_clock(&self) -> Result<(), GuestFault> {
+        if let Ok(mut clock) = self.clock.try_lock() {
+            clock.refresh_if_stale(&self.shared_page()?);
+        }
         Ok(())
+    }
+
+    /// The guest's CLOCK_MONOTONIC now.
+    pub fn now_ns(&self) -> u64 {
+        lock(&self.clock).guest_now_ns()
     }
 
     fn buffer(
@@ -114,8 +151,13 @@ pub enum Reply {
     Exit(Box<(GuestExit, Option<GuestStats>)>),
 }
 
-/// Serves one hypercall.
-pub fn dispatch(host: &mut Host, number: u32, args: [u64; 6]) -> Result<Reply, GuestFault> {
+/// Serves one hypercall of the vCPU that `cpu` belongs to.
+pub fn dispatch(
+    host: &Host,
+    cpu: &mut Cpu,
+    number: u32,
+    args: [u64; 6],
+) -> Result<Reply, GuestFault> {
     let [first, second, third, fourth, ..] = args;
     let status = match number {
         LOG => log::handle(host, first, second, third)?,
@@ -126,10 +168,14 @@ pub fn dispatch(host: &mut Host, number: u32, args: [u64; 6]) -> Result<Reply, G
         RECORD => record::handle(host, first, second)?,
         MEMORY_ADD => memory::handle_add(host, first)?,
         MEMORY_RELEASE => memory::handle_release(host, first, second)?,
-        WAIT => wait::handle(host, first, second)?,
+        WAIT => wait::handle(host, cpu, first, second)?,
         ENTROPY => entropy::handle(host, first, second)?,
         ROOTFS_MAP => rootfs::handle(host, first)?,
-        STDIN_READ => stdin::handle(host, first, second, third)?,
+        STDIN_READ => stdin::handle(host, cpu, first, second, third)?,
+        VCPU_START => vcpu::handle_start(host, first, second, third, fourth)?,
+        VCPU_KICK => vcpu::handle_kick(host, first),
+        VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
+        TIMER => timer::handle(host, cpu, first, second),
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     Ok(Reply::Status(status))

@@ -2,11 +2,11 @@
 
 use unikiln_abi::call::LOG_MAX_BYTES;
 
-use super::{Host, negated_errno};
+use super::{Host, lock, negated_errno};
 use crate::fault::GuestFault;
 use crate::log::Stream;
 
-pub(super) fn handle(host: &mut Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
+pub(super) fn handle(host: &Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
     if len_bytes > LOG_MAX_BYTES {
         return Err(GuestFault::BadArgument {
             call: "record",
@@ -22,7 +22,7 @@ pub(super) fn handle(host: &mut Host, gpa: u64, len_bytes: u64) -> Result<i64, G
             gpa,
             len_bytes,
         })?;
-    match host.log.write_guest(Stream::Libos, &bytes) {
+    match lock(&host.log).write_guest(Stream::Libos, &bytes) {
         Ok(()) => Ok(0),
         Err(error) => Ok(negated_errno(&error)),
     }

@@ -1,11 +1,11 @@
 //! `ROOTFS_MAP [index]`: one more window of the unikernel file.
 
-use super::Host;
+use super::{Host, lock};
 use crate::fault::GuestFault;
 use crate::rootfs::RootfsError;
 
-pub(super) fn handle(host: &mut Host, index: u64) -> Result<i64, GuestFault> {
-    match host.rootfs.map(index, host.slots.as_mut()) {
+pub(super) fn handle(host: &Host, index: u64) -> Result<i64, GuestFault> {
+    match lock(&host.growth).rootfs.map(index, host.slots.as_ref()) {
         Ok(()) => Ok(0),
         Err(RootfsError::NoSuchWindow { index }) => Err(GuestFault::BadArgument {
             call: "rootfs_map",

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use vm_memory::{ReadVolatile, VolatileMemoryError};
 
-use super::wait::has_signal;
-use super::{Host, negated_errno};
+use super::wait::is_called;
+use super::{Cpu, Host, negated_errno};
 use crate::events::Woken;
 use crate::fault::GuestFault;
 
@@ -53,7 +53,8 @@ impl Stdin {
 }
 
 pub(super) fn handle(
-    host: &mut Host,
+    host: &Host,
+    cpu: &Cpu,
     gpa: u64,
     len_bytes: u64,
     nonblock: u64,
@@ -64,10 +65,11 @@ pub(super) fn handle(
     }
     loop {
         let timeout_ns = (nonblock != 0).then_some(0);
-        match host.events.wait(host.stdin.fd(), timeout_ns) {
+        let called = || host.vcpus.is_kicked(cpu.index) || host.vcpus.is_ending();
+        match cpu.events.wait(host.stdin.fd(), timeout_ns, called) {
             Woken::Readable => {}
             Woken::Timeout => return Ok(EAGAIN),
-            Woken::Signal if has_signal(host)? => return Ok(EINTR),
+            Woken::Signal if is_called(host, cpu)? => return Ok(EINTR),
             Woken::Signal => {
                 host.renew_clock()?;
                 continue;

@@ -2,31 +2,46 @@
 //! is a status, an exit or a typed fault, never a panic.
 
 use std::fs::File;
+use std::sync::Mutex;
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::proptest;
 use unikiln_abi::call::WAIT;
 use vm_memory::MmapRegion;
 
-use super::{ArenaSpace, Host, Reply, Stdin, dispatch};
+use super::{ArenaSpace, Cpu, Growth, Host, Reply, StartVcpu, Stdin, VcpuStart, dispatch};
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::layout::{ARENAS_GPA, ROOTFS_WINDOW_BYTES};
 use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
 use crate::rootfs::Rootfs;
+use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, VmError};
 
 struct NoSlots;
 
 impl SlotHost for NoSlots {
-    fn add_slot(&mut self, _: u64, _: &MmapRegion, _: bool) -> Result<(), VmError> {
+    fn add_slot(&self, _: u64, _: &MmapRegion, _: bool) -> Result<(), VmError> {
         Ok(())
     }
 }
 
+struct NoThreads;
+
+impl StartVcpu for NoThreads {
+    fn start(&self, start: VcpuStart) -> Result<(), i32> {
+        if start.index == 3 {
+            Err(libc::EAGAIN)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 fn host(format: LogFormat) -> Host {
-    let mut memory = GuestMemory::default();
+    let memory = GuestMemory::default();
     memory.insert(Arena::new(GuestAddress(0), 4 << 20, Backing::SmallPages).unwrap());
     let sink = || File::options().write(true).open("/dev/null").unwrap();
     let rootfs_file = tempfile::tempfile().unwrap();
@@ -37,13 +52,16 @@ fn host(format: LogFormat) -> Host {
     };
     Host {
         slots: Box::new(NoSlots),
+        starter: Box::new(NoThreads),
         memory,
-        arenas: ArenaSpace::new(64 << 20, 1 << 36),
-        rootfs: Rootfs::new(rootfs_file, 1 << 36, ROOTFS_WINDOW_BYTES * 2),
-        log: Log::open(format, target).unwrap(),
+        growth: Mutex::new(Growth {
+            arenas: ArenaSpace::new(64 << 20, 1 << 36),
+            rootfs: Rootfs::new(rootfs_file, 1 << 36, ROOTFS_WINDOW_BYTES * 2),
+        }),
+        log: Mutex::new(Log::open(format, target).unwrap()),
         stdin: Stdin::File(File::open("/dev/zero").unwrap()),
-        clock: Clock::new(Some(2_000_000), 0),
-        events: Events::new(false).unwrap(),
+        clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
+        vcpus: Vcpus::new(4),
     }
 }
 
@@ -62,16 +80,21 @@ fn argument() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn random_calls_never_panic(
-        calls in proptest::collection::vec((0..11u32, proptest::array::uniform6(argument())), 1..20),
+        calls in proptest::collection::vec((0..15u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
-        let mut host = host(if cri { LogFormat::Cri } else { LogFormat::Raw });
+        let host = host(if cri { LogFormat::Cri } else { LogFormat::Raw });
+        let mut cpu = Cpu {
+            index: 0,
+            events: Events::new(false).unwrap(),
+            alarm: Alarm::new(0),
+        };
         for (number, mut args) in calls {
             if number == WAIT {
                 // Anything later would really be waited for.
                 args[0] = 0;
             }
-            match dispatch(&mut host, number, args) {
+            match dispatch(&host, &mut cpu, number, args) {
                 Ok(Reply::Status(_)) => {}
                 Ok(Reply::Exit(_)) => break,
                 Err(fault) => assert!(!fault.to_string().is_empty()),

@@ -1,20 +1,26 @@
 //! `WAIT [deadline_ns, interest]`: blocks the vCPU until an event or a deadline.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use unikiln_abi::call::{EVENT_SIGNAL, EVENT_STDIN};
+use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_STDIN};
 use unikiln_abi::shared::SharedPage;
 use vm_memory::VolatileMemory;
 
-use super::Host;
+use super::{Cpu, Host};
 use crate::events::Woken;
 use crate::fault::GuestFault;
 
 /// Longest sleep at one time: the clock is renewed in between.
 const SLEEP_MAX_NS: u64 = 3_600_000_000_000;
 
-pub(super) fn handle(host: &mut Host, deadline_ns: u64, interest: u64) -> Result<i64, GuestFault> {
-    if interest & !(EVENT_STDIN | EVENT_SIGNAL) != 0 {
+pub(super) fn handle(
+    host: &Host,
+    cpu: &mut Cpu,
+    deadline_ns: u64,
+    interest: u64,
+) -> Result<i64, GuestFault> {
+    if interest & !(EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK) != 0 {
         return Err(GuestFault::BadArgument {
             call: "wait",
             name: "interest",
@@ -23,31 +29,62 @@ pub(super) fn handle(host: &mut Host, deadline_ns: u64, interest: u64) -> Result
     }
     let wants_stdin = interest & EVENT_STDIN != 0;
     loop {
-        // A signal always ends the wait: the libOS must see it soon.
-        if has_signal(host)? {
-            return Ok(EVENT_SIGNAL as i64);
+        // A signal always ends the wait, and so does a call: the libOS must see it
+        // soon. Both are told at once: no host signal is left that would tell the other.
+        let now_ns = host.now_ns();
+        let called = host.vcpus.take_kick(cpu.index) | cpu.alarm.take_due(now_ns);
+        let events = if has_signal(host, cpu)? {
+            EVENT_SIGNAL
+        } else {
+            0
+        } | if called { EVENT_KICK } else { 0 };
+        if events != 0 {
+            return Ok(events as i64);
+        }
+        if host.vcpus.is_ending() {
+            return Ok(0);
         }
         if wants_stdin && host.stdin.is_always_ready() {
             return Ok(EVENT_STDIN as i64);
         }
-        let now_ns = host.clock.guest_now_ns();
         let left_ns = deadline_ns.saturating_sub(now_ns);
         let fd = host.stdin.fd().filter(|_| wants_stdin);
-        match host.events.wait(fd, Some(left_ns.min(SLEEP_MAX_NS))) {
+        match cpu.wait(host, fd, left_ns.min(SLEEP_MAX_NS), now_ns) {
             Woken::Readable => return Ok(EVENT_STDIN as i64),
             Woken::Timeout if left_ns <= SLEEP_MAX_NS && deadline_ns != u64::MAX => return Ok(0),
-            Woken::Timeout | Woken::Signal => {}
+            // All that the host's signals stand for is looked at above.
+            Woken::Timeout | Woken::Signal => cpu.events.rearm(),
         }
         host.renew_clock()?;
     }
 }
 
-/// Whether a signal from outside waits for the libOS.
-pub(super) fn has_signal(host: &Host) -> Result<bool, GuestFault> {
+impl Cpu {
+    /// Blocks for at most `left_ns`; the end of the guest's timer counts as a signal.
+    fn wait(&self, host: &Host, fd: Option<BorrowedFd<'_>>, left_ns: u64, now_ns: u64) -> Woken {
+        let timeout_ns = left_ns.min(self.alarm.guest_left_ns(now_ns));
+        let is_called = || host.vcpus.is_kicked(self.index) || host.vcpus.is_ending();
+        match self.events.wait(fd, Some(timeout_ns), is_called) {
+            Woken::Timeout if timeout_ns < left_ns => Woken::Signal,
+            woken => woken,
+        }
+    }
+}
+
+/// Whether a signal from outside waits for the libOS. vCPU 0 alone takes them.
+fn has_signal(host: &Host, cpu: &Cpu) -> Result<bool, GuestFault> {
+    if cpu.index != 0 {
+        return Ok(false);
+    }
     let offset = core::mem::offset_of!(SharedPage, signals);
     let shared = host.shared_page()?;
     let waiting = shared
         .get_atomic_ref::<AtomicU64>(offset)
         .is_ok_and(|signals| signals.load(Ordering::SeqCst) != 0);
-    Ok(waiting || host.events.is_pending())
+    Ok(waiting || cpu.events.is_pending())
+}
+
+/// Whether a call that blocks must come back, because of a signal or a call.
+pub(super) fn is_called(host: &Host, cpu: &Cpu) -> Result<bool, GuestFault> {
+    Ok(has_signal(host, cpu)? || host.vcpus.is_kicked(cpu.index) || host.vcpus.is_ending())
 }

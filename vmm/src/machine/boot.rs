@@ -5,24 +5,28 @@
 //! nobody built. The order after that is the fastest of those measured.
 
 use std::io::IsTerminal;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use unikiln_abi::boot::{
-    BOOT_MAGIC, BootInfo, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY, GROUPS_MAX,
+    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY,
+    FLAG_STDOUT_TTY, GROUPS_MAX,
 };
 use unikiln_abi::layout::DIRECT_MAP_BASE;
-use unikiln_abi::{ABI_VERSION, PAGE_BYTES};
+use unikiln_abi::{ABI_VERSION, PAGE_BYTES, VCPUS_MAX};
 use unikiln_unikernel::UnikernelFile;
 
-use super::{Machine, UpcallTimer};
-use crate::clock::{Clock, TIMER_NS, read_tsc};
+use super::cpu::CpuThread;
+use super::start::Starter;
+use super::{Machine, Shared};
+use crate::alarm::Alarm;
+use crate::clock::{Clock, read_tsc};
 use crate::config::Config;
-use crate::cpuid::CpuProfile;
+use crate::cpuid::{CpuProfile, is_software_kvm};
 use crate::error::Error;
 use crate::events::Events;
-use crate::hypercall::{ArenaSpace, Host, Stdin, fill_entropy};
+use crate::hypercall::{ArenaSpace, Cpu, Growth, Host, Stdin, fill_entropy};
 use crate::layout::{
-    BOOT_INFO_GPA, ROOTFS_WINDOW_BYTES, SHARED_PAGE_GPA, VCPU_BLOCKS_GPA, VCPU_COUNT, ceiling,
-    rootfs_gpa,
+    BOOT_INFO_GPA, ROOTFS_WINDOW_BYTES, SHARED_PAGE_GPA, VCPU_BLOCKS_GPA, ceiling, rootfs_gpa,
 };
 use crate::loader::{Image, Plan, load, plan};
 use crate::log::{Log, LogFormat, LogTarget};
@@ -31,6 +35,7 @@ use crate::program::Program;
 use crate::rootfs::{Rootfs, read_ahead};
 use crate::stats::Recorder;
 use crate::vcpu::{StartState, Vcpu};
+use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, Vm};
 
 impl Machine {
@@ -51,12 +56,16 @@ impl Machine {
                 needed_bytes,
             });
         }
-        let plan = plan(unikernel.segments(), program.strings.len() as u64)?;
-        let flags = stream_flags(&config);
+        if !(1..=VCPUS_MAX as u32).contains(&config.cpus) {
+            return Err(Error::Cpus { cpus: config.cpus });
+        }
+        let strings_bytes = program.strings.len() as u64;
+        let plan = plan(unikernel.segments(), strings_bytes, config.cpus)?;
+        let flags = stream_flags(&config) | flush_flags();
         let log = Log::open(config.log_format, config.log_target)?;
         let stdin = config.stdin.open().map_err(Error::Stdin)?;
 
-        let mut vm = Vm::new()?;
+        let vm = Arc::new(Vm::new()?);
         recorder.mark("vm");
         let cpuid = vm.guest_cpuid()?;
         let cpu = CpuProfile::new(&cpuid)?;
@@ -69,14 +78,14 @@ impl Machine {
         let arena = Arena::new(GuestAddress(0), plan.arena_bytes, Backing::SmallPages)?;
         arena.populate(plan.populated_gpa)?;
         vm.add_slot(0, arena.region(), false)?;
-        let mut memory = GuestMemory::default();
+        let memory = GuestMemory::default();
         memory.insert(arena);
         let file = unikernel
             .file()
             .try_clone()
             .map_err(crate::rootfs::RootfsError::Clone)?;
         let mut rootfs = Rootfs::new(file, rootfs_gpa, rootfs_bytes);
-        rootfs.map(0, &mut vm)?;
+        rootfs.map(0, &vm)?;
         recorder.mark("memory");
 
         let clock = Clock::new(vcpu.tsc_khz(), vcpu.tsc_offset());
@@ -95,7 +104,7 @@ impl Machine {
         };
         let syscall_stub = load(&memory, &plan, &image)?;
         recorder.mark("loaded");
-        vcpu.set_state(&StartState {
+        let state = StartState {
             entry: unikernel.entry(),
             stack_top: unikernel.libos_header().boot_stack_top,
             boot_info_address: DIRECT_MAP_BASE + BOOT_INFO_GPA,
@@ -104,34 +113,69 @@ impl Machine {
             syscall_stub,
             xcr0: cpu.xcr0,
             is_amd: cpu.is_amd,
-        })?;
+        };
+        vcpu.set_state(&state)?;
         let events = Events::new(config.forward_signals)?;
         let attachment = events.attach(vcpu.immediate_exit());
-        events.kick_after(TIMER_NS);
-        let shared = memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
+        let shared_page = memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
         // The shared page was just found, so its fields are there.
-        let _ = clock.publish(&shared);
+        let _ = clock.publish(&shared_page);
+        let now_ns = clock.guest_now_ns();
+        let vcpus = Vcpus::new(config.cpus);
+        vcpus.claim(0);
         recorder.mark("ready");
-        Ok(Self {
-            _attachment: attachment,
-            vcpu,
+        let whole = Arc::new(OnceLock::new());
+        let shared = Arc::new(Shared {
             host: Host {
-                slots: Box::new(vm),
+                slots: Box::new(Arc::clone(&vm)),
+                starter: Box::new(Starter {
+                    shared: Arc::clone(&whole),
+                    vm,
+                    cpuid,
+                    state,
+                }),
                 memory,
-                arenas: ArenaSpace::new(config.memory_bytes, rootfs_gpa),
-                rootfs,
-                log,
+                growth: Mutex::new(Growth {
+                    arenas: ArenaSpace::new(config.memory_bytes, rootfs_gpa),
+                    rootfs,
+                }),
+                log: Mutex::new(log),
                 stdin,
-                clock,
-                events,
+                clock: Mutex::new(clock),
+                vcpus,
             },
             unikernel,
-            call_page_gpa: plan.call_pages_gpa,
-            recorder,
-            upcall_timer: UpcallTimer::default(),
+            call_pages_gpa: plan.call_pages_gpa,
+            recorder: Mutex::new(recorder),
             memory_bytes: config.memory_bytes,
             needed_bytes,
+            end: Mutex::new(None),
+            thread_ended: Condvar::new(),
+        });
+        // The cell is new, so it takes the value.
+        let _ = whole.set(Arc::downgrade(&shared));
+        Ok(Self {
+            first: CpuThread {
+                _attachment: attachment,
+                vcpu,
+                cpu: Cpu {
+                    index: 0,
+                    events,
+                    alarm: Alarm::new(now_ns),
+                },
+                shared: Arc::clone(&shared),
+            },
+            shared,
         })
+    }
+}
+
+/// Under shadow paging KVM itself flushes all vCPUs where the guest flushes one.
+fn flush_flags() -> u32 {
+    if is_software_kvm() {
+        FLAG_FLUSH_REACHES_ALL
+    } else {
+        0
     }
 }
 
@@ -151,7 +195,7 @@ fn boot_info(
         magic: BOOT_MAGIC,
         abi_version: ABI_VERSION,
         info_bytes: size_of::<BootInfo>() as u32,
-        vcpu_count: VCPU_COUNT,
+        vcpu_count: plan.vcpu_count,
         flags: 0,
         boot_arena_gpa: 0,
         boot_arena_bytes: plan.arena_bytes,

@@ -1,29 +1,51 @@
 //! One guest: built by [`Machine::boot`], run to its end by [`Machine::run`].
+//!
+//! ```text
+//! boot ─> Machine ─ run ─> vCPU 0 on the caller's thread ─┐
+//!                          vCPU N on a thread of its own ─┴─> Shared.end: the first end wins
+//! ```
+//!
+//! vCPUs beyond the first start when the guest asks, so a guest of one thread
+//! pays nothing for them.
 
 mod boot;
+mod cpu;
 mod run;
+mod start;
 mod upcall;
 
+use std::sync::{Arc, Condvar, Mutex};
+
+use unikiln_abi::stats::GuestStats;
 use unikiln_unikernel::UnikernelFile;
 
-use crate::events::Attachment;
+use crate::error::Error;
 use crate::hypercall::Host;
+use crate::outcome::ExitReason;
 use crate::stats::Recorder;
-use crate::vcpu::Vcpu;
 
-use upcall::UpcallTimer;
+use cpu::CpuThread;
 
 /// A guest that is ready to run.
 pub struct Machine {
-    /// First: no signal may touch a vCPU that is gone.
-    _attachment: Attachment,
-    /// Next: the vCPU goes before the VM, and the VM before its memory.
-    vcpu: Vcpu,
+    /// First: the vCPU goes before the VM, and the VM before its memory.
+    first: CpuThread,
+    shared: Arc<Shared>,
+}
+
+/// What all vCPU threads of a guest share.
+struct Shared {
     host: Host,
     unikernel: UnikernelFile,
-    call_page_gpa: u64,
-    recorder: Recorder,
-    upcall_timer: UpcallTimer,
+    call_pages_gpa: u64,
+    recorder: Mutex<Recorder>,
     memory_bytes: u64,
     needed_bytes: u64,
+    /// How the guest ended, once it has.
+    end: Mutex<Option<End>>,
+    /// Told when a vCPU thread ends.
+    thread_ended: Condvar,
 }
+
+/// The end of a guest: its reason and what the libOS counted, or a failure of the monitor.
+type End = Result<(ExitReason, Option<GuestStats>), Error>;

@@ -1,10 +1,10 @@
-//! Signals from outside, on their way into the guest.
+//! Calls from outside the guest, on their way into it: signals, timers, other vCPUs.
 //!
 //! ```text
-//! signal → SharedPage.signals |= bit
-//!            ├─ vCPU in the program  → CPU frame written, RIP = upcall entry
-//!            └─ vCPU in the libOS    → it looks before it returns to the program;
-//!                                      looked at again after 2, 4, … 64 ms
+//! signal → SharedPage.signals |= bit (vCPU 0) ┐  vCPU in the program → CPU frame written,
+//! timer, VCPU_KICK ───────────────────────────┤                        RIP = upcall entry
+//!                                             └  vCPU in the libOS   → it looks before it returns
+//!                                                to the program; tried again after 0.1, 0.2, … ms
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,55 +15,55 @@ use unikiln_abi::shared::SharedPage;
 use unikiln_abi::vcpu::{CPU_FRAME_OFFSET, CpuFrame};
 use vm_memory::VolatileMemory;
 
-use super::Machine;
-use crate::clock::TIMER_NS;
+use super::cpu::CpuThread;
 use crate::descriptor::RFLAGS_RESERVED;
 use crate::error::Error;
-use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA, SHARED_PAGE_GPA, VCPU_BLOCKS_GPA};
+use crate::layout::{PRIVILEGED_BASE, PRIVILEGED_END_GPA, SHARED_PAGE_GPA};
+use crate::loader::vcpu_block_gpa;
 
-const RETRY_FIRST_NS: u64 = 2_000_000;
-const RETRY_MAX_NS: u64 = 64_000_000;
-
-/// When to look again at a vCPU that was inside the libOS.
-#[derive(Debug)]
-pub(super) struct UpcallTimer {
-    retry_ns: u64,
-}
-
-impl Default for UpcallTimer {
-    fn default() -> Self {
-        Self {
-            retry_ns: RETRY_FIRST_NS,
+impl CpuThread {
+    /// Hands over what came. Only an interruption left the vCPU in a state that
+    /// can be diverted; after a hypercall it is inside the libOS.
+    pub(super) fn deliver(&mut self, was_interrupted: bool) -> Result<(), Error> {
+        let index = self.cpu.index;
+        if was_interrupted {
+            self.cpu.events.rearm();
         }
-    }
-}
-
-impl Machine {
-    /// Hands signals over; after an interruption, also sets the timer again.
-    pub(super) fn deliver_signals(&mut self, was_interrupted: bool) -> Result<(), Error> {
-        self.host.events.rearm();
-        let offset = core::mem::offset_of!(SharedPage, signals);
-        let shared = self.host.memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
-        let Ok(signals) = shared.get_atomic_ref::<AtomicU64>(offset) else {
+        let host = &self.shared.host;
+        if !was_interrupted && !self.cpu.events.is_pending() {
+            // Calls and timers that came during a hypercall interrupt the next entry.
             return Ok(());
-        };
-        signals.fetch_or(self.host.events.take(), Ordering::SeqCst);
-        let waiting = signals.load(Ordering::SeqCst) != 0;
-        if waiting && !(was_interrupted && self.upcall()?) {
-            self.host.events.kick_after(self.upcall_timer.retry_ns);
-            self.upcall_timer.retry_ns = (self.upcall_timer.retry_ns * 2).min(RETRY_MAX_NS);
+        }
+        let now_ns = host.now_ns();
+        let waiting = index == 0 && self.take_signals()?;
+        let is_due = self.cpu.alarm.is_due(now_ns);
+        if !waiting && !is_due && !self.shared.host.vcpus.is_kicked(index) {
+            self.cpu.alarm.delivered();
+        } else if was_interrupted && self.upcall()? {
+            self.shared.host.vcpus.take_kick(index);
+            self.cpu.alarm.delivered();
         } else {
-            self.host.events.kick_after(TIMER_NS);
-            self.upcall_timer = UpcallTimer::default();
+            self.cpu.alarm.retry(now_ns);
         }
         Ok(())
+    }
+
+    /// Moves the signals that came to the shared page; whether any waits there.
+    fn take_signals(&self) -> Result<bool, Error> {
+        let offset = core::mem::offset_of!(SharedPage, signals);
+        let shared = self.shared.host.memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
+        let Ok(signals) = shared.get_atomic_ref::<AtomicU64>(offset) else {
+            return Ok(false);
+        };
+        signals.fetch_or(self.cpu.events.take(), Ordering::SeqCst);
+        Ok(signals.load(Ordering::SeqCst) != 0)
     }
 
     /// Diverts a vCPU that runs the program to the libOS's upcall entry;
     /// returns whether it did.
     fn upcall(&mut self) -> Result<bool, Error> {
         let mut regs = self.vcpu.regs()?;
-        let header = self.unikernel.libos_header();
+        let header = self.shared.unikernel.libos_header();
         let libos = header.text_start..header.text_end;
         let stubs = PRIVILEGED_BASE..PRIVILEGED_BASE + PRIVILEGED_END_GPA;
         if libos.contains(&regs.rip) || stubs.contains(&regs.rip) || self.vcpu.is_delivering()? {
@@ -79,9 +79,8 @@ impl Machine {
         let Some(&entry) = header.trap_entries.get(UPCALL_VECTOR) else {
             return Ok(false);
         };
-        self.host
-            .memory
-            .write_plain(VCPU_BLOCKS_GPA + CPU_FRAME_OFFSET as u64, frame)?;
+        let frame_gpa = vcpu_block_gpa(self.vcpu.index()) + CPU_FRAME_OFFSET as u64;
+        self.shared.host.memory.write_plain(frame_gpa, frame)?;
         regs.rip = entry;
         regs.rsp = 0;
         regs.rflags = RFLAGS_RESERVED;

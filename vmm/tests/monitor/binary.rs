@@ -188,9 +188,11 @@ fn a_missing_or_forbidden_kvm_is_explained() {
     let guest = guest("main: FINISH 0");
     let file = guest.write();
     let file = file.to_str().unwrap();
-    // Where an unprivileged user can run it.
+    // Where an unprivileged user can run it. A copy made by this process could still be
+    // open for writing in a child that another test is just starting: ETXTBSY.
     let program = Path::new(file).with_file_name("unikiln-vmm");
-    std::fs::copy(VMM, &program).unwrap();
+    let copied = Command::new("cp").arg(VMM).arg(&program).status().unwrap();
+    assert!(copied.success());
     let program = program.to_str().unwrap();
     // SAFETY: geteuid has no conditions.
     if unsafe { libc::geteuid() } != 0 {

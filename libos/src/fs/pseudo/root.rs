@@ -31,7 +31,7 @@ const ITEMS: &[Item] = &[
     }),
     link("thread-self", || {
         let pid = process::current().pid;
-        alloc::format!("{pid}/task/{}", process::thread().tid).into_bytes()
+        alloc::format!("{pid}/task/{}", process::thread().tid()).into_bytes()
     }),
     link("mounts", || b"self/mounts".to_vec()),
     text("cmdline", |_, content| {

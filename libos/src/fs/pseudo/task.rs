@@ -57,7 +57,7 @@ const PROCESS_ITEMS: &[Item] = &[
         owned: true,
         kind: Kind::Numbered {
             items: &[],
-            numbers: || vec![process::thread().tid],
+            numbers: || vec![process::thread().tid()],
             child: &THREAD,
         },
     },

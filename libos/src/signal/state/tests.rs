@@ -39,22 +39,13 @@ fn the_queue_has_an_end() {
 }
 
 #[test]
-fn blocked_signals_wait_and_ignored_ones_vanish() {
+fn blocked_signals_wait_and_the_threads_own_come_first() {
     let mut process = ProcessSignals::new();
     let mut thread = ThreadSignals::new();
-    assert_eq!(
-        enqueue(&mut process, &mut thread, user(SIGCHLD), false),
-        Ok(false)
-    );
+    assert!(process.action(SIGCHLD).ignores(SIGCHLD));
     thread.set_mask(Set::of(SIGCHLD).union(Set::of(SIGTERM)));
-    assert_eq!(
-        enqueue(&mut process, &mut thread, user(SIGCHLD), false),
-        Ok(true)
-    );
-    assert_eq!(
-        enqueue(&mut process, &mut thread, user(SIGTERM), true),
-        Ok(true)
-    );
+    process.pending.push(user(SIGCHLD)).unwrap();
+    thread.pending.push(user(SIGTERM)).unwrap();
     assert_eq!(dequeue(&mut process, &mut thread), None);
     thread.set_mask(Set::EMPTY);
     assert_eq!(

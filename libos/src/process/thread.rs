@@ -1,0 +1,203 @@
+//! What a thread is, and which one runs.
+//!
+//! Thread structures are never freed, only used again: a reference to one stays
+//! valid, and whoever finds a thread by its id holds the table's lock while it
+//! matters that it is still the same (`threads.rs`).
+
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{self, Relaxed},
+};
+
+use spin::{Mutex, Once};
+
+use super::Recent;
+use crate::arch::{self, context::Context};
+use crate::signal::ThreadSignals;
+
+/// Where a thread is between running and sleeping.
+///
+/// ```text
+///            prepares to wait            gives its vCPU away
+/// Running ────────────────────→ Waiting ────────────────────→ Sleeping
+///    ↑ ↑ ←──── is woken first ─────┘                              │ is woken
+///    │ └──────────── its turn ────────────── Runnable ←───────────┘
+///    └→ Runnable (its slice is over)          Running → Dead
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum State {
+    /// On a vCPU.
+    Running,
+    /// On a vCPU, but looking for the last time before it sleeps.
+    Waiting,
+    /// Off its vCPU until somebody wakes it.
+    Sleeping,
+    /// In a run queue.
+    Runnable,
+    /// Ended.
+    Dead,
+}
+
+impl State {
+    const fn from_number(number: u32) -> State {
+        match number {
+            0 => State::Running,
+            1 => State::Waiting,
+            2 => State::Sleeping,
+            3 => State::Runnable,
+            _ => State::Dead,
+        }
+    }
+}
+
+/// A thread.
+pub struct Thread {
+    tid: AtomicU32,
+    /// Mask and pending signals.
+    pub signals: Mutex<ThreadSignals>,
+    /// A signal may be deliverable, or the thread has to end: looked at before
+    /// every return to the program and in every wait.
+    pub attention: AtomicBool,
+    /// Has to end at once: another thread called execve.
+    pub killed: AtomicBool,
+    /// The last system calls.
+    pub recent: Recent,
+    /// Cleared and woken when the thread ends (set_tid_address).
+    pub clear_tid: AtomicU64,
+    /// Robust futex list (set_robust_list).
+    pub robust_list: AtomicU64,
+    /// Its name, NUL-padded.
+    pub comm: Mutex<[u8; 16]>,
+    /// vCPUs that it may run on, a bit for each index.
+    pub affinity: AtomicU64,
+    /// Nice value; kept, without effect.
+    pub nice: AtomicU32,
+    /// Futex bucket that its wait is in, and whether it was woken there.
+    pub futex: FutexWait,
+    /// What it keeps while it does not run.
+    pub context: Context,
+    /// A vCPU is on its libOS stack.
+    pub on_cpu: AtomicBool,
+    /// Index of the vCPU that ran it last.
+    pub cpu: AtomicUsize,
+    state: AtomicU32,
+    /// TSC ticks that it ran for, without the current turn.
+    pub ran_ticks: AtomicU64,
+    /// TSC at the beginning of its current turn; 0 while it does not run.
+    pub turn_tsc: AtomicU64,
+}
+
+/// A thread's part of a futex wait.
+#[derive(Default)]
+pub struct FutexWait {
+    /// Index of the bucket; a requeue changes it.
+    pub bucket: AtomicUsize,
+    /// Taken out of the bucket by whoever woke it.
+    pub woken: AtomicBool,
+}
+
+static FIRST: Once<Thread> = Once::new();
+
+/// The first thread: what runs at boot, and in unit tests.
+pub(super) fn first() -> &'static Thread {
+    FIRST.call_once(|| Thread::new(1))
+}
+
+/// The running thread. In a vCPU's idle loop there is none: nothing that is
+/// called from there asks.
+#[inline]
+pub fn thread() -> &'static Thread {
+    match arch::current_thread() {
+        0 => first(),
+        address => at(address),
+    }
+}
+
+/// The thread whose address a vCPU kept; none for 0.
+pub fn thread_at(address: usize) -> Option<&'static Thread> {
+    (address != 0).then(|| at(address))
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the running thread's address is kept in the vCPU block"
+)]
+fn at(address: usize) -> &'static Thread {
+    // SAFETY: `sched` stores addresses of `&'static Thread` only, and the
+    // structures are never freed.
+    unsafe { &*core::ptr::with_exposed_provenance::<Thread>(address) }
+}
+
+impl Thread {
+    pub(super) const fn new(tid: u32) -> Thread {
+        Thread {
+            tid: AtomicU32::new(tid),
+            signals: Mutex::new(ThreadSignals::new()),
+            attention: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+            recent: Recent::new(),
+            clear_tid: AtomicU64::new(0),
+            robust_list: AtomicU64::new(0),
+            comm: Mutex::new([0; 16]),
+            affinity: AtomicU64::new(u64::MAX),
+            nice: AtomicU32::new(0),
+            futex: FutexWait {
+                bucket: AtomicUsize::new(0),
+                woken: AtomicBool::new(false),
+            },
+            context: Context::new(),
+            on_cpu: AtomicBool::new(false),
+            cpu: AtomicUsize::new(0),
+            state: AtomicU32::new(State::Running as u32),
+            ran_ticks: AtomicU64::new(0),
+            turn_tsc: AtomicU64::new(0),
+        }
+    }
+
+    /// Thread id; the first is the process id.
+    pub fn tid(&self) -> u32 {
+        self.tid.load(Relaxed)
+    }
+
+    pub(super) fn set_tid(&self, tid: u32) {
+        self.tid.store(tid, Relaxed);
+    }
+
+    /// Address that the vCPU block keeps.
+    pub fn address(&'static self) -> usize {
+        core::ptr::from_ref(self).expose_provenance()
+    }
+
+    /// See [`State`].
+    pub fn state(&self) -> State {
+        State::from_number(self.state.load(Ordering::SeqCst))
+    }
+
+    /// Sets the state, which only the thread itself or its waker may do.
+    pub fn set_state(&self, state: State) {
+        self.state.store(state as u32, Ordering::SeqCst);
+    }
+
+    /// Changes the state if it is `from`; whether it was.
+    pub fn change_state(&self, from: State, to: State) -> bool {
+        self.state
+            .compare_exchange(from as u32, to as u32, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Whether it may run on this vCPU.
+    pub fn may_run_on(&self, cpu: usize) -> bool {
+        self.affinity.load(Relaxed) >> cpu & 1 != 0
+    }
+
+    /// TSC ticks that it ran for until now.
+    pub fn cpu_ticks(&self) -> u64 {
+        let turn = self.turn_tsc.load(Relaxed);
+        let current = match turn {
+            0 => 0,
+            turn => arch::rdtsc().saturating_sub(turn),
+        };
+        self.ran_ticks.load(Relaxed) + current
+    }
+}

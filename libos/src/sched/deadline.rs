@@ -1,0 +1,124 @@
+//! Sleepers by time, and which vCPU watches the next deadline.
+//!
+//! There is no timer interrupt. A deadline is noticed by a vCPU that waits in
+//! the monitor until then, or by one whose monitor timer is set to it: the
+//! earliest deadline is always covered by one of them ([`ensure_covered`]).
+
+use alloc::collections::BTreeMap;
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use spin::Mutex;
+
+use super::cpu::{self, NEVER};
+use super::run;
+use crate::process::Thread;
+use crate::{hypercall, signal, time};
+
+/// While a thread waits for standard input and no vCPU sleeps on it, it is
+/// looked at this often.
+pub(super) const STDIN_LOOK_NS: u64 = 5_000_000;
+
+static SLEEPERS: Mutex<BTreeMap<(u64, u32), &'static Thread>> = Mutex::new(BTreeMap::new());
+/// Deadline of the first sleeper.
+static FIRST_NS: AtomicU64 = AtomicU64::new(NEVER);
+
+/// Wakes `thread` at `deadline_ns`, until [`remove`].
+pub(super) fn add(deadline_ns: u64, thread: &'static Thread) {
+    let mut sleepers = SLEEPERS.lock();
+    sleepers.insert((deadline_ns, thread.tid()), thread);
+    publish(&sleepers);
+}
+
+/// Forgets it.
+pub(super) fn remove(deadline_ns: u64, thread: &'static Thread) {
+    let mut sleepers = SLEEPERS.lock();
+    sleepers.remove(&(deadline_ns, thread.tid()));
+    publish(&sleepers);
+}
+
+fn publish(sleepers: &BTreeMap<(u64, u32), &'static Thread>) {
+    let first = sleepers.first_key_value().map_or(NEVER, |((at, _), _)| *at);
+    FIRST_NS.store(first, SeqCst);
+}
+
+/// The earliest deadline of sleepers and of timers that send signals.
+pub(super) fn next_ns() -> u64 {
+    let next = next_sleep_ns();
+    if super::wait::waits_for_stdin() {
+        next.min(time::monotonic_ns() + STDIN_LOOK_NS)
+    } else {
+        next
+    }
+}
+
+/// The same for a vCPU that sleeps, and so notices standard input itself.
+pub(super) fn next_sleep_ns() -> u64 {
+    FIRST_NS.load(SeqCst).min(signal::timer::next_ns())
+}
+
+/// Wakes sleepers whose time has come, and sends the signals of timers.
+pub(super) fn expire() {
+    let first = FIRST_NS.load(SeqCst);
+    if first != NEVER && time::monotonic_ns() >= first {
+        let now_ns = time::monotonic_ns();
+        loop {
+            let due = {
+                let mut sleepers = SLEEPERS.lock();
+                let due = match sleepers.first_key_value() {
+                    Some(((at, _), _)) if *at <= now_ns => sleepers.pop_first(),
+                    _ => None,
+                };
+                publish(&sleepers);
+                due
+            };
+            match due {
+                Some((_, thread)) => run::wake(thread),
+                None => break,
+            }
+        }
+    }
+    signal::timer::run();
+}
+
+/// Makes sure that some vCPU notices the next deadline, this one if need be.
+pub(super) fn ensure_covered() {
+    let next = next_ns();
+    if next == NEVER {
+        return;
+    }
+    let covered = (0..cpu::cpu_count()).any(|index| cpu::cpu(index).covers_ns.load(SeqCst) <= next);
+    if !covered {
+        let this = cpu::this();
+        this.armed_ns.store(next, Relaxed);
+        this.covers_ns.store(next, SeqCst);
+        set_timer();
+    }
+}
+
+/// Tells the monitor what this vCPU's timer is for.
+pub(super) fn set_timer() {
+    let this = cpu::this();
+    let period_ns = if this.ticking.load(Relaxed) {
+        run::SLICE_NS
+    } else {
+        0
+    };
+    hypercall::timer(this.armed_ns.load(Relaxed), period_ns);
+}
+
+/// The timer of this vCPU may have run out: it covers nothing then.
+pub(super) fn note_expiry(now_ns: u64) {
+    let this = cpu::this();
+    if this.armed_ns.load(Relaxed) <= now_ns {
+        this.armed_ns.store(NEVER, Relaxed);
+        this.covers_ns.store(NEVER, SeqCst);
+    }
+}
+
+/// A timer that sends a signal was set: it may be the next.
+pub(crate) fn changed() {
+    cpu::this().attention.store(true, SeqCst);
+}

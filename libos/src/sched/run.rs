@@ -1,0 +1,479 @@
+//! Switching: block, yield, pick the next, the idle loop.
+
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use unikiln_abi::call::{EVENT_SIGNAL, EVENT_STDIN};
+
+use super::cpu::{self, Cpu, NEVER, State as CpuState, here, this};
+use super::{deadline, wait};
+use crate::process::{self, State, Thread, threads};
+use crate::{arch, hypercall, mm, signal, time};
+
+/// How long a thread runs while others wait.
+pub(super) const SLICE_NS: u64 = 3_000_000;
+/// A thread that was just woken replaces one that ran for this long.
+const GRANULARITY_NS: u64 = 1_000_000;
+/// An idle vCPU looks for work for this long before it asks the monitor to wait:
+/// about what waiting and being called costs. Only while another vCPU is busy,
+/// which could give it some.
+const POLL_NS: u64 = 60_000;
+
+/// Makes a thread look again, or run again.
+pub fn wake(thread: &'static Thread) {
+    if thread.change_state(State::Waiting, State::Running) {
+        // It looks once more before it sleeps.
+        return;
+    }
+    if thread.change_state(State::Sleeping, State::Runnable) {
+        enqueue(thread);
+    }
+}
+
+/// Makes room for so many threads: an idle loop to switch to, and queues that
+/// never need memory when a thread is woken. False without memory for it.
+pub fn reserve(threads: usize) -> bool {
+    let this = this();
+    (this.idle.stack().1 != 0 || make_idle(this)) && cpu::reserve_queues(threads)
+}
+
+/// Runs a new thread.
+pub fn start(thread: &'static Thread) {
+    thread.set_state(State::Runnable);
+    enqueue(thread);
+}
+
+/// A signal wants to be delivered to a thread: ends its wait, or calls its vCPU.
+pub fn interrupt(thread: &'static Thread) {
+    match thread.state() {
+        State::Waiting | State::Sleeping => wake(thread),
+        State::Running => {
+            let index = thread.cpu.load(SeqCst);
+            cpu::cpu(index).attention.store(true, SeqCst);
+            if index != here() && cpu::cpu(index).state() == CpuState::Busy {
+                hypercall::vcpu_kick(1 << index);
+            }
+        }
+        // It looks at its signals when it runs.
+        State::Runnable | State::Dead => {}
+    }
+}
+
+/// Puts a runnable thread into a queue whose vCPU will see it.
+fn enqueue(thread: &'static Thread) {
+    let last = thread.cpu.load(SeqCst);
+    let idle = |wanted: CpuState| {
+        let fits = |index: &usize| cpu::cpu(*index).state() == wanted && thread.may_run_on(*index);
+        Some(last)
+            .filter(fits)
+            .or_else(|| (0..cpu::cpu_count()).find(fits))
+    };
+    let current = arch::current_thread();
+    if current == thread.address() || current == 0 && thread.may_run_on(here()) {
+        // Woken where it waits in place, or by an idle loop, which looks at its queue next.
+        return push(here(), thread);
+    }
+    if let Some(index) = idle(CpuState::Polling) {
+        return push(index, thread);
+    }
+    if let Some(index) = idle(CpuState::Asleep) {
+        return push(index, thread);
+    }
+    // All are busy: one more, if there may be one.
+    if cpu::online() < cpu::cpu_count()
+        && let Some(index) = idle(CpuState::Offline)
+    {
+        cpu::cpu(index).push(thread);
+        if cpu::start(index) {
+            return;
+        }
+        // Taken back: a vCPU that never started has nobody to run its queue.
+        if let Some(back) = cpu::cpu(index).pop_for(index) {
+            return push(fallback(back), back);
+        }
+        return;
+    }
+    push(fallback(thread), thread);
+}
+
+/// A started vCPU for a thread: this one if it may.
+fn fallback(thread: &'static Thread) -> usize {
+    let here = here();
+    if thread.may_run_on(here) {
+        return here;
+    }
+    let online = |index: &usize| cpu::cpu(*index).state() != CpuState::Offline;
+    let allowed = (0..cpu::cpu_count()).filter(online);
+    let mut allowed = allowed.filter(|index| thread.may_run_on(*index));
+    // Affinity to vCPUs that could not be started does not keep it from running.
+    allowed.next().unwrap_or(here)
+}
+
+fn push(index: usize, thread: &'static Thread) {
+    let target = cpu::cpu(index);
+    target.push(thread);
+    target.attention.store(true, SeqCst);
+    let is_here = index == here();
+    // Polling sees the queue; what falls asleep looks at it once more before.
+    if !is_here && matches!(target.state(), CpuState::Asleep | CpuState::Busy) {
+        hypercall::vcpu_kick(1 << index);
+    }
+}
+
+/// The next thread for the calling vCPU: the one that has waited longest here,
+/// else in the queue of another.
+fn pick(this: &Cpu, here: usize) -> Option<&'static Thread> {
+    if cpu::queued() == 0 {
+        return None;
+    }
+    this.pop_for(here).or_else(|| steal(here))
+}
+
+fn steal(here: usize) -> Option<&'static Thread> {
+    let waiting = cpu::others().filter_map(|index| {
+        let since = cpu::cpu(index).waits_since(here)?;
+        Some((since, index))
+    });
+    let (_, index) = waiting.min()?;
+    cpu::cpu(index).pop_for(here)
+}
+
+/// Sleeps, unless somebody woke the running thread since it said that it would.
+pub(super) fn block() {
+    let me = process::thread();
+    if me.change_state(State::Waiting, State::Sleeping) {
+        leave(me);
+    }
+}
+
+/// Lets others run first.
+pub fn yield_now() {
+    if cpu::queued() == 0 {
+        return;
+    }
+    let me = process::thread();
+    me.set_state(State::Runnable);
+    this().push(me);
+    leave(me);
+}
+
+/// Ends the running thread, whose state is already taken apart.
+pub fn exit_current() -> ! {
+    let me = process::thread();
+    me.set_state(State::Dead);
+    leave(me);
+    // Nobody switches to a dead thread.
+    loop {
+        arch::idle_hint();
+    }
+}
+
+/// Gives the vCPU to the next thread or to the idle loop; returns when the
+/// calling thread has its turn again.
+fn leave(me: &'static Thread) {
+    let this = this();
+    match pick(this, here()) {
+        Some(next) if core::ptr::eq(next, me) => me.set_state(State::Running),
+        Some(next) => {
+            end_turn(me);
+            enter(this, &me.context, me.address(), next);
+        }
+        // Alone on the only vCPU: nobody else could use it meanwhile.
+        None if cpu::online() == 1 && threads::count() == 1 && me.state() != State::Dead => {
+            wait_in_place(this, me);
+        }
+        None => {
+            end_turn(me);
+            this.previous.store(me.address(), Relaxed);
+            arch::set_current_thread(0);
+            me.context.switch_to(&this.idle);
+            finish_switch();
+        }
+    }
+}
+
+/// The idle loop of a guest with one thread: without a switch.
+fn wait_in_place(this: &Cpu, me: &'static Thread) {
+    let turn = me.turn_tsc.swap(0, Relaxed);
+    let ran = arch::rdtsc().saturating_sub(turn);
+    me.ran_ticks.fetch_add(ran, Relaxed);
+    loop {
+        deadline::expire();
+        signal::collect();
+        if let Some(next) = this.pop_for(here()) {
+            next.set_state(State::Running);
+            break;
+        }
+        sleep(this);
+    }
+    me.turn_tsc.store(arch::rdtsc(), Relaxed);
+    this.attention.store(true, SeqCst);
+}
+
+/// The first vCPU's idle loop gets a stack when there is a second thread.
+fn make_idle(this: &Cpu) -> bool {
+    let made = mm::stack::allocate().and_then(|stack| this.idle.prepare(stack));
+    if made.is_ok() {
+        this.idle.start_idle();
+    }
+    made.is_ok()
+}
+
+/// Switches to `next`; returns in the context that `from` belongs to.
+fn enter(
+    this: &'static Cpu,
+    from: &arch::context::Context,
+    previous: usize,
+    next: &'static Thread,
+) {
+    // The vCPU that ran it last may still be on its stack.
+    while next.on_cpu.load(SeqCst) {
+        arch::idle_hint();
+    }
+    next.on_cpu.store(true, SeqCst);
+    next.set_state(State::Running);
+    next.cpu.store(here(), SeqCst);
+    let now = arch::rdtsc();
+    next.turn_tsc.store(now, Relaxed);
+    // Whatever came for it while it was off a vCPU is looked at on its way back.
+    this.attention.store(true, SeqCst);
+    this.slice_end_ns
+        .store(time::monotonic_ns() + SLICE_NS, Relaxed);
+    this.previous.store(previous, Relaxed);
+    arch::set_current_thread(next.address());
+    next.context.load_program();
+    from.switch_to(&next.context);
+    finish_switch();
+}
+
+/// Keeps what the program had in the vCPU, and the time of the turn.
+fn end_turn(me: &'static Thread) {
+    if me.state() != State::Dead {
+        me.context.save_program();
+    }
+    let turn = me.turn_tsc.swap(0, Relaxed);
+    me.ran_ticks
+        .fetch_add(arch::rdtsc().saturating_sub(turn), Relaxed);
+}
+
+/// The first thing on the new stack: the old one may be used again.
+fn finish_switch() {
+    let address = this().previous.swap(0, Relaxed);
+    let Some(previous) = process::thread_at(address) else {
+        return;
+    };
+    if previous.state() == State::Dead {
+        let (_, top) = previous.context.stack();
+        mm::stack::release(top);
+        previous.on_cpu.store(false, SeqCst);
+        threads::retire(previous);
+    } else {
+        previous.on_cpu.store(false, SeqCst);
+    }
+}
+
+/// Called on the stack of a new thread, before it enters the program.
+pub fn begin_thread() {
+    finish_switch();
+}
+
+/// Whether something is to be done before the next return to the program.
+#[inline]
+pub fn needs_attention() -> bool {
+    let this = this();
+    if this.attention.load(Relaxed) {
+        return true;
+    }
+    if time::shared().is_some_and(|page| page.signals.load(Relaxed) != 0) {
+        return true;
+    }
+    let armed = this.armed_ns.load(Relaxed);
+    let due = if this.ticking.load(Relaxed) {
+        armed.min(this.slice_end_ns.load(Relaxed))
+    } else {
+        armed
+    };
+    due != NEVER && time::monotonic_ns() >= due
+}
+
+/// Wakes who is due and lets others run where it is their turn. The thread may
+/// have been away meanwhile, so the caller looks at signals afterwards.
+pub fn preempt() {
+    let this = this();
+    this.attention.store(false, SeqCst);
+    let now_ns = time::monotonic_ns();
+    deadline::note_expiry(now_ns);
+    deadline::expire();
+    look_at_stdin(now_ns);
+    let me = process::thread();
+    if !me.may_run_on(here()) && may_move(me) && reserve(threads::count()) {
+        me.set_state(State::Runnable);
+        enqueue(me);
+        return leave(me);
+    }
+    if cpu::queued() == 0 {
+        // Not before the tick: the next thread may be about to be woken.
+        if now_ns >= this.slice_end_ns.load(Relaxed) {
+            stop_ticking(this);
+        }
+        return deadline::ensure_covered();
+    }
+    let began = this.slice_end_ns.load(Relaxed).saturating_sub(SLICE_NS);
+    let is_over = now_ns >= began.saturating_add(GRANULARITY_NS);
+    if is_over && has_candidate() {
+        rotate();
+        // Maybe another vCPU by now, which looks for itself.
+        return;
+    }
+    if now_ns >= this.slice_end_ns.load(Relaxed) {
+        // Those who wait may not run here: another slice.
+        this.slice_end_ns.store(now_ns + SLICE_NS, Relaxed);
+    }
+    start_ticking(this);
+    deadline::ensure_covered();
+}
+
+/// Whether a vCPU that the thread may run on is there or may be started.
+fn may_move(me: &Thread) -> bool {
+    let there = (0..cpu::cpu_count()).filter(|index| me.may_run_on(*index));
+    there
+        .into_iter()
+        .any(|index| cpu::cpu(index).state() != CpuState::Offline || cpu::start(index))
+}
+
+/// Whether a thread waits that may run here.
+fn has_candidate() -> bool {
+    let here = here();
+    this().queued() > 0 || cpu::others().any(|index| cpu::cpu(index).waits_since(here).is_some())
+}
+
+/// Gives the turn to the thread that has waited longest in any queue.
+fn rotate() {
+    let me = process::thread();
+    let (this, here) = (this(), here());
+    let own = this.waits_since(here);
+    let stolen = cpu::others()
+        .filter_map(|index| Some((cpu::cpu(index).waits_since(here)?, index)))
+        .min()
+        .filter(|(since, _)| own.is_none_or(|own| *since < own))
+        .and_then(|(_, index)| cpu::cpu(index).pop_for(here));
+    me.set_state(State::Runnable);
+    match stolen {
+        Some(next) => {
+            this.push(me);
+            end_turn(me);
+            enter(this, &me.context, me.address(), next);
+        }
+        None => {
+            this.push(me);
+            leave(me);
+        }
+    }
+}
+
+/// Ticks on this vCPU, and on the others that have nothing to steal yet but
+/// could: the thread that waits here may be theirs to run.
+fn start_ticking(this: &Cpu) {
+    if !this.ticking.swap(true, Relaxed) {
+        this.slice_end_ns
+            .store(time::monotonic_ns() + SLICE_NS, Relaxed);
+        deadline::set_timer();
+    }
+    let quiet = cpu::others().filter(|index| {
+        let other = cpu::cpu(*index);
+        other.state() == CpuState::Busy && !other.ticking.load(Relaxed)
+    });
+    let mask = quiet.fold(0, |mask, index| {
+        cpu::cpu(index).attention.store(true, SeqCst);
+        mask | 1 << index
+    });
+    if mask != 0 {
+        hypercall::vcpu_kick(mask);
+    }
+}
+
+fn stop_ticking(this: &Cpu) {
+    if this.ticking.swap(false, Relaxed) {
+        deadline::set_timer();
+    }
+}
+
+/// Standard input, where nobody sleeps on it.
+fn look_at_stdin(now_ns: u64) {
+    static NEXT_NS: AtomicU64 = AtomicU64::new(0);
+    if !wait::waits_for_stdin() || now_ns < NEXT_NS.load(Relaxed) {
+        return;
+    }
+    NEXT_NS.store(now_ns + deadline::STDIN_LOOK_NS, Relaxed);
+    if hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0 {
+        wait::wake_stdin();
+    }
+}
+
+/// What a vCPU does without a thread.
+pub fn idle_loop() -> ! {
+    finish_switch();
+    let (this, here) = (this(), here());
+    loop {
+        this.become_busy();
+        deadline::expire();
+        signal::collect();
+        if let Some(next) = pick(this, here).or_else(|| poll(this, here)) {
+            this.become_busy();
+            enter(this, &this.idle, 0, next);
+            continue;
+        }
+        sleep(this);
+    }
+}
+
+/// Looks for work for a short time, if a busy vCPU might give some.
+fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
+    let others_busy = || cpu::others().any(|index| cpu::cpu(index).state() == CpuState::Busy);
+    if !others_busy() {
+        return None;
+    }
+    this.set_state(CpuState::Polling);
+    let end_ns = time::monotonic_ns() + POLL_NS;
+    loop {
+        for _ in 0..16 {
+            if cpu::queued() > 0
+                && let Some(next) = pick(this, here)
+            {
+                return Some(next);
+            }
+            arch::idle_hint();
+        }
+        let now_ns = time::monotonic_ns();
+        if now_ns >= end_ns || deadline::next_ns() <= now_ns || !others_busy() {
+            return None;
+        }
+    }
+}
+
+/// Waits in the monitor for a call, a deadline, a signal or standard input.
+fn sleep(this: &Cpu) {
+    let next = deadline::next_sleep_ns();
+    this.covers_ns
+        .store(next.min(this.armed_ns.load(Relaxed)), SeqCst);
+    this.set_state(CpuState::Asleep);
+    // Who pushed before saw no sleeper: look once more.
+    if this.queued() == 0 && (cpu::queued() == 0 || !has_candidate()) {
+        let interest = if wait::waits_for_stdin() {
+            EVENT_STDIN
+        } else {
+            0
+        };
+        let events = hypercall::wait((next != NEVER).then_some(next), interest | EVENT_SIGNAL);
+        this.become_busy();
+        if events & EVENT_STDIN != 0 {
+            wait::wake_stdin();
+        }
+    } else {
+        this.become_busy();
+    }
+    deadline::note_expiry(time::monotonic_ns());
+    this.covers_ns.store(this.armed_ns.load(Relaxed), SeqCst);
+}
