@@ -6,6 +6,7 @@
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
@@ -19,6 +20,7 @@ use crate::boot;
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::{ANONYMOUS_DEVICE, Attributes};
 use crate::fs::open_file::{File, OpenFile, Readiness};
+use crate::fs::readiness::Watchers;
 use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
 use crate::mm::user;
@@ -33,6 +35,9 @@ const SMALL_BYTES: usize = 512;
 const FIRST_INO: u64 = 1 << 20;
 /// Only standard input itself ends the wait for it.
 static NOBODY: WaitQueue = WaitQueue::new();
+
+static STDIN_READS: AtomicU64 = AtomicU64::new(0);
+static STDIN_WATCHERS: Watchers = Watchers::new();
 
 /// Which stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +132,9 @@ impl File for StreamFile {
             None if nonblocking => return Err(Errno::EAGAIN),
             None => sched::wait_stdin(&NOBODY, None, look)??,
         };
+        // What comes next is news, and those who wait ask the monitor for it.
+        STDIN_READS.fetch_add(1, Ordering::Relaxed);
+        STDIN_WATCHERS.notify(0);
         sink.put(chunk.get(..count).ok_or(Errno::EIO)?)?;
         Ok(count)
     }
@@ -163,16 +171,22 @@ impl File for StreamFile {
 
     fn readiness(&self) -> Readiness {
         if self.kind != StreamKind::Stdin {
-            return Readiness {
-                events: EPOLLOUT,
-                generation: 0,
-            };
+            return Readiness::of(EPOLLOUT);
         }
         let ready = !self.has_input() || input_waits();
         Readiness {
             events: if ready { EPOLLIN } else { 0 },
-            generation: 0,
+            generation: STDIN_READS.load(Ordering::Relaxed),
         }
+    }
+
+    fn watchers(&self) -> [Option<&Watchers>; 2] {
+        let watchers = self.has_input().then_some(&STDIN_WATCHERS);
+        [watchers, None]
+    }
+
+    fn changes_untold(&self) -> bool {
+        self.has_input()
     }
 
     fn is_stdin(&self) -> bool {

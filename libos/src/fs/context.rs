@@ -117,10 +117,8 @@ pub fn look_up(
         is_root: caller.is_root(),
     };
     if let Some(place) = path_cache::get(&key) {
-        let origin = Origin {
-            directory: Node::Lower(place.directory),
-            name_hash: place.name_hash,
-        };
+        let directory = Node::Lower(place.directory);
+        let origin = Origin::at_end(directory, place.name_hash, path);
         let (node, slash) = (place.current_node(), place.slash);
         return Ok(Spot {
             node,

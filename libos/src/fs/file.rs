@@ -9,6 +9,7 @@ use linux_raw_sys::general::{EPOLLIN, EPOLLOUT};
 use super::attributes::Attributes;
 use super::node::{Listed, Node};
 use super::open_file::OpenFile;
+use super::readiness::Watchers;
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
 use crate::mm::Frame;
@@ -29,8 +30,18 @@ pub enum Page {
 pub struct Readiness {
     /// What is ready.
     pub events: u32,
-    /// Counts up with every new event: what edge-triggered watchers compare.
+    /// Of a file that changes untold: another number with every new event. 0 of all others.
     pub generation: u64,
+}
+
+impl Readiness {
+    /// Readiness of a file that tells of every change.
+    pub fn of(events: u32) -> Readiness {
+        Readiness {
+            events,
+            generation: 0,
+        }
+    }
 }
 
 /// What a kind of file does. Offsets are ignored by files that are streams.
@@ -58,7 +69,7 @@ pub trait File: Send + Sync {
         false
     }
 
-    /// Whether its position is always 0, although it can be set.
+    /// Whether its position is always 0, although `lseek` succeeds.
     fn stays_at_start(&self) -> bool {
         false
     }
@@ -75,10 +86,19 @@ pub trait File: Send + Sync {
 
     /// What is ready now.
     fn readiness(&self) -> Readiness {
-        Readiness {
-            events: EPOLLIN | EPOLLOUT,
-            generation: 0,
-        }
+        Readiness::of(EPOLLIN | EPOLLOUT)
+    }
+
+    /// Who is told of changes of its readiness: what it owns, to read by and to
+    /// write by where these are apart. Without any, it is ready always.
+    fn watchers(&self) -> [Option<&Watchers>; 2] {
+        [None, None]
+    }
+
+    /// Whether its readiness also changes without telling: with time, or by
+    /// what the monitor does.
+    fn changes_untold(&self) -> bool {
+        false
     }
 
     /// Whether epoll takes it; regular files and directories are refused.
@@ -95,6 +115,9 @@ pub trait File: Send + Sync {
     fn is_stdin(&self) -> bool {
         false
     }
+
+    /// The `O_*` flags of its open file were changed by `fcntl`.
+    fn flags_changed(&self, _flags: u32) {}
 
     /// Page `index`; ENODEV where the file cannot be mapped, ENXIO past its end.
     fn page(&self, _index: u64, _writable: bool) -> Result<Page, Errno> {
@@ -148,6 +171,11 @@ pub trait File: Send + Sync {
 
     /// The event poll behind it.
     fn as_epoll(&self) -> Option<&super::epoll::Epoll> {
+        None
+    }
+
+    /// The instance of `inotify` behind it.
+    fn as_inotify(&self) -> Option<&super::inotify::Inotify> {
         None
     }
 

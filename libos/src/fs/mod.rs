@@ -16,7 +16,10 @@
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
 //! | `open`, `open_file`, `file`, `table`, `context` | open files, descriptors, working directory |
-//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file` | kinds of files |
+//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file`, `inotify` | kinds of files |
+//! | `readiness` | telling who waits for a file |
+//! | `notify` | telling `inotify` what happens to files |
+//! | `lock` | advisory locks |
 //! | `pseudo` | `/proc` and `/sys` |
 //! | `transfer` | bytes between files and program memory |
 //!
@@ -30,11 +33,14 @@ pub mod epoll;
 mod erofs;
 pub mod event;
 mod file;
+pub mod inotify;
 mod limits;
+pub mod lock;
 pub mod memory;
 mod mount;
 mod name;
 pub mod node;
+pub mod notify;
 mod open;
 pub mod open_file;
 pub mod overlay;
@@ -64,7 +70,7 @@ pub use mount::init;
 pub use open::{execute_check, open, open_from, open_node, open_with};
 pub use open_file::{OpenFile, Page};
 pub use regular::{open_memory, resize};
-pub use table::FdTable;
+pub use table::{FdTable, close};
 
 /// Bytes of a page.
 pub const PAGE_BYTES: u64 = 4096;

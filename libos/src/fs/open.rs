@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 
 use linux_raw_sys::general::{
-    __O_TMPFILE, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME, O_NOFOLLOW, O_PATH, O_RDONLY,
-    O_RDWR, O_TRUNC, O_WRONLY,
+    __O_TMPFILE, IN_MODIFY, IN_OPEN, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME,
+    O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
 };
 
 use super::access::{Caller, EXECUTE, READ, WRITE};
@@ -107,7 +107,12 @@ fn open_spot(caller: &Caller, spot: Spot, flags: u32, made: bool) -> Result<Arc<
     if flags & O_PATH != 0 {
         return Ok(OpenFile::new(PathFile::new(node), flags, spot.origin));
     }
-    open_node(caller, &node, flags, spot.origin, !made)
+    let file = open_node(caller, &node, flags, spot.origin, !made)?;
+    file.notify(IN_OPEN);
+    if flags & O_TRUNC != 0 && !made && node.file_type() == FileType::Regular {
+        file.notify(IN_MODIFY);
+    }
+    Ok(file)
 }
 
 /// Opens a node, as far as its permissions let the caller.
@@ -223,7 +228,9 @@ fn open_unnamed(
     )?;
     inode.meta.lock().nlink = 0;
     let kept = flags & !(__O_TMPFILE | O_DIRECTORY | O_CREAT | O_EXCL | O_TRUNC);
-    Ok(OpenFile::new(MemoryFile::new(inode), kept, None))
+    let file = OpenFile::new(MemoryFile::new(inode), kept, None);
+    file.notify(IN_OPEN);
+    Ok(file)
 }
 
 /// Checks that `path` can be executed: EACCES where it is no regular file or

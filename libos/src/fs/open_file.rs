@@ -1,19 +1,26 @@
 //! An open file description: [`OpenFile`], shared by all descriptors that were
 //! duplicated from one. What kind of file it is, is behind the trait [`File`].
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
-    O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR,
-    SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    IN_ACCESS, IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_MODIFY, O_ACCMODE, O_APPEND, O_NONBLOCK,
+    O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE,
+    SEEK_SET,
 };
 
+use spin::Mutex;
+
 use super::attributes::Attributes;
+use super::epoll::Watch;
 pub use super::file::{File, Page, Readiness};
+use super::lock::{self, Owner};
 use super::name::name_hash;
 use super::node::Node;
+use super::notify;
 use super::place;
 use super::transfer::{BufferSink, BufferSource, Sink, Source};
 use crate::errno::{Errno, SysResult};
@@ -25,6 +32,8 @@ pub struct Origin {
     pub directory: Node,
     /// Hash of its name there.
     pub name_hash: u32,
+    /// Its name there, kept while anything is watched.
+    pub name: Option<Box<[u8]>>,
 }
 
 impl Origin {
@@ -33,15 +42,36 @@ impl Origin {
         Origin {
             directory,
             name_hash: name_hash(name),
+            name: notify::is_active().then(|| Box::from(name)),
+        }
+    }
+
+    /// The place at the end of `path`, if that is the name with this hash.
+    #[inline]
+    pub fn at_end(directory: Node, name_hash: u32, path: &[u8]) -> Origin {
+        let name = notify::is_active().then(|| {
+            let mut names = path.rsplit(|&byte| byte == b'/');
+            names.find(|name| !name.is_empty()).unwrap_or_default()
+        });
+        Origin {
+            directory,
+            name_hash,
+            name: name
+                .filter(|name| super::name::name_hash(name) == name_hash)
+                .map(Box::from),
         }
     }
 }
 
 /// See the module documentation. Made by [`OpenFile::new`], handed about as `Arc<OpenFile>`.
-pub struct OpenFile<F: ?Sized = dyn File> {
+pub struct OpenFile<F: File + ?Sized = dyn File> {
     flags: AtomicU32,
     /// Signal owner of `F_SETOWN`; kept, not used.
     pub owner: AtomicU32,
+    /// It may have locks of its own.
+    pub locked: AtomicBool,
+    /// Event polls that watch it; closing it ends these.
+    pub watches: Mutex<Vec<Arc<Watch>>>,
     position: AtomicU64,
     origin: Option<Origin>,
     file: F,
@@ -57,10 +87,42 @@ impl<F: File + 'static> OpenFile<F> {
         Arc::new(OpenFile {
             flags: AtomicU32::new(flags),
             owner: AtomicU32::new(0),
+            locked: AtomicBool::new(false),
+            watches: Mutex::new(Vec::new()),
             position: AtomicU64::new(0),
             origin,
             file,
         })
+    }
+}
+
+fn inode_id<F: File + ?Sized>(file: &F) -> (u64, u64) {
+    file.attributes()
+        .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
+}
+
+impl<F: File + ?Sized> Drop for OpenFile<F> {
+    fn drop(&mut self) {
+        if notify::is_active() && *self.flags.get_mut() & O_PATH == 0 {
+            let writes = matches!(*self.flags.get_mut() & O_ACCMODE, O_WRONLY | O_RDWR);
+            let mask = if writes {
+                IN_CLOSE_WRITE
+            } else {
+                IN_CLOSE_NOWRITE
+            };
+            if let Some(node) = self.file.node() {
+                notify::happened(&node, self.origin.as_ref(), mask);
+            }
+        }
+        for watch in core::mem::take(self.watches.get_mut()) {
+            for watchers in self.file.watchers().into_iter().flatten() {
+                watchers.remove(&*watch);
+            }
+            watch.file_closed();
+        }
+        if *self.locked.get_mut() {
+            lock::file_closed(inode_id(&self.file), Owner::file(self));
+        }
     }
 }
 
@@ -80,8 +142,9 @@ impl OpenFile {
     /// Changes the status flags that can be changed.
     pub fn set_flags(&self, flags: u32) {
         let kept = self.flags() & !SETTABLE_FLAGS;
-        self.flags
-            .store(kept | flags & SETTABLE_FLAGS, Ordering::Relaxed);
+        let new = kept | flags & SETTABLE_FLAGS;
+        self.flags.store(new, Ordering::Relaxed);
+        self.file.flags_changed(new);
     }
 
     /// Opened for reading.
@@ -117,6 +180,7 @@ impl OpenFile {
         }
         let position = self.position.load(Ordering::Relaxed);
         let count = self.file.read(position, self.nonblocking(), sink)?;
+        self.notify_used(count, IN_ACCESS);
         if self.file.seekable() && !self.file.stays_at_start() {
             self.position
                 .store(position + count as u64, Ordering::Relaxed);
@@ -130,10 +194,13 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         if !self.file.seekable() {
-            return self.file.write(0, self.nonblocking(), source);
+            let count = self.file.write(0, self.nonblocking(), source)?;
+            self.notify_used(count, IN_MODIFY);
+            return Ok(count);
         }
         let position = self.write_offset(self.position.load(Ordering::Relaxed))?;
         let count = self.file.write(position, self.nonblocking(), source)?;
+        self.notify_used(count, IN_MODIFY);
         self.position
             .store(position + count as u64, Ordering::Relaxed);
         Ok(count)
@@ -149,25 +216,56 @@ impl OpenFile {
 
     /// Reads at `offset` without moving the position.
     pub fn read_from(&self, offset: u64, sink: &mut dyn Sink) -> SysResult {
-        if !self.readable() {
-            return Err(Errno::EBADF);
-        }
-        if !self.file.seekable() {
-            return Err(Errno::ESPIPE);
-        }
-        self.file.read(offset, self.nonblocking(), sink)
+        self.check_positioned(self.readable())?;
+        let count = self.file.read(offset, self.nonblocking(), sink)?;
+        self.notify_used(count, IN_ACCESS);
+        Ok(count)
     }
 
     /// Writes at `offset`, or at the end with O_APPEND as Linux does, without moving the position.
     pub fn write_to(&self, offset: u64, source: &mut dyn Source) -> SysResult {
-        if !self.writable() {
-            return Err(Errno::EBADF);
+        self.check_positioned(self.writable())?;
+        let offset = self.write_offset(offset)?;
+        let count = self.file.write(offset, self.nonblocking(), source)?;
+        self.notify_used(count, IN_MODIFY);
+        Ok(count)
+    }
+
+    /// A file without positions says so before the way it was opened counts.
+    #[inline]
+    fn check_positioned(&self, allowed: bool) -> Result<(), Errno> {
+        if self.is_path() {
+            Err(Errno::EBADF)
+        } else if !self.file.seekable() {
+            Err(Errno::ESPIPE)
+        } else if !allowed {
+            Err(Errno::EBADF)
+        } else {
+            Ok(())
         }
-        if !self.file.seekable() {
-            return Err(Errno::ESPIPE);
+    }
+
+    /// Tells watches of bytes read or written, if there were any.
+    #[inline]
+    fn notify_used(&self, count: usize, mask: u32) {
+        if count > 0 {
+            self.notify(mask);
         }
-        self.file
-            .write(self.write_offset(offset)?, self.nonblocking(), source)
+    }
+
+    /// Tells watches what happened to the file.
+    #[inline]
+    pub fn notify(&self, mask: u32) {
+        if notify::is_active()
+            && let Some(node) = self.file.node()
+        {
+            notify::happened(&node, self.origin.as_ref(), mask);
+        }
+    }
+
+    /// Where it was found.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Reads into kernel memory; short only at the end of the file. For the loader and mappings.
@@ -222,9 +320,7 @@ impl OpenFile {
 
     /// Device and inode number.
     pub fn inode_id(&self) -> (u64, u64) {
-        self.file
-            .attributes()
-            .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
+        inode_id(&self.file)
     }
 
     /// The file's node, where it has one.
@@ -249,7 +345,11 @@ impl OpenFile {
             return Err(Errno::EBADF);
         }
         if !self.file.seekable() {
-            return Err(Errno::ESPIPE);
+            return match whence {
+                SEEK_SET..=SEEK_HOLE if self.file.stays_at_start() => Ok(0),
+                SEEK_SET..=SEEK_HOLE => Err(Errno::ESPIPE),
+                _ => Err(Errno::EINVAL),
+            };
         }
         let base = match whence {
             SEEK_SET => 0,

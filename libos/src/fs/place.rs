@@ -68,7 +68,11 @@ pub fn directory_path(directory: &Node, root: &Node) -> Result<Vec<u8>, Errno> {
 }
 
 /// The name of `node` in `directory`; of several, the one with hash `wanted`.
-fn name_in(directory: &Node, node: &Node, wanted: Option<u32>) -> Result<Vec<u8>, Errno> {
+pub(super) fn name_in(
+    directory: &Node,
+    node: &Node,
+    wanted: Option<u32>,
+) -> Result<Vec<u8>, Errno> {
     let identity = node.identity();
     let mut best = None;
     directory.visit(&mut |name, candidate, _| {

@@ -6,6 +6,7 @@
 
 use super::access::{Caller, WRITE};
 use super::node::Node;
+use super::notify;
 use super::path::{Found, Last};
 use super::tree;
 use crate::errno::Errno;
@@ -64,7 +65,10 @@ pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(
         Some(target) if target.identity() == source.identity() => Ok(()),
         Some(target) if mode == Mode::Exchange => {
             check_move(caller, &target, to, from)?;
-            exchange(&source, &target, from, to)
+            exchange(&source, &target, from, to)?;
+            notify_moved(&source, from, to, None);
+            notify_moved(&target, to, from, None);
+            Ok(())
         }
         Some(target) => {
             check_replaceable(&source, &target)?;
@@ -74,10 +78,24 @@ pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(
             } else {
                 tree::drop_link(&target)?;
             }
-            relocate(&source, from, to)
+            relocate(&source, from, to)?;
+            notify_moved(&source, from, to, Some(&target));
+            notify::lost(&target, &to.directory, new_name);
+            tree::forget(target);
+            Ok(())
         }
-        None => relocate(&source, from, to),
+        None => {
+            relocate(&source, from, to)?;
+            notify_moved(&source, from, to, None);
+            Ok(())
+        }
     }
+}
+
+fn notify_moved(node: &Node, from: &Found, to: &Found, target: Option<&Node>) {
+    let from = (&from.directory, from.name.as_bytes());
+    let to = (&to.directory, to.name.as_bytes());
+    notify::moved(node, from, to, target);
 }
 
 fn check_target(caller: &Caller, to: &Found, target: &Node) -> Result<(), Errno> {

@@ -3,20 +3,29 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{EPOLLIN, O_RDWR};
+use linux_raw_sys::general::{
+    EPOLLIN, O_RDWR, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGSEGV, SIGTRAP,
+};
 use spin::Mutex;
 
 use super::attributes::{ANONYMOUS_DEVICE, Attributes};
 use super::open_file::{File, OpenFile, Readiness};
+use super::readiness::Watchers;
 use super::transfer::Sink;
 use crate::errno::{Errno, SysResult};
 use crate::sched;
+use crate::signal::number::{SI_KERNEL, SI_TIMER, SI_USER};
 use crate::signal::state::take_of;
 use crate::signal::{self, Set, SigInfo};
 
 /// Bytes of `struct signalfd_siginfo`.
 const RECORD_BYTES: usize = 128;
 const INO: u64 = 5 << 20;
+/// Code of a signal that tells of a descriptor.
+const SI_SIGIO: i32 = -5;
+
+/// Told when a signal becomes pending, whichever it is.
+pub static ARRIVED: Watchers = Watchers::new();
 
 /// See the module documentation.
 pub struct SignalFile {
@@ -35,6 +44,9 @@ impl SignalFile {
     /// Gives the signals of `wanted` from now on.
     pub fn set_wanted(&self, wanted: Set) {
         *self.wanted.lock() = wanted;
+        // What is pending may be wanted now.
+        signal::ARRIVAL.wake_all();
+        ARRIVED.notify(EPOLLIN);
     }
 
     fn try_take(&self) -> Option<SigInfo> {
@@ -44,26 +56,75 @@ impl SignalFile {
     }
 }
 
-/// `struct signalfd_siginfo`: the fields that a sent or queued signal has.
+/// `struct signalfd_siginfo`: the fields that a signal of this origin has.
 fn record(info: &SigInfo) -> [u8; RECORD_BYTES] {
     let mut raw = [0; RECORD_BYTES];
-    let [first, value, ..] = info.fields;
-    let words: [(usize, u32); 8] = [
-        (0, info.number()),
-        (4, info.errno as u32),
-        (8, info.code as u32),
-        (12, first as u32),
-        (16, (first >> 32) as u32),
-        (44, value as u32),
-        (48, value as u32),
-        (52, (value >> 32) as u32),
-    ];
-    for (offset, word) in words {
-        if let Some(place) = raw.get_mut(offset..offset + 4) {
-            place.copy_from_slice(&word.to_le_bytes());
+    let mut put = |offset: usize, bytes: &[u8]| {
+        if let Some(place) = raw.get_mut(offset..offset + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    };
+    put(0, &info.number().to_le_bytes());
+    put(4, &info.errno.to_le_bytes());
+    put(8, &info.code.to_le_bytes());
+    let [first, second, third, fourth, ..] = info.fields.map(u64::to_le_bytes);
+    let (first_low, first_high) = first.split_at(4);
+    let second_low = second.split_at(4).0;
+    match Layout::of(info) {
+        Layout::Kill | Layout::Queue | Layout::Child => {
+            put(12, first_low); // pid
+            put(16, first_high); // uid
+        }
+        Layout::Timer => {
+            put(24, first_low); // timer
+            put(32, first_high); // overrun
+        }
+        Layout::Fault => put(72, &first), // address
+        Layout::Poll => {
+            put(28, first_low); // band
+            put(20, second_low); // descriptor
         }
     }
+    match Layout::of(info) {
+        Layout::Queue | Layout::Timer => {
+            put(44, second_low); // value as an integer
+            put(48, &second); // and as a pointer
+        }
+        Layout::Child => {
+            put(40, second_low); // status
+            put(56, &third); // user time
+            put(64, &fourth); // system time
+        }
+        Layout::Kill | Layout::Fault | Layout::Poll => {}
+    }
     raw
+}
+
+/// Which fields a `siginfo_t` has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Kill,
+    Queue,
+    Timer,
+    Child,
+    Fault,
+    Poll,
+}
+
+impl Layout {
+    /// Signals from user space say by a code that is not positive what they are.
+    fn of(info: &SigInfo) -> Layout {
+        match (info.code, info.number()) {
+            (SI_TIMER, _) => Layout::Timer,
+            (SI_SIGIO, _) => Layout::Poll,
+            (SI_USER | SI_KERNEL, _) => Layout::Kill,
+            (..0, _) => Layout::Queue,
+            (_, SIGILL | SIGFPE | SIGSEGV | SIGBUS | SIGTRAP) => Layout::Fault,
+            (_, SIGCHLD) => Layout::Child,
+            (_, SIGIO) => Layout::Poll,
+            _ => Layout::Kill,
+        }
+    }
 }
 
 impl File for SignalFile {
@@ -82,8 +143,11 @@ impl File for SignalFile {
         };
         let mut done = 0;
         while let Some(info) = next {
-            sink.put(&record(&info))?;
-            done += RECORD_BYTES;
+            match sink.put(&record(&info)) {
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+                Ok(()) => done += RECORD_BYTES,
+            }
             next = if sink.remaining() < RECORD_BYTES {
                 None
             } else {
@@ -93,6 +157,10 @@ impl File for SignalFile {
         Ok(done)
     }
 
+    fn stays_at_start(&self) -> bool {
+        true
+    }
+
     fn readiness(&self) -> Readiness {
         let wanted = self.wanted.lock().bits();
         signal::collect();
@@ -100,14 +168,20 @@ impl File for SignalFile {
             process.pending.set().bits() | thread.pending.set().bits()
         });
         let events = if pending & wanted != 0 { EPOLLIN } else { 0 };
-        Readiness {
-            events,
-            generation: pending & wanted,
-        }
+        Readiness::of(events)
+    }
+
+    fn watchers(&self) -> [Option<&Watchers>; 2] {
+        [Some(&ARRIVED), None]
     }
 
     fn as_signal_file(&self) -> Option<&SignalFile> {
         Some(self)
+    }
+
+    fn info(&self) -> Vec<u8> {
+        let wanted = self.wanted.lock().bits();
+        alloc::format!("sigmask:\t{wanted:016x}\n").into_bytes()
     }
 
     fn label(&self) -> Option<Vec<u8>> {

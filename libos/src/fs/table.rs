@@ -3,8 +3,10 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::lock;
 use super::open_file::OpenFile;
 use crate::errno::Errno;
+use crate::process;
 
 /// No table grows beyond this, whatever the limit says (Linux's `nr_open`).
 pub const NR_OPEN: u32 = 1 << 20;
@@ -13,6 +15,13 @@ pub const NR_OPEN: u32 = 1 << 20;
 struct Slot {
     file: Arc<OpenFile>,
     close_on_exec: bool,
+}
+
+/// Closes what was behind a descriptor of the current process. The file itself
+/// is closed with its last descriptor.
+pub fn close(file: Arc<OpenFile>) {
+    lock::descriptor_closed(&file, process::current().pid);
+    drop(file);
 }
 
 /// Open files by number, the lowest free number first.
@@ -136,14 +145,16 @@ impl FdTable {
         }
     }
 
-    /// Closes what closes at `execve`.
-    pub fn close_on_exec(&mut self) {
+    /// Takes out what closes at `execve`: to be closed without the table's lock.
+    pub fn close_on_exec(&mut self) -> Vec<Arc<OpenFile>> {
+        let mut closed = Vec::new();
         for (fd, place) in self.slots.iter_mut().enumerate() {
-            if place.as_ref().is_some_and(|slot| slot.close_on_exec) {
-                *place = None;
+            if let Some(slot) = place.take_if(|slot| slot.close_on_exec) {
+                closed.push(slot.file);
                 self.lowest_free = self.lowest_free.min(fd);
             }
         }
+        closed
     }
 
     /// The numbers in use, ascending.

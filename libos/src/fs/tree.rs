@@ -15,6 +15,7 @@ use super::access::Caller;
 use super::attributes::FileType;
 use super::memory::{Body, Data, Directory, Entry, MemoryInode};
 use super::node::Node;
+use super::notify;
 use super::overlay::overlay;
 use super::path::{Found, Last};
 use super::path_cache;
@@ -67,6 +68,8 @@ pub fn create(
         found.name.as_bytes(),
         Node::Memory(inode.clone()),
     )?;
+    let is_directory = matches!(file, NewFile::Directory);
+    notify::created(directory, found.name.as_bytes(), is_directory);
     Ok(Node::Memory(inode))
 }
 
@@ -235,7 +238,7 @@ pub(super) fn removable(caller: &Caller, directory: &Node, name: &[u8]) -> Resul
 }
 
 /// Removes a name of something that is no directory.
-pub fn unlink(caller: &Caller, found: &Found) -> Result<(), Errno> {
+pub fn unlink(caller: &Caller, found: Found) -> Result<(), Errno> {
     let _tree = lock();
     if found.last != Last::Name {
         return Err(Errno::EISDIR);
@@ -249,11 +252,28 @@ pub fn unlink(caller: &Caller, found: &Found) -> Result<(), Errno> {
         return Err(Errno::ENOTDIR);
     }
     detach(&found.directory, name, &node)?;
-    drop_link(&node)
+    drop_link(&node)?;
+    notify::link_count_changed(&node);
+    notify::lost(&node, &found.directory, name);
+    // Its watches are told first where this was its last use.
+    drop(found.node);
+    forget(node);
+    notify::deleted(&found.directory, name, false);
+    Ok(())
+}
+
+/// Lets go of a node that lost a name. An inode of the image has nobody who
+/// counts its uses: it is gone with its last name.
+pub(super) fn forget(node: Node) {
+    if let Node::Lower(lower) = node
+        && node.attributes().is_ok_and(|it| it.nlink == 0)
+    {
+        notify::gone(Node::Lower(lower).identity());
+    }
 }
 
 /// Removes an empty directory.
-pub fn remove_directory(caller: &Caller, found: &Found) -> Result<(), Errno> {
+pub fn remove_directory(caller: &Caller, found: Found) -> Result<(), Errno> {
     let _tree = lock();
     match found.last {
         Last::Name => {}
@@ -270,7 +290,11 @@ pub fn remove_directory(caller: &Caller, found: &Found) -> Result<(), Errno> {
         return Err(Errno::ENOTEMPTY);
     }
     detach(&found.directory, name, &node)?;
-    bury(&node)
+    bury(&node)?;
+    drop(found.node);
+    forget(node);
+    notify::deleted(&found.directory, name, true);
+    Ok(())
 }
 
 /// Gives `node` one more name.
@@ -308,5 +332,8 @@ pub fn link(caller: &Caller, node: &Node, found: &Found) -> Result<(), Errno> {
         inode.meta.lock().nlink -= 1;
     }
     inode.touch_changed();
-    outcome
+    outcome?;
+    notify::link_count_changed(node);
+    notify::created(&found.directory, found.name.as_bytes(), false);
+    Ok(())
 }

@@ -103,7 +103,8 @@ pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>
 pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> SysResult {
     let program = prepare(path, arguments).map_err(|refused| refused.errno)?;
     threads::stop_others();
-    current().files.lock().close_on_exec();
+    let closed = current().files.lock().close_on_exec();
+    closed.into_iter().for_each(fs::close);
     current().signals.lock().reset_for_exec();
     thread().signals.lock().reset_for_exec();
     signal::timer::reset_for_exec();

@@ -34,7 +34,7 @@ mod xstate;
 
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
+use linux_raw_sys::general::{EPOLLIN, SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
 use unikiln_abi::exit;
 
 pub use info::SigInfo;
@@ -44,6 +44,7 @@ pub use state::{ProcessSignals, ThreadSignals};
 use crate::arch::Registers;
 use crate::crash::{self, Fatal};
 use crate::errno::{Errno, SysResult};
+use crate::fs::signal_file;
 use crate::process::{Thread, threads};
 use crate::sched::{self, WaitQueue};
 use crate::{hypercall, process, strace, time};
@@ -144,6 +145,7 @@ pub fn send_to_process(info: SigInfo) -> Result<(), Errno> {
     }
     notify(signal);
     ARRIVAL.wake_all();
+    signal_file::ARRIVED.notify(EPOLLIN);
     Ok(())
 }
 
@@ -177,6 +179,7 @@ pub fn send_to(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> {
         sched::interrupt(thread);
     }
     ARRIVAL.wake_all();
+    signal_file::ARRIVED.notify(EPOLLIN);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use linux_raw_sys::general::{
     __NR_ioctl, __NR_open, __NR_openat, __NR_openat2, __NR_pread64, __NR_preadv, __NR_preadv2,
     __NR_pwrite64, __NR_pwritev, __NR_pwritev2, __NR_read, __NR_readv, __NR_recvfrom,
     __NR_recvmmsg, __NR_recvmsg, __NR_sendfile, __NR_sendmmsg, __NR_sendmsg, __NR_sendto,
-    __NR_splice, __NR_wait4, __NR_waitid, __NR_write, __NR_writev,
+    __NR_splice, __NR_tee, __NR_vmsplice, __NR_wait4, __NR_waitid, __NR_write, __NR_writev,
 };
 
 use crate::arch::Registers;
@@ -20,7 +20,7 @@ const SYSCALL: u16 = u16::from_le_bytes([0x0f, 0x05]);
 const SYSCALL_BYTES: u64 = 2;
 
 /// Calls that start again.
-const RESTARTABLE: [u32; 31] = [
+const RESTARTABLE: [u32; 33] = [
     __NR_read,
     __NR_readv,
     __NR_pread64,
@@ -33,6 +33,8 @@ const RESTARTABLE: [u32; 31] = [
     __NR_pwritev2,
     __NR_sendfile,
     __NR_splice,
+    __NR_tee,
+    __NR_vmsplice,
     __NR_ioctl,
     __NR_open,
     __NR_openat,

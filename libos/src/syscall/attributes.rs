@@ -1,11 +1,12 @@
 //! Calls that change mode, owner and times, and the creation mask.
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, S_ISGID, S_ISUID, UTIME_NOW, UTIME_OMIT,
+    AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, IN_ACCESS, IN_ATTRIB, IN_MODIFY, S_ISGID,
+    S_ISUID, UTIME_NOW, UTIME_OMIT,
 };
 
 use super::file::descriptor;
-use super::path::{PathArgument, place};
+use super::path::{PathArgument, Reached, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::Caller;
 use crate::fs::access::WRITE;
@@ -19,18 +20,18 @@ const HERE: u64 = AT_FDCWD as u64;
 /// An owner that stays as it is.
 const SAME: u32 = u32::MAX;
 
-fn node_at(caller: &Caller, fd: u64, path: u64, flags: u32) -> Result<Node, Errno> {
+fn node_at(caller: &Caller, fd: u64, path: u64, flags: u32) -> Result<Reached, Errno> {
     let path = PathArgument::read(path)?;
-    place(caller, fd, path.as_bytes(), flags)
+    reach(caller, fd, path.as_bytes(), flags)
 }
 
 /// The node behind a descriptor that is not a mere place.
-fn node_of(fd: u64) -> Result<Node, Errno> {
+fn node_of(fd: u64) -> Result<Reached, Errno> {
     let file = descriptor(fd)?;
     if file.is_path() {
         return Err(Errno::EBADF);
     }
-    Ok(file.node().unwrap_or(Node::Open(file)))
+    Ok(Reached::of_file(file))
 }
 
 /// chmod(2).
@@ -64,7 +65,8 @@ pub(super) fn fchmodat2(args: &[u64; 6]) -> SysResult {
     )
 }
 
-fn change_mode(caller: &Caller, node: &Node, mode: u64) -> SysResult {
+fn change_mode(caller: &Caller, reached: &Reached, mode: u64) -> SysResult {
+    let node = &reached.node;
     let attributes = node.attributes()?;
     if !caller.owns(&attributes) {
         return Err(Errno::EPERM);
@@ -87,6 +89,7 @@ fn change_mode(caller: &Caller, node: &Node, mode: u64) -> SysResult {
         meta.ctime = Timestamp::now();
     }
     attributes_changed(&inode);
+    reached.notify(IN_ATTRIB);
     Ok(0)
 }
 
@@ -124,7 +127,8 @@ pub(super) fn fchownat(args: &[u64; 6]) -> SysResult {
     change_owner(&caller, &node, args[2], args[3])
 }
 
-fn change_owner(caller: &Caller, node: &Node, uid: u64, gid: u64) -> SysResult {
+fn change_owner(caller: &Caller, reached: &Reached, uid: u64, gid: u64) -> SysResult {
+    let node = &reached.node;
     let (uid, gid) = (uid as u32, gid as u32);
     let attributes = node.attributes()?;
     if !caller.is_root() {
@@ -155,6 +159,9 @@ fn change_owner(caller: &Caller, node: &Node, uid: u64, gid: u64) -> SysResult {
     meta.ctime = Timestamp::now();
     drop(meta);
     attributes_changed(&inode);
+    if uid != SAME || gid != SAME {
+        reached.notify(IN_ATTRIB);
+    }
     Ok(0)
 }
 
@@ -175,7 +182,12 @@ enum NewTime {
 }
 
 /// A null path stands for the descriptor itself, where there is one.
-fn by_path_or_descriptor(caller: &Caller, fd: u64, path: u64, flags: u32) -> Result<Node, Errno> {
+fn by_path_or_descriptor(
+    caller: &Caller,
+    fd: u64,
+    path: u64,
+    flags: u32,
+) -> Result<Reached, Errno> {
     if path == 0 && fd as i32 != AT_FDCWD {
         node_of(fd)
     } else {
@@ -261,7 +273,8 @@ pub(super) fn utime(args: &[u64; 6]) -> SysResult {
     change_times(&caller, &node, times)
 }
 
-fn change_times(caller: &Caller, node: &Node, times: [NewTime; 2]) -> SysResult {
+fn change_times(caller: &Caller, reached: &Reached, times: [NewTime; 2]) -> SysResult {
+    let node = &reached.node;
     let attributes = node.attributes()?;
     if !caller.owns(&attributes) {
         // Whoever may write may set both to now, and no more.
@@ -289,5 +302,11 @@ fn change_times(caller: &Caller, node: &Node, times: [NewTime; 2]) -> SysResult 
         }
     }
     meta.ctime = now;
+    drop(meta);
+    reached.notify(match times {
+        [_, NewTime::Keep] => IN_ACCESS,
+        [NewTime::Keep, _] => IN_MODIFY,
+        _ => IN_ATTRIB,
+    });
     Ok(0)
 }

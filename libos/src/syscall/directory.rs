@@ -1,5 +1,7 @@
 //! Listing directories.
 
+use linux_raw_sys::general::IN_ACCESS;
+
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::Listed;
 use crate::mm::user;
@@ -63,5 +65,6 @@ fn list(args: &[u64; 6], encode: fn(&mut alloc::vec::Vec<u8>, u64, &Listed)) -> 
     }
     user::copy_out(buffer, &out)?;
     file.set_position(position);
+    file.notify(IN_ACCESS);
     Ok(out.len())
 }

@@ -1,16 +1,18 @@
 //! Event polls.
 
+use alloc::sync::Arc;
+
 use linux_raw_sys::general::{
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLEXCLUSIVE,
 };
 
 use super::file::descriptor;
 use super::open::install;
-use super::poll::{after, timespec_deadline, wait_until};
+use super::poll::{self, after, timespec_deadline};
 use crate::errno::{Errno, SysResult};
 use crate::fs::epoll::{self, Interest};
 use crate::mm::user;
-use crate::signal;
+use crate::{signal, time};
 
 /// Bytes of `struct epoll_event`, which is packed.
 const EVENT_BYTES: u64 = 12;
@@ -56,11 +58,10 @@ pub(super) fn epoll_ctl(args: &[u64; 6]) -> SysResult {
         return Err(Errno::EPERM);
     }
     let epoll = holder.file().as_epoll().ok_or(Errno::EINVAL)?;
-    if epoll_fd as i32 == fd as i32 {
+    if Arc::ptr_eq(&holder, &file) {
         return Err(Errno::EINVAL);
     }
     match operation {
-        EPOLL_CTL_ADD if epoll.refuses(&file) => return Err(Errno::ELOOP),
         EPOLL_CTL_ADD => epoll.add(fd as i32, &file, interest)?,
         EPOLL_CTL_MOD if interest.events & EPOLLEXCLUSIVE != 0 => return Err(Errno::EINVAL),
         EPOLL_CTL_MOD => epoll.modify(fd as i32, &file, interest)?,
@@ -104,14 +105,21 @@ fn wait(args: &[u64; 6], deadline_ns: Option<u64>) -> SysResult {
     user::check_range(out, most as u64 * EVENT_BYTES)?;
     let holder = descriptor(fd)?;
     let epoll = holder.file().as_epoll().ok_or(Errno::EINVAL)?;
-    let stdin = epoll.look(most, false).waits_for_stdin;
-    let found = wait_until(deadline_ns, stdin, || {
-        let look = epoll.look(most, true);
-        (
-            (!look.ready.is_empty()).then_some(look.ready),
-            look.wakes_at_ns,
-        )
-    })?;
+    let look = || {
+        // A signal from outside is ready in a signal file once it is collected.
+        signal::collect();
+        let look = epoll.look(most);
+        poll::Look {
+            found: (!look.ready.is_empty()).then_some(look.ready),
+            wakes_at_ns: look.wakes_at_ns,
+            waits_for_stdin: look.waits_for_stdin,
+        }
+    };
+    let found = if deadline_ns.is_some_and(|end| time::monotonic_ns() >= end) {
+        look().found
+    } else {
+        epoll.waiting(|| poll::wait_until(epoll.queue(), deadline_ns, look))?
+    };
     let ready = found.unwrap_or_default();
     for (index, interest) in (0u64..).zip(&ready) {
         let mut raw = [0; EVENT_BYTES as usize];

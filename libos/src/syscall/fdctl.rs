@@ -1,14 +1,14 @@
-//! Descriptors: duplicating them, and what `fcntl`, `ioctl` and `flock` do.
+//! Descriptors: duplicating them, and what `fcntl` and `ioctl` do.
 
 use linux_raw_sys::general::{
     F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_GETOWN,
-    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SEAL_SEAL, F_SETFD, F_SETFL,
-    F_SETLK, F_SETLKW, F_SETOWN, F_SETPIPE_SZ, F_UNLCK, F_WRLCK, FD_CLOEXEC, LOCK_EX, LOCK_NB,
-    LOCK_SH, LOCK_UN, O_APPEND, O_CLOEXEC, O_NONBLOCK,
+    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SEAL_SEAL, F_SETFD, F_SETFL, F_SETLK,
+    F_SETLKW, F_SETOWN, F_SETPIPE_SZ, FD_CLOEXEC, O_APPEND, O_CLOEXEC, O_NONBLOCK,
 };
 use linux_raw_sys::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 
 use super::file::descriptor;
+use super::lock;
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::FileType;
 use crate::fs::node::Node;
@@ -18,10 +18,6 @@ use crate::process;
 
 /// O_LARGEFILE, which every open file of a 64-bit process shows.
 const O_LARGEFILE: u32 = 0o100_000;
-/// A mandatory lock, which Linux no longer has.
-const LOCK_MAND: u32 = 32;
-/// Bytes of `struct flock`.
-const FLOCK_BYTES: u64 = 32;
 
 /// dup(2).
 pub(super) fn dup(args: &[u64; 6]) -> SysResult {
@@ -55,7 +51,9 @@ fn duplicate_to(file: alloc::sync::Arc<OpenFile>, new: u64, close_on_exec: bool)
             .files
             .lock()
             .replace(new as i32, file, close_on_exec, limit)?;
-    drop(replaced);
+    if let Some(replaced) = replaced {
+        fs::close(replaced);
+    }
     Ok(new as u32 as usize)
 }
 
@@ -84,13 +82,14 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
             file.set_flags(argument as u32);
             Ok(0)
         }
-        F_GETLK | F_OFD_GETLK => get_lock(&file, argument),
-        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => set_lock(&file, argument),
-        F_SETPIPE_SZ => file
-            .file()
-            .as_pipe()
-            .ok_or(Errno::EBADF)?
-            .set_capacity(argument as u32 as usize),
+        F_GETLK | F_OFD_GETLK => lock::get(&file, command as u32, argument),
+        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
+            lock::set(&file, fd as i32, command as u32, argument)
+        }
+        F_SETPIPE_SZ => file.file().as_pipe().ok_or(Errno::EBADF)?.set_capacity(
+            argument as u32,
+            process::current().credentials.lock().euid == 0,
+        ),
         F_GETPIPE_SZ => Ok(file.file().as_pipe().ok_or(Errno::EBADF)?.capacity()),
         F_GETOWN => Ok(file.owner.load(core::sync::atomic::Ordering::Relaxed) as usize),
         F_SETOWN => {
@@ -138,52 +137,6 @@ fn with_seals(file: &OpenFile, apply: impl FnOnce(&mut u32) -> SysResult) -> Sys
     }
 }
 
-/// With one process no lock is ever in the way of another of its own.
-fn get_lock(file: &OpenFile, addr: u64) -> SysResult {
-    check_lock(file, addr)?;
-    user::write::<u16>(addr, &(F_UNLCK as u16))?;
-    Ok(0)
-}
-
-fn set_lock(file: &OpenFile, addr: u64) -> SysResult {
-    match check_lock(file, addr)? {
-        F_RDLCK if !file.readable() => Err(Errno::EBADF),
-        F_WRLCK if !file.writable() => Err(Errno::EBADF),
-        _ => Ok(0),
-    }
-}
-
-/// The kind of lock in a `struct flock`, checked.
-fn check_lock(file: &OpenFile, addr: u64) -> Result<u32, Errno> {
-    let mut raw = [0; FLOCK_BYTES as usize];
-    user::copy_in(addr, &mut raw)?;
-    let kind = u32::from(user::read::<u16>(addr)?);
-    if kind != F_RDLCK && kind != F_WRLCK && kind != F_UNLCK {
-        return Err(Errno::EINVAL);
-    }
-    if file.attributes()?.file_type() == FileType::Directory && kind == F_WRLCK {
-        return Err(Errno::EBADF);
-    }
-    Ok(kind)
-}
-
-/// flock(2): one process, so the lock is always free.
-pub(super) fn flock(args: &[u64; 6]) -> SysResult {
-    let [fd, operation, ..] = *args;
-    let file = descriptor(fd)?;
-    if file.is_path() {
-        return Err(Errno::EBADF);
-    }
-    // LOCK_MAND is accepted and does nothing, as in Linux.
-    if operation as u32 & LOCK_MAND != 0 {
-        return Ok(0);
-    }
-    match operation as u32 & !LOCK_NB {
-        LOCK_SH | LOCK_EX | LOCK_UN => Ok(0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
 /// ioctl(2): what all files have in common, then what the file's kind has.
 pub(super) fn ioctl(args: &[u64; 6]) -> SysResult {
     let [fd, request, argument, ..] = *args;
@@ -206,7 +159,9 @@ pub(super) fn ioctl(args: &[u64; 6]) -> SysResult {
             user::read::<u32>(argument)?;
             Ok(0)
         }
-        FIONREAD if file.attributes()?.file_type() == FileType::Regular => {
+        FIONREAD
+            if file.file().seekable() && file.attributes()?.file_type() == FileType::Regular =>
+        {
             let left = file.attributes()?.size.saturating_sub(file.position());
             user::write::<u32>(argument, &u32::try_from(left).unwrap_or(u32::MAX))?;
             Ok(0)

@@ -127,14 +127,14 @@ fn link_at(old_fd: u64, old: u64, new_fd: u64, new: u64, flags: u32) -> SysResul
 /// unlink(2).
 pub(super) fn unlink(args: &[u64; 6]) -> SysResult {
     let caller = Caller::current();
-    tree::unlink(&caller, &name(&caller, HERE, args[0])?)?;
+    tree::unlink(&caller, name(&caller, HERE, args[0])?)?;
     Ok(0)
 }
 
 /// rmdir(2).
 pub(super) fn rmdir(args: &[u64; 6]) -> SysResult {
     let caller = Caller::current();
-    tree::remove_directory(&caller, &name(&caller, HERE, args[0])?)?;
+    tree::remove_directory(&caller, name(&caller, HERE, args[0])?)?;
     Ok(0)
 }
 
@@ -143,8 +143,8 @@ pub(super) fn unlinkat(args: &[u64; 6]) -> SysResult {
     let [fd, path, flags, ..] = *args;
     let caller = Caller::current();
     match flags as u32 {
-        0 => tree::unlink(&caller, &name(&caller, fd, path)?)?,
-        AT_REMOVEDIR => tree::remove_directory(&caller, &name(&caller, fd, path)?)?,
+        0 => tree::unlink(&caller, name(&caller, fd, path)?)?,
+        AT_REMOVEDIR => tree::remove_directory(&caller, name(&caller, fd, path)?)?,
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)

@@ -118,8 +118,8 @@ pub(super) fn openat2(args: &[u64; 6]) -> SysResult {
 /// close(2).
 pub(super) fn close(args: &[u64; 6]) -> SysResult {
     let file = process::current().files.lock().remove(args[0] as i32)?;
-    // Dropped after the table's lock is released: closing may wake others.
-    drop(file);
+    // After the table's lock is released: closing may wake others.
+    fs::close(file);
     Ok(0)
 }
 
@@ -142,7 +142,10 @@ pub(super) fn close_range(args: &[u64; 6]) -> SysResult {
             process.files.lock().set_close_on_exec(fd as i32, true)?;
         } else {
             let file = process.files.lock().remove(fd as i32);
-            drop(file);
+            // Another thread may have closed it meanwhile.
+            if let Ok(file) = file {
+                fs::close(file);
+            }
         }
     }
     Ok(0)

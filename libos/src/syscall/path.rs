@@ -3,15 +3,17 @@
 //! [`PathArgument`] is a path copied from the program; [`place`] resolves
 //! it from a directory descriptor, as all `*at` calls do.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::node::{Node, Target};
+use crate::fs::open_file::Origin;
 use crate::fs::path::PATH_MAX;
 use crate::fs::place::directory_path;
-use crate::fs::{self, Caller};
+use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
 use crate::process;
 
@@ -68,26 +70,56 @@ pub(super) fn start_of(fd: u64, path: &[u8]) -> Result<Option<Node>, Errno> {
     }
 }
 
+/// A node that was found, and where.
+pub(super) struct Reached {
+    /// The node.
+    pub node: Node,
+    /// The place; none for one without a name.
+    pub origin: Option<Origin>,
+}
+
+impl Reached {
+    /// The node behind an open file.
+    pub(super) fn of_file(file: Arc<OpenFile>) -> Reached {
+        let origin = file.origin().cloned();
+        let node = file.node().unwrap_or(Node::Open(file));
+        Reached { node, origin }
+    }
+
+    /// Tells watches what happened to it.
+    pub(super) fn notify(&self, mask: u32) {
+        fs::notify::happened(&self.node, self.origin.as_ref(), mask);
+    }
+}
+
 /// The existing node at `path` from `fd`, by `AT_EMPTY_PATH` and `AT_SYMLINK_NOFOLLOW`.
 #[inline]
 pub(super) fn place(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result<Node, Errno> {
+    reach(caller, fd, path, flags).map(|reached| reached.node)
+}
+
+/// [`place`], with where it is.
+#[inline]
+pub(super) fn reach(caller: &Caller, fd: u64, path: &[u8], flags: u32) -> Result<Reached, Errno> {
     if path.is_empty() {
         if flags & AT_EMPTY_PATH == 0 {
             return Err(Errno::ENOENT);
         }
-        return match start_of(fd, path)? {
-            Some(node) => Ok(node),
-            None => process::current().fs.lock().directory(),
-        };
+        if fd as i32 != AT_FDCWD {
+            let file = process::current().files.lock().get(fd as i32)?;
+            return Ok(Reached::of_file(file));
+        }
+        let node = process::current().fs.lock().directory()?;
+        return Ok(Reached { node, origin: None });
     }
     let start = start_of(fd, path)?;
-    fs::look_up(
-        caller,
-        start.as_ref(),
-        path,
-        flags & AT_SYMLINK_NOFOLLOW == 0,
-    )?
-    .existing()
+    let follow = flags & AT_SYMLINK_NOFOLLOW == 0;
+    let mut spot = fs::look_up(caller, start.as_ref(), path, follow)?;
+    let origin = spot.origin.take();
+    Ok(Reached {
+        node: spot.existing()?,
+        origin,
+    })
 }
 
 /// getcwd(2).

@@ -7,8 +7,9 @@ use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI};
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::open_file::OpenFile;
-use crate::fs::readiness::CHANGED;
+use crate::fs::readiness::Registered;
 use crate::mm::user;
+use crate::sched::WaitQueue;
 use crate::{fs, process, sched, signal, time};
 
 /// A descriptor that is not open, in `poll`'s answer.
@@ -17,37 +18,54 @@ const NSEC: u64 = 1_000_000_000;
 /// Bits of a descriptor set in a word.
 const WORD_BITS: usize = 64;
 
-/// Waits until `look` finds something or the deadline passes. `look` gives what
-/// it found, and when to look again without a wake-up.
+/// What a look at files found, and what to wait for where that is nothing.
+pub(super) struct Look<T> {
+    pub found: Option<T>,
+    /// When a file changes without a wake-up.
+    pub wakes_at_ns: Option<u64>,
+    /// Standard input is one of the files and has nothing.
+    pub waits_for_stdin: bool,
+}
+
+/// Looks until something is found or the deadline passes, asleep in `queue` in between.
 pub(super) fn wait_until<T>(
+    queue: &WaitQueue,
     deadline_ns: Option<u64>,
-    stdin: bool,
-    mut look: impl FnMut() -> (Option<T>, Option<u64>),
+    mut look: impl FnMut() -> Look<T>,
 ) -> Result<Option<T>, Errno> {
+    let mut now = look();
     loop {
-        let (found, wakes_at_ns) = look();
-        if found.is_some() {
-            return Ok(found);
+        if now.found.is_some() {
+            return Ok(now.found);
         }
-        let until = [deadline_ns, wakes_at_ns].into_iter().flatten().min();
-        let mut next = None;
+        let until = [deadline_ns, now.wakes_at_ns].into_iter().flatten().min();
+        let stdin = now.waits_for_stdin;
+        // Done as well where the wait would be for something else than it was begun for.
         let poll = || {
-            let (found, wakes) = look();
-            next = wakes;
-            found
+            let next = look();
+            let sooner = next
+                .wakes_at_ns
+                .is_some_and(|at| until.is_none_or(|until| at < until));
+            let done = next.found.is_some() || sooner || next.waits_for_stdin != stdin;
+            done.then_some(next)
         };
         let outcome = if stdin {
-            sched::wait_stdin(&CHANGED, until, poll)
+            sched::wait_stdin(queue, until, poll)
         } else {
-            sched::wait(&CHANGED, until, poll)
+            sched::wait(queue, until, poll)
         };
-        match outcome {
-            Ok(found) => return Ok(Some(found)),
-            // A timer file's time came: look again, unless it was the deadline.
-            Err(Errno::ETIMEDOUT) if deadline_ns.is_none_or(|end| time::monotonic_ns() < end) => {}
-            Err(Errno::ETIMEDOUT) => return Ok(look().0),
+        now = match outcome {
+            Ok(next) => next,
+            Err(Errno::ETIMEDOUT) => {
+                let last = look();
+                let passed = deadline_ns.is_some_and(|end| time::monotonic_ns() >= end);
+                if last.found.is_none() && passed {
+                    return Ok(None);
+                }
+                last
+            }
             Err(errno) => return Err(errno),
-        }
+        };
     }
 }
 
@@ -57,36 +75,42 @@ struct Watched {
     wanted: u32,
 }
 
-/// What is ready of `watched`, and when one changes by itself.
-fn ready(watched: &[Watched]) -> (Vec<u32>, Option<u64>) {
-    let mut wakes = None;
-    let events = watched.iter().map(|watched| match &watched.file {
-        Some(file) => {
-            wakes = [wakes, file.file().wakes_at_ns()]
+/// What is ready of `watched`.
+fn ready(watched: &[Watched]) -> Look<Vec<u32>> {
+    let (mut wakes_at_ns, mut waits_for_stdin) = (None, false);
+    let events = watched.iter().map(|watched| {
+        let Some(file) = &watched.file else {
+            return watched.wanted & POLLNVAL;
+        };
+        let file = file.file();
+        let events = file.readiness().events & watched.wanted;
+        if file.changes_untold() {
+            wakes_at_ns = [wakes_at_ns, file.wakes_at_ns()]
                 .into_iter()
                 .flatten()
                 .min();
-            file.file().readiness().events & watched.wanted
+            waits_for_stdin |= events == 0 && watched.wanted & EPOLLIN != 0 && file.is_stdin();
         }
-        None => watched.wanted & POLLNVAL,
+        events
     });
-    (events.collect(), wakes)
+    let events: Vec<u32> = events.collect();
+    Look {
+        found: events.iter().any(|&events| events != 0).then_some(events),
+        wakes_at_ns,
+        waits_for_stdin,
+    }
 }
 
 fn wait_for(watched: &[Watched], deadline_ns: Option<u64>) -> Result<Option<Vec<u32>>, Errno> {
-    let stdin = watched.iter().any(|watched| {
-        watched
-            .file
-            .as_ref()
-            .is_some_and(|file| file.file().is_stdin() && watched.wanted & EPOLLIN != 0)
-    });
-    wait_until(deadline_ns, stdin, || {
-        let (events, wakes) = ready(watched);
-        (
-            events.iter().any(|&events| events != 0).then_some(events),
-            wakes,
-        )
-    })
+    // Most calls find something at once and need not register.
+    if let Some(events) = ready(watched).found {
+        return Ok(Some(events));
+    }
+    let files = watched
+        .iter()
+        .filter_map(|watched| Some((watched.file.as_ref()?, watched.wanted)));
+    let registered = Registered::new(files);
+    wait_until(registered.queue(), deadline_ns, || ready(watched))
 }
 
 /// A deadline `ns` from now.

@@ -3,18 +3,18 @@
 
 use linux_raw_sys::general::{
     AT_FDCWD, F_SEAL_GROW, F_SEAL_WRITE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
-    FALLOC_FL_ZERO_RANGE, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
-    SYNC_FILE_RANGE_WRITE,
+    FALLOC_FL_ZERO_RANGE, IN_MODIFY, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER,
+    SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
 };
 
 use super::file::{descriptor, offset};
-use super::path::{PathArgument, place};
+use super::path::{PathArgument, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
 use crate::fs::memory::data::SIZE_MAX_BYTES;
 use crate::fs::node::Node;
-use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES, UserRanges};
+use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES};
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
 
@@ -26,7 +26,8 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
     let size = offset(args[1])?;
     let path = PathArgument::read(args[0])?;
     let caller = Caller::current();
-    let node = place(&caller, AT_FDCWD as u64, path.as_bytes(), 0)?;
+    let reached = reach(&caller, AT_FDCWD as u64, path.as_bytes(), 0)?;
+    let node = &reached.node;
     let attributes = node.attributes()?;
     match attributes.file_type() {
         FileType::Regular => {}
@@ -36,6 +37,7 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
     caller.check(&attributes, WRITE)?;
     let inode = node.writable()?;
     fs::resize(&inode, size)?;
+    reached.notify(IN_MODIFY);
     Ok(0)
 }
 
@@ -50,6 +52,7 @@ pub(super) fn ftruncate(args: &[u64; 6]) -> SysResult {
         return Err(Errno::EINVAL);
     }
     file.file().truncate(size)?;
+    file.notify(IN_MODIFY);
     Ok(0)
 }
 
@@ -95,6 +98,7 @@ pub(super) fn fallocate(args: &[u64; 6]) -> SysResult {
         }
     }
     inode.touch_modified();
+    file.notify(IN_MODIFY);
     Ok(0)
 }
 
@@ -163,12 +167,14 @@ pub(super) fn readahead(args: &[u64; 6]) -> SysResult {
 }
 
 /// Where one side of a copy reads or writes.
-enum At {
+pub(super) enum At {
+    /// At the file's position.
     Position,
+    /// Here; the position stays.
     Offset(u64),
 }
 
-fn read_offset(addr: u64) -> Result<At, Errno> {
+pub(super) fn read_offset(addr: u64) -> Result<At, Errno> {
     if addr == 0 {
         Ok(At::Position)
     } else {
@@ -220,7 +226,7 @@ fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: u
     Ok(done)
 }
 
-fn write_back(addr: u64, at: &At) -> Result<(), Errno> {
+pub(super) fn write_back(addr: u64, at: &At) -> Result<(), Errno> {
     match at {
         At::Offset(at) => user::write::<u64>(addr, at),
         At::Position => Ok(()),
@@ -277,44 +283,4 @@ pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)
-}
-
-/// splice(2): between a pipe and a file.
-pub(super) fn splice(args: &[u64; 6]) -> SysResult {
-    let [input, input_at, out, out_at, len, _] = *args;
-    let (from, to) = (descriptor(input)?, descriptor(out)?);
-    if !from.readable() || !to.writable() {
-        return Err(Errno::EBADF);
-    }
-    let (from_pipe, to_pipe) = (
-        from.file().as_pipe().is_some(),
-        to.file().as_pipe().is_some(),
-    );
-    if !from_pipe && !to_pipe {
-        return Err(Errno::EINVAL);
-    }
-    if from_pipe && input_at != 0 || to_pipe && out_at != 0 {
-        return Err(Errno::ESPIPE);
-    }
-    let (mut from_at, mut to_at) = (read_offset(input_at)?, read_offset(out_at)?);
-    let len = (len as usize).min(COPY_CHUNK_BYTES);
-    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
-    write_back(input_at, &from_at)?;
-    write_back(out_at, &to_at)?;
-    Ok(done)
-}
-
-/// vmsplice(2): the bytes are copied, not given away.
-pub(super) fn vmsplice(args: &[u64; 6]) -> SysResult {
-    let [fd, vector, count, ..] = *args;
-    let file = descriptor(fd)?;
-    if file.file().as_pipe().is_none() {
-        return Err(Errno::EBADF);
-    }
-    let mut ranges = UserRanges::vector(vector, count)?;
-    if file.writable() {
-        file.write(&mut ranges)
-    } else {
-        file.read(&mut ranges)
-    }
 }

@@ -1,8 +1,8 @@
 //! Timers that are read as files.
 
 use linux_raw_sys::general::{
-    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME,
-    TFD_TIMER_CANCEL_ON_SET,
+    CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
+    TFD_CLOEXEC, TFD_NONBLOCK, TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET,
 };
 
 use super::file::descriptor;
@@ -10,6 +10,7 @@ use super::open::install;
 use crate::errno::{Errno, SysResult};
 use crate::fs::timer_file::{self, Setting, TimerClock};
 use crate::mm::user;
+use crate::process;
 
 const NSEC: u64 = 1_000_000_000;
 
@@ -20,13 +21,19 @@ pub(super) fn timerfd_create(args: &[u64; 6]) -> SysResult {
     if flags & !(TFD_CLOEXEC | TFD_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let clock = match clock as u32 {
-        CLOCK_REALTIME => TimerClock::Realtime,
-        CLOCK_MONOTONIC | CLOCK_BOOTTIME => TimerClock::Monotonic,
+    let clock_id = clock as u32;
+    let clock = match clock_id {
+        CLOCK_REALTIME | CLOCK_REALTIME_ALARM => TimerClock::Realtime,
+        CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => TimerClock::Monotonic,
         _ => return Err(Errno::EINVAL),
     };
+    // An alarm clock wakes a machine that is suspended, which a guest never is.
+    let is_alarm = matches!(clock_id, CLOCK_REALTIME_ALARM | CLOCK_BOOTTIME_ALARM);
+    if is_alarm && process::current().credentials.lock().euid != 0 {
+        return Err(Errno::EPERM);
+    }
     install(
-        timer_file::open(clock, flags & TFD_NONBLOCK),
+        timer_file::open(clock, clock_id, flags & TFD_NONBLOCK),
         flags & TFD_CLOEXEC != 0,
     )
 }
@@ -35,12 +42,14 @@ pub(super) fn timerfd_create(args: &[u64; 6]) -> SysResult {
 pub(super) fn timerfd_settime(args: &[u64; 6]) -> SysResult {
     let [fd, flags, new, old, ..] = *args;
     let flags = flags as u32;
+    let field = |index: u64| user::read::<u64>(new.wrapping_add(index * 8));
+    let fields = [field(0)?, field(1)?, field(2)?, field(3)?];
     if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL);
     }
-    let field = |index: u64| user::read::<u64>(new.wrapping_add(index * 8));
-    let interval_ns = nanoseconds(field(0)?, field(1)?)?;
-    let first_ns = nanoseconds(field(2)?, field(3)?)?;
+    let [interval_sec, interval_nsec, sec, nsec] = fields;
+    let interval_ns = nanoseconds(interval_sec, interval_nsec)?;
+    let first_ns = nanoseconds(sec, nsec)?;
     let file = descriptor(fd)?;
     let timer = file.file().as_timer().ok_or(Errno::EINVAL)?;
     let before = timer.set(
@@ -48,7 +57,7 @@ pub(super) fn timerfd_settime(args: &[u64; 6]) -> SysResult {
             first_ns,
             interval_ns,
         },
-        flags & TFD_TIMER_ABSTIME != 0,
+        flags,
     );
     if old != 0 {
         write_setting(old, before)?;

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, XATTR_CREATE, XATTR_REPLACE,
+    AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, IN_ATTRIB, XATTR_CREATE, XATTR_REPLACE,
 };
 
 use super::file::descriptor;
-use super::path::{PathArgument, place};
+use super::path::{PathArgument, Reached, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::Caller;
 use crate::fs::access::{READ, WRITE};
@@ -19,9 +19,9 @@ const NAME_MAX_BYTES: usize = 255;
 const VALUE_MAX_BYTES: usize = 64 << 10;
 const LIST_MAX_BYTES: usize = 64 << 10;
 
-fn at_path(caller: &Caller, path: u64, flags: u32) -> Result<Node, Errno> {
+fn at_path(caller: &Caller, path: u64, flags: u32) -> Result<Reached, Errno> {
     let path = PathArgument::read(path)?;
-    place(
+    reach(
         caller,
         AT_FDCWD as u64,
         path.as_bytes(),
@@ -29,12 +29,15 @@ fn at_path(caller: &Caller, path: u64, flags: u32) -> Result<Node, Errno> {
     )
 }
 
-fn at_descriptor(fd: u64) -> Result<Node, Errno> {
+fn at_descriptor(fd: u64) -> Result<Reached, Errno> {
     let file = descriptor(fd)?;
     if file.is_path() {
         return Err(Errno::EBADF);
     }
-    file.node().ok_or(Errno::EOPNOTSUPP)
+    match file.node() {
+        Some(_) => Ok(Reached::of_file(file)),
+        None => Err(Errno::EOPNOTSUPP),
+    }
 }
 
 fn read_name(addr: u64) -> Result<Vec<u8>, Errno> {
@@ -88,7 +91,8 @@ fn check(caller: &Caller, node: &Node, name: &[u8], wanted: u32) -> Result<(), E
     }
 }
 
-fn set(node: &Node, args: &[u64; 6]) -> SysResult {
+fn set(reached: &Reached, args: &[u64; 6]) -> SysResult {
+    let node = &reached.node;
     let [_, name, value, size, flags, _] = *args;
     let flags = flags as u32;
     if flags & !(XATTR_CREATE | XATTR_REPLACE) != 0 {
@@ -120,10 +124,13 @@ fn set(node: &Node, args: &[u64; 6]) -> SysResult {
     }
     xattrs.insert(name, bytes);
     meta.ctime = Timestamp::now();
+    drop(meta);
+    reached.notify(IN_ATTRIB);
     Ok(0)
 }
 
-fn get(node: &Node, args: &[u64; 6]) -> SysResult {
+fn get(reached: &Reached, args: &[u64; 6]) -> SysResult {
+    let node = &reached.node;
     let [_, name, value, size, ..] = *args;
     let name = read_name(name)?;
     check(&Caller::current(), node, &name, READ)?;
@@ -135,7 +142,8 @@ fn get(node: &Node, args: &[u64; 6]) -> SysResult {
     answer(&bytes, value, size)
 }
 
-fn list(node: &Node, args: &[u64; 6]) -> SysResult {
+fn list(reached: &Reached, args: &[u64; 6]) -> SysResult {
+    let node = &reached.node;
     let [_, out, size, ..] = *args;
     let caller = Caller::current();
     let mut names = Vec::new();
@@ -164,7 +172,8 @@ fn answer(bytes: &[u8], out: u64, size: u64) -> SysResult {
     Ok(bytes.len())
 }
 
-fn remove(node: &Node, args: &[u64; 6]) -> SysResult {
+fn remove(reached: &Reached, args: &[u64; 6]) -> SysResult {
+    let node = &reached.node;
     let name = read_name(args[1])?;
     check(&Caller::current(), node, &name, WRITE)?;
     if !node
@@ -180,6 +189,8 @@ fn remove(node: &Node, args: &[u64; 6]) -> SysResult {
         xattrs.remove(&name);
     }
     meta.ctime = Timestamp::now();
+    drop(meta);
+    reached.notify(IN_ATTRIB);
     Ok(0)
 }
 

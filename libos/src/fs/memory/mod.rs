@@ -24,6 +24,8 @@ pub use directory::{Directory, Entry};
 pub use quota::{limit_pages, used_pages};
 
 use super::attributes::{Attributes, FileType, Timestamp};
+use super::node::Identity;
+use super::notify;
 use super::pipe::Pipe;
 use crate::errno::Errno;
 
@@ -85,6 +87,15 @@ pub struct MemoryInode {
     pub meta: Mutex<Meta>,
     /// What it holds.
     pub body: Body,
+}
+
+impl Drop for MemoryInode {
+    fn drop(&mut self) {
+        if self.meta.get_mut().nlink == 0 {
+            let (device, ino) = (self.device, self.ino);
+            notify::gone(Identity { device, ino });
+        }
+    }
 }
 
 impl MemoryInode {

@@ -90,7 +90,8 @@ fn pipes_carry_and_end() {
         Err(Errno::EAGAIN),
         "all or nothing"
     );
-    assert_eq!(write.write_at(0, &much[..4095]), Ok(4095));
+    assert_eq!(read.read_at(0, &mut some[..1]), Ok(1));
+    assert_eq!(write.write_at(0, &much[..4096]), Ok(4096));
     drop(write);
     let mut rest = vec![0; 100_000];
     assert_eq!(read.read_at(0, &mut rest), Ok(65_536));

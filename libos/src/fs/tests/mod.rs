@@ -1,6 +1,7 @@
 //! The whole tree over an image that `mkfs.erofs` makes.
 
 mod files;
+mod notify;
 mod overlay;
 mod paths;
 
@@ -37,6 +38,7 @@ fn write_tree(top: &Path) {
         "proc",
         "cached/one",
         "cached/two",
+        "watched/sub",
     ] {
         directory(name);
     }
@@ -51,6 +53,8 @@ fn write_tree(top: &Path) {
     file("move/me/inner/file", b"inside");
     file("cached/one/file", b"old");
     file("cached/two/file", b"22");
+    file("watched/file", b"old");
+    file("watched/other", b"");
     for index in 0..700 {
         file(&format!("many/entry-with-a-long-name-{index:04}"), b"");
     }
@@ -149,7 +153,7 @@ fn move_to(from: &str, to: &str, mode: Mode) -> Result<(), Errno> {
 }
 
 fn unlink(path: &str) -> Result<(), Errno> {
-    tree::unlink(&root(), &found(path))
+    tree::unlink(&root(), found(path))
 }
 
 fn fails(path: &str, flags: u32) -> Errno {

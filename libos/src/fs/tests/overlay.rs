@@ -54,13 +54,13 @@ fn names_come_and_go_over_the_image() {
     assert_eq!(read_all(at).as_deref(), Ok(&b"new"[..]));
     assert_eq!(names("/etc/conf.d"), ["one", "two"]);
     assert_eq!(
-        tree::remove_directory(&root(), &found("/etc/conf.d")),
+        tree::remove_directory(&root(), found("/etc/conf.d")),
         Err(Errno::ENOTEMPTY)
     );
     unlink(at).expect("removes");
     unlink("/etc/conf.d/two").expect("removes");
     assert_eq!(
-        tree::remove_directory(&root(), &found("/etc/conf.d")),
+        tree::remove_directory(&root(), found("/etc/conf.d")),
         Ok(())
     );
     assert_eq!(fails("/etc/conf.d", O_RDONLY), Errno::ENOENT);

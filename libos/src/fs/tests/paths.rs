@@ -79,7 +79,7 @@ fn permissions_bind_all_but_root() {
     );
     write_all("/tmp/theirs", O_CREAT | O_WRONLY, b"").expect("makes");
     assert_eq!(
-        tree::unlink(&other, &found("/tmp/theirs")),
+        tree::unlink(&other, found("/tmp/theirs")),
         Err(Errno::EPERM),
         "sticky"
     );
@@ -95,7 +95,7 @@ fn permissions_bind_all_but_root() {
 fn mount_points_stay() {
     let Some(_alone) = mounted() else { return };
     assert_eq!(
-        tree::remove_directory(&root(), &found("/proc")),
+        tree::remove_directory(&root(), found("/proc")),
         Err(Errno::EBUSY)
     );
     assert_eq!(

@@ -1,0 +1,374 @@
+//! The bytes in a pipe: pages in a queue, as in Linux. A page holds what one
+//! write put there; a later small write joins it where it fits. Pipes that are
+//! spliced or teed hand pages on without copying.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Bytes of a page, and of a write that is all or nothing.
+pub const PIPE_BUF: usize = 4096;
+
+/// One page of bytes.
+pub type Page = Arc<[u8; PIPE_BUF]>;
+
+/// A page that nobody else has.
+pub fn blank_page() -> Page {
+    Arc::new([0; PIPE_BUF])
+}
+
+/// Bytes of one page.
+#[derive(Clone)]
+pub struct Segment {
+    page: Page,
+    start: usize,
+    end: usize,
+    /// A message of its own: one read takes no more, and drops what it leaves.
+    packet: bool,
+    /// Later writes may join.
+    open: bool,
+}
+
+impl Segment {
+    /// The first `len` bytes of `page`.
+    pub fn new(page: Page, len: usize, packet: bool) -> Segment {
+        Segment {
+            page,
+            start: 0,
+            end: len.min(PIPE_BUF),
+            packet,
+            open: !packet,
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.page.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Takes the first `most` bytes off.
+    fn split(&mut self, most: usize) -> Segment {
+        let mut front = self.clone();
+        front.end = self.start + most.min(self.len());
+        front.open = false;
+        self.start = front.end;
+        front
+    }
+
+    /// Drops the first `count` bytes.
+    pub fn skip(&mut self, count: usize) {
+        self.start = self.end.min(self.start + count);
+    }
+
+    /// Keeps the first `most` bytes.
+    pub fn cut(&mut self, most: usize) {
+        self.end = self.end.min(self.start + most);
+    }
+}
+
+/// What one read takes, in order. The first one is apart since most reads take no more.
+#[derive(Default)]
+pub struct Taken {
+    first: Option<Segment>,
+    rest: Vec<Segment>,
+    /// The queue was full and is no longer.
+    pub made_room: bool,
+}
+
+impl Taken {
+    fn push(&mut self, segment: Segment) {
+        match self.first {
+            None => self.first = Some(segment),
+            Some(_) => self.rest.push(segment),
+        }
+    }
+
+    /// The segments.
+    pub fn into_segments(self) -> impl DoubleEndedIterator<Item = Segment> {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
+/// See the module documentation.
+pub struct Queue {
+    segments: VecDeque<Segment>,
+    slots: usize,
+    /// Slots that somebody is about to fill.
+    reserved: usize,
+    /// Kept for the next write.
+    spare: Option<Page>,
+}
+
+impl Queue {
+    /// An empty queue of `slots` pages.
+    pub const fn new(slots: usize) -> Queue {
+        Queue {
+            segments: VecDeque::new(),
+            slots,
+            reserved: 0,
+            spare: None,
+        }
+    }
+
+    /// Pages that it holds at most.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Sets how many pages it holds; false where it holds more now.
+    pub fn set_slots(&mut self, slots: usize) -> bool {
+        let fits = self.segments.len() + self.reserved <= slots;
+        if fits {
+            self.slots = slots;
+        }
+        fits
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Pages that still fit.
+    pub fn free_slots(&self) -> usize {
+        self.slots
+            .saturating_sub(self.segments.len() + self.reserved)
+    }
+
+    /// Bytes in it.
+    pub fn bytes(&self) -> usize {
+        self.segments.iter().map(Segment::len).sum()
+    }
+
+    /// The page kept for the next write.
+    pub fn take_spare(&mut self) -> Option<Page> {
+        self.spare.take()
+    }
+
+    /// Keeps a page that was read, unless somebody else has it too.
+    pub fn recycle(&mut self, segment: Segment) {
+        let mut page = segment.page;
+        if Arc::get_mut(&mut page).is_some() {
+            self.spare = Some(page);
+        }
+    }
+
+    /// Whether a write of `len` bytes would join the last page.
+    pub fn joins(&self, len: usize) -> bool {
+        self.segments
+            .back()
+            .is_some_and(|last| last.open && last.end + len <= PIPE_BUF)
+    }
+
+    /// Adds what was written, joined with the last page where that is possible.
+    ///
+    /// # Errors
+    /// The segment, where there is no room.
+    pub fn append(&mut self, segment: Segment) -> Result<(), Segment> {
+        if segment.open && self.joins(segment.len()) {
+            let joined = self.segments.back_mut().is_some_and(|last| {
+                let end = last.end + segment.len();
+                let place =
+                    Arc::get_mut(&mut last.page).and_then(|page| page.get_mut(last.end..end));
+                let Some(place) = place else {
+                    return false;
+                };
+                place.copy_from_slice(segment.bytes());
+                last.end = end;
+                true
+            });
+            if joined {
+                self.recycle(segment);
+                return Ok(());
+            }
+        }
+        if self.free_slots() == 0 {
+            return Err(segment);
+        }
+        self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Keeps up to `most` free slots for [`Queue::fill`].
+    pub fn reserve(&mut self, most: usize) -> usize {
+        let count = most.min(self.free_slots());
+        self.reserved += count;
+        count
+    }
+
+    /// Gives `reserved` slots back and adds `segments`, no more than those. True
+    /// where it was full and is no longer.
+    pub fn fill(&mut self, reserved: usize, segments: impl Iterator<Item = Segment>) -> bool {
+        let was_full = self.free_slots() == 0;
+        self.reserved -= reserved;
+        for mut segment in segments {
+            segment.open = false;
+            self.segments.push_back(segment);
+        }
+        was_full && self.free_slots() > 0
+    }
+
+    /// Takes up to `most` bytes. For a read, a packet ends it and is gone whole;
+    /// for a splice, up to `pages` are taken and packets are as other pages.
+    pub fn take(&mut self, most: usize, pages: Option<usize>) -> Taken {
+        let mut taken = Taken::default();
+        let was_full = self.free_slots() == 0;
+        let (mut left, mut pages_left) = (most, pages.unwrap_or(usize::MAX));
+        while left > 0 && pages_left > 0 {
+            pages_left -= 1;
+            let Some(front) = self.segments.front_mut() else {
+                break;
+            };
+            let ends_read = front.packet && pages.is_none();
+            if front.len() <= left || ends_read {
+                let Some(mut segment) = self.segments.pop_front() else {
+                    break;
+                };
+                segment.cut(left);
+                left -= segment.len();
+                taken.push(segment);
+            } else {
+                let part = front.split(left);
+                left = 0;
+                taken.push(part);
+            }
+            if ends_read {
+                break;
+            }
+        }
+        taken.made_room = was_full && self.free_slots() > 0;
+        taken
+    }
+
+    /// Copies of up to `most` bytes in up to `slots` pages, which stay.
+    pub fn peek(&self, most: usize, slots: usize) -> Vec<Segment> {
+        let mut left = most;
+        let mut copies = Vec::new();
+        for segment in self.segments.iter().take(slots) {
+            if left == 0 {
+                break;
+            }
+            let mut copy = segment.clone();
+            copy.cut(left);
+            left -= copy.len();
+            copies.push(copy);
+        }
+        copies
+    }
+
+    /// Puts what was taken and not used back in front.
+    pub fn put_back(&mut self, segments: impl DoubleEndedIterator<Item = Segment>) {
+        for segment in segments.rev() {
+            match self.segments.front_mut() {
+                // The rest of the same page is still there.
+                Some(front)
+                    if Arc::ptr_eq(&front.page, &segment.page) && front.start == segment.end =>
+                {
+                    front.start = segment.start;
+                }
+                _ => self.segments.push_front(segment),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(bytes: &[u8], packet: bool) -> Segment {
+        let mut page = blank_page();
+        if let Some(page) = Arc::get_mut(&mut page) {
+            page[..bytes.len()].copy_from_slice(bytes);
+        }
+        Segment::new(page, bytes.len(), packet)
+    }
+
+    fn write(queue: &mut Queue, bytes: &[u8]) -> bool {
+        queue.append(segment(bytes, false)).is_ok()
+    }
+
+    fn read(queue: &mut Queue, most: usize) -> Vec<u8> {
+        let taken = queue.take(most, None).into_segments();
+        taken.flat_map(|segment| segment.bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn small_writes_share_a_page() {
+        let mut queue = Queue::new(2);
+        for _ in 0..4096 {
+            assert!(write(&mut queue, b"ab"));
+        }
+        assert_eq!((queue.free_slots(), queue.bytes()), (0, 8192));
+        assert!(!write(&mut queue, b"c"));
+        assert_eq!(read(&mut queue, 5000).len(), 5000);
+        assert_eq!(queue.free_slots(), 1);
+        assert_eq!(read(&mut queue, 9999).len(), 3192);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_write_that_does_not_fit_a_page_gets_its_own() {
+        let mut queue = Queue::new(2);
+        assert!(write(&mut queue, &[1; 3000]));
+        assert!(write(&mut queue, &[2; 3000]));
+        assert!(!write(&mut queue, &[3; 3000]));
+        assert!(write(&mut queue, &[4; 1096]), "joins the second");
+        assert_eq!(read(&mut queue, 1), [1]);
+        assert!(!write(&mut queue, &[5; 1]), "the page is still in use");
+        assert!(queue.take(2999, None).made_room);
+    }
+
+    #[test]
+    fn packets_stay_apart_and_lose_what_is_not_read() {
+        let mut queue = Queue::new(4);
+        for bytes in [b"first".as_slice(), b"second", b"third"] {
+            assert!(queue.append(segment(bytes, true)).is_ok());
+        }
+        assert_eq!(read(&mut queue, 3), b"fir");
+        assert_eq!(read(&mut queue, 100), b"second");
+        assert!(write(&mut queue, b"stream"));
+        assert_eq!(read(&mut queue, 100), b"third");
+        assert_eq!(read(&mut queue, 100), b"stream");
+    }
+
+    #[test]
+    fn what_is_put_back_is_as_it_was() {
+        let mut queue = Queue::new(4);
+        assert!(write(&mut queue, b"abcdef"));
+        assert!(write(&mut queue, &[b'x'; 4096]));
+        let taken = queue.take(3, None);
+        queue.put_back(taken.into_segments());
+        assert_eq!(queue.free_slots(), 2);
+        let taken = queue.take(100, None);
+        queue.put_back(taken.into_segments());
+        assert_eq!(queue.free_slots(), 2);
+        assert_eq!(read(&mut queue, 8), b"abcdefxx");
+    }
+
+    #[test]
+    fn a_shared_page_is_not_written_to() {
+        let mut queue = Queue::new(4);
+        assert!(write(&mut queue, b"abc"));
+        let copies = queue.peek(2, 4);
+        assert!(write(&mut queue, b"def"));
+        assert_eq!(copies[0].bytes(), b"ab");
+        assert_eq!(queue.free_slots(), 2, "a page of its own");
+        assert_eq!(read(&mut queue, 10), b"abcdef");
+    }
+
+    #[test]
+    fn reserved_slots_are_not_given_away() {
+        let mut queue = Queue::new(2);
+        assert_eq!(queue.reserve(5), 2);
+        assert!(!write(&mut queue, b"x"));
+        assert!(queue.fill(2, core::iter::once(segment(b"y", false))));
+        assert!(write(&mut queue, b"x"));
+        assert_eq!(read(&mut queue, 10), b"yx");
+    }
+}
