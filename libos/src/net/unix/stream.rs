@@ -13,7 +13,6 @@ use linux_raw_sys::net::{MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL};
 use spin::Mutex;
 
 use super::endpoint::{Charge, Endpoint, Message, Phase, Queued};
-use super::names;
 use crate::errno::{Errno, SysResult};
 use crate::fs::OpenFile;
 use crate::net::control::Credentials;
@@ -54,9 +53,6 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
             (None, Some(peer)) => Some(peer.clone()),
         }
     };
-    if own.options.passes_credentials() && !own.is_bound() {
-        names::bind_automatically(own)?;
-    }
     let mut sent = 0;
     let outcome = match peer {
         None => Err((Errno::EPIPE, true)),
