@@ -205,6 +205,27 @@ static void without_descriptors(void) {
     close(server);
 }
 
+static void listed(void) {
+    static char text[1 << 20];
+    int s = stream();
+    CHECK_EQ(try_bind(s, "listed by the kernel"), 0);
+    CHECK_EQ(listen(s, 4), 0);
+    CHECK(get_file("/proc/net/unix", text, sizeof text) > 0);
+    static const char HEAD[] = "Num       RefCount Protocol Flags    Type St Inode Path\n";
+    CHECK(!strncmp(text, HEAD, sizeof HEAD - 1));
+    char *path = strstr(text, " listed by the kernel\n"), *line = path;
+    while (line && line > text && line[-1] != '\n') line--;
+    unsigned references, protocol, flags, type, state;
+    unsigned long inode;
+    CHECK(line && sscanf(line, "%*x: %x %x %x %x %x %lu", &references, &protocol, &flags, &type, &state, &inode) == 6);
+    struct stat st;
+    CHECK(fstat(s, &st) == 0 && st.st_ino == inode);
+    CHECK(references >= 1 && protocol == 0 && flags == 0x10000 && type == SOCK_STREAM && state == 1);
+    close(s);
+    CHECK(get_file("/proc/net/unix", text, sizeof text) > 0);
+    CHECK(!strstr(text, " listed by the kernel\n"));
+}
+
 static void permissions(void) {
     int server = stream(), client = stream();
     CHECK_EQ(try_bind(server, "private"), 0);
@@ -228,6 +249,7 @@ int main(void) {
     connections();
     abstract_names();
     without_descriptors();
+    listed();
     permissions();
     return done("unix_connect");
 }

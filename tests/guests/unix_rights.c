@@ -1,6 +1,7 @@
 //! unix_rights: files and credentials that go along with bytes.
 //! build: static, musl-static
 #include "check.h"
+#include <poll.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -280,6 +281,36 @@ static void in_each_other(void) {
     close(p[0]);
 }
 
+// A socket that only its own queue holds is closed, which its peer sees.
+static void in_itself(void) {
+    int s[2], other[2];
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    CHECK_EQ(send_files(s[0], "x", &s[1], 1), 1);
+    struct pollfd p = {s[0], 0, 0};
+    close(s[1]);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+    close(other[0]), close(other[1]); // sockets are looked at when one closes
+    CHECK_EQ(poll(&p, 1, 20000), 1);
+    CHECK(p.revents & POLLHUP);
+    close(s[0]);
+
+    // One that waits in a queue that can be read is none of those.
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+    CHECK_EQ(send_files(other[0], "x", &other[1], 1), 1);
+    CHECK_EQ(send_files(s[0], "x", &other[1], 1), 1);
+    close(other[1]);
+    CHECK_EQ(close(socket(AF_UNIX, SOCK_STREAM, 0)), 0);
+    p.fd = other[0];
+    CHECK_EQ(poll(&p, 1, 50), 0);
+    int got[2];
+    char data[4];
+    CHECK_EQ(receive_files(s[1], data, 4, got, 2, 0, NULL), 1);
+    CHECK_EQ(write(got[0], "back", 4), 4);
+    CHECK_EQ(read(other[0], data, 4), 4);
+    close(got[0]), close(other[0]), close(s[0]), close(s[1]);
+}
+
 int main(void) {
     files_arrive(SOCK_STREAM);
     files_arrive(SOCK_DGRAM);
@@ -290,5 +321,6 @@ int main(void) {
     credentials(SOCK_DGRAM);
     both_at_once();
     in_each_other();
+    in_itself();
     return done("unix_rights");
 }

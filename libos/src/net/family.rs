@@ -4,9 +4,12 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use core::sync::atomic::AtomicUsize;
+
 use linux_raw_sys::net::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 
 use super::control::PeerCredentials;
+use super::garbage::Files;
 use super::message::{Incoming, Outgoing};
 use super::options::Options;
 use crate::errno::{Errno, SysResult};
@@ -187,6 +190,15 @@ pub trait Family: Send + Sync {
     fn carries_control(&self) -> bool {
         false
     }
+
+    /// Counts the messages that hold it; none where its own messages hold no files.
+    fn messages(&self) -> Option<&AtomicUsize> {
+        None
+    }
+
+    /// Calls `visit` with the place of the files of each message in its queues. A
+    /// lock is held meanwhile: nothing may be dropped.
+    fn visit_in_flight(&self, _visit: &mut dyn FnMut(&Files)) {}
 
     /// What is ready now.
     fn readiness(&self) -> Readiness;

@@ -1,13 +1,10 @@
 //! Files that were sent and not received yet.
 //!
-//! A message in a queue holds its files. They are counted, and a process may
-//! have no more of them than RLIMIT_NOFILE allows descriptors. A socket can be in
-//! flight to itself, or two in each other's queues: once their descriptors are
-//! closed nobody can receive them any more. Nothing collects such circles (Linux
-//! does): they stay until the guest ends, and the limit bounds how many there can be.
-//!
-//! Closing a socket closes the files in its queue, which may be sockets with
-//! files in their queues, and so on: [`discard`] does that without recursion.
+//! A message in a queue holds its files. They are counted, and there can be no
+//! more of them than RLIMIT_NOFILE allows descriptors. Closing a socket
+//! closes the files in its queue, which may be sockets with files in their
+//! queues, and so on: [`discard`] does that without recursion. Sockets that
+//! only each other's queues hold are found by `garbage`.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,6 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::Mutex;
 
+use super::garbage;
 use crate::errno::Errno;
 use crate::fs::{self, OpenFile};
 
@@ -26,18 +24,29 @@ pub struct InFlight(Vec<Arc<OpenFile>>);
 impl InFlight {
     /// Puts files in flight; ETOOMANYREFS where too many are already.
     pub fn new(files: Vec<Arc<OpenFile>>) -> Result<InFlight, Errno> {
-        let before = COUNT.fetch_add(files.len(), Ordering::Relaxed);
+        let limit = fs::open_files() as usize;
+        COUNT.fetch_add(files.len(), Ordering::Relaxed);
+        garbage::depart(&files);
         let in_flight = InFlight(files);
-        if before > fs::open_files() as usize {
-            return Err(Errno::ETOOMANYREFS);
+        let too_many = || COUNT.load(Ordering::Relaxed) > limit.saturating_add(in_flight.0.len());
+        if too_many() {
+            drop(garbage::collect());
+            if too_many() {
+                return Err(Errno::ETOOMANYREFS);
+            }
         }
         Ok(in_flight)
     }
 
     /// Lands them.
     pub fn land(mut self) -> Vec<Arc<OpenFile>> {
+        self.take()
+    }
+
+    fn take(&mut self) -> Vec<Arc<OpenFile>> {
         let files = core::mem::take(&mut self.0);
         COUNT.fetch_sub(files.len(), Ordering::Relaxed);
+        garbage::arrive(&files);
         files
     }
 
@@ -49,9 +58,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let files = core::mem::take(&mut self.0);
-        COUNT.fetch_sub(files.len(), Ordering::Relaxed);
-        discard(files);
+        discard(self.take());
     }
 }
 
@@ -80,15 +87,25 @@ pub fn discard(files: Vec<Arc<OpenFile>>) {
         discarded.busy = true;
     }
     loop {
-        let next = {
-            let mut discarded = DISCARDED.lock();
-            let next = discarded.files.pop();
-            discarded.busy = next.is_some();
-            next
-        };
-        match next {
-            Some(file) => drop(file),
-            None => return,
+        let next = DISCARDED.lock().files.pop();
+        if let Some(file) = next {
+            drop(file);
+            continue;
         }
+        // What this leaves behind joins the others: whoever drops is busy.
+        drop(garbage::collect());
+        let mut discarded = DISCARDED.lock();
+        if discarded.files.is_empty() {
+            discarded.busy = false;
+            return;
+        }
+    }
+}
+
+/// A socket closed: perhaps it was the last that led to others.
+pub fn socket_closed() {
+    // In the middle of dropping many, once is enough: at the end.
+    if garbage::is_due() && !DISCARDED.lock().busy {
+        drop(garbage::collect());
     }
 }

@@ -11,7 +11,7 @@
 //! | `message` | what one send or receive carries |
 //! | `options` | the options of `SOL_SOCKET` |
 //! | `control` | control messages: files and credentials |
-//! | `in_flight` | files that were sent and not received yet |
+//! | `in_flight`, `garbage` | files that were sent and not received yet |
 //! | `unix` | AF_UNIX |
 //!
 //! A family other than AF_UNIX is one more type that implements [`Family`] and
@@ -19,6 +19,7 @@
 
 pub mod control;
 pub mod family;
+mod garbage;
 mod in_flight;
 pub mod message;
 pub mod options;
@@ -34,6 +35,7 @@ use linux_raw_sys::general::{O_RDWR, S_IFSOCK};
 use linux_raw_sys::net::AF_UNIX;
 
 pub use family::{Family, Kind, Patience};
+pub use garbage::Files;
 
 use crate::errno::{Errno, SysResult};
 use crate::fs::OpenFile;

@@ -103,6 +103,7 @@ fn join(
         let mut state = end.state.lock();
         state.phase = Phase::Connected;
         state.peer = Some(own.clone());
+        state.accepted = false;
         state.peer_credentials = Some(creator.clone());
     }
     state.phase = Phase::Connected;
@@ -128,6 +129,7 @@ pub(super) fn accept(own: &Endpoint, patience: Patience) -> Result<Arc<Endpoint>
             None => None,
         }
     })??;
+    end.state.lock().accepted = true;
     own.room.wake_all();
     Ok(end)
 }

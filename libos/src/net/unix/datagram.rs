@@ -4,14 +4,14 @@
 //! there: the sender waits when too many do. A message is received whole or cut.
 
 use alloc::sync::Arc;
-use alloc::vec;
+use alloc::vec::Vec;
 
 use linux_raw_sys::general::{EPOLLERR, EPOLLIN, EPOLLOUT};
 use linux_raw_sys::net::{AF_UNSPEC, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use spin::Mutex;
 
 use super::address::{Address, family_of};
-use super::endpoint::{Charge, Endpoint, Message, Phase, Queued};
+use super::endpoint::{Charge, Endpoint, Message, Phase};
 use super::names;
 use super::stream::{peek_files, put_in_flight, take_files, tells_sender};
 use crate::errno::{Errno, SysResult};
@@ -129,8 +129,7 @@ fn offer(target: &Endpoint, own: &Arc<Endpoint>, place: &mut Option<Message>) ->
     if bounded && state.queue.len() > state.backlog {
         return None;
     }
-    let message = Arc::new(place.take()?);
-    state.queue.push_back(Queued { message, taken: 0 });
+    target.push(&mut state, place.take()?);
     Some(Offered::Taken)
 }
 
@@ -160,7 +159,9 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
         return Err(Errno::EMSGSIZE);
     }
     out.patience.wait(&own.writable, || own.may_send())??;
-    let mut data = vec![0; len];
+    let mut data = Vec::new();
+    data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
+    data.resize(len, 0);
     out.data.take(&mut data)?;
     let mut message = Some(Message {
         data,

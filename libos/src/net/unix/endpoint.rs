@@ -12,7 +12,7 @@
 //! of all of that when the socket closes.
 //!
 //! Locks: the state of one end at a time; of two only in [`lock_both`], by
-//! address. Messages are dropped, and waiters woken, with no state locked.
+//! address, and of a listener and those who wait there. Messages are dropped, and waiters woken, with no state locked.
 
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
@@ -25,15 +25,16 @@ use linux_raw_sys::general::{
 use spin::{Mutex, MutexGuard};
 
 use super::address::{self, Address};
+use super::listing;
 use super::names::{self, Key};
 use crate::errno::Errno;
 use crate::fs::open_file::Readiness;
 use crate::fs::readiness;
 use crate::net::control::{Credentials, PeerCredentials};
 use crate::net::family::Shutdown;
-use crate::net::in_flight::InFlight;
+use crate::net::garbage;
 use crate::net::options::Options;
-use crate::net::{Kind, next_ino};
+use crate::net::{Files, Kind, next_ino};
 use crate::sched::WaitQueue;
 
 /// Datagrams that wait in a queue before senders do (`net.unix.max_dgram_qlen`).
@@ -63,7 +64,7 @@ pub struct Message {
     /// Who sent it, where one of both ends asked for that.
     pub credentials: Option<Credentials>,
     /// Files that go along; the first receive takes them.
-    pub files: Mutex<Option<InFlight>>,
+    pub files: Files,
     /// Who pays for it.
     pub charge: Charge,
 }
@@ -131,6 +132,8 @@ pub struct State {
     pub error: Option<Errno>,
     /// Its socket is closed.
     pub released: bool,
+    /// It is behind a socket: false while it waits to be accepted.
+    pub accepted: bool,
     /// Somebody reads from the stream, see `Turn`.
     pub reading: bool,
     /// Ends whose datagrams come here.
@@ -160,6 +163,8 @@ pub struct Endpoint {
     pub state: Mutex<State>,
     /// Bytes of the send buffer in use.
     sent: AtomicUsize,
+    /// Messages that hold its socket.
+    pub messages: AtomicUsize,
     generation: AtomicU64,
     /// Woken when there is something to receive or accept, or never will be.
     pub readable: WaitQueue,
@@ -188,7 +193,7 @@ pub fn lock_both<'a>(
 impl Endpoint {
     /// An end that is connected to nothing.
     pub fn new(kind: Kind) -> Arc<Endpoint> {
-        Arc::new(Endpoint {
+        let end = Arc::new(Endpoint {
             ino: next_ino(),
             kind,
             options: Options::default(),
@@ -203,16 +208,32 @@ impl Endpoint {
                 shut: Shutdown::default(),
                 error: None,
                 released: false,
+                accepted: true,
                 reading: false,
                 senders: Vec::new(),
             }),
             sent: AtomicUsize::new(0),
+            messages: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             readable: WaitQueue::new(),
             writable: WaitQueue::new(),
             room: WaitQueue::new(),
             turns: WaitQueue::new(),
-        })
+        });
+        listing::add(&end);
+        end
+    }
+
+    /// Calls `visit` with the files of each message that waits here, or at an end
+    /// that waits to be accepted.
+    pub fn visit_in_flight(&self, visit: &mut dyn FnMut(&Files)) {
+        let state = self.state.lock();
+        for queued in &state.queue {
+            visit(&queued.message.files);
+        }
+        for end in &state.pending {
+            end.visit_in_flight(visit);
+        }
     }
 
     /// `events` may have become ready. Called with no state locked.
@@ -258,6 +279,17 @@ impl Endpoint {
         sent.saturating_mul(4) <= self.options.send_buffer()
     }
 
+    /// Puts a message into the queue, whose state the caller has locked.
+    pub fn push(&self, state: &mut State, message: Message) {
+        let with_files = message.files.lock().is_some();
+        // An end that nobody accepted is as reachable as its listener is.
+        if with_files && (!state.accepted || self.messages.load(Ordering::Relaxed) > 0) {
+            garbage::circle_possible();
+        }
+        let message = Arc::new(message);
+        state.queue.push_back(Queued { message, taken: 0 });
+    }
+
     /// Whether a message may be sent: an error, or EPIPE, instead of waiting for room.
     pub fn may_send(&self) -> Option<Result<(), Errno>> {
         let mut state = self.state.lock();
@@ -297,6 +329,7 @@ impl Endpoint {
     }
 
     fn release_end(&self, was_pending: bool) {
+        listing::remove(self);
         // Two statements: the names are locked before the name of an end.
         let key = self.bound.lock().key.take();
         if let Some(key) = key {

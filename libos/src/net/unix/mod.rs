@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `address` | `struct sockaddr_un` |
 //! | `names` | who is bound to which path or abstract name |
+//! | `listing` | all sockets, for `/proc/net/unix` |
 //! | `endpoint` | one end: its queue, its peer, its readiness |
 //! | `connection` | listen, connect, accept, pairs |
 //! | `stream` | SOCK_STREAM: bytes |
@@ -13,6 +14,7 @@ mod address;
 mod connection;
 mod datagram;
 mod endpoint;
+pub mod listing;
 mod names;
 mod stream;
 #[cfg(test)]
@@ -21,12 +23,15 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicUsize;
 
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM};
 
 use super::control::PeerCredentials;
 use super::family::{Family, Kind, Patience, Shutdown};
+use super::garbage::Files;
+use super::in_flight;
 use super::message::{Incoming, Outgoing};
 use super::options::Options;
 use crate::errno::{Errno, SysResult};
@@ -80,6 +85,7 @@ impl UnixSocket {
 impl Drop for UnixSocket {
     fn drop(&mut self) {
         self.0.release();
+        in_flight::socket_closed();
     }
 }
 
@@ -170,6 +176,14 @@ impl Family for UnixSocket {
 
     fn carries_control(&self) -> bool {
         true
+    }
+
+    fn messages(&self) -> Option<&AtomicUsize> {
+        Some(&self.0.messages)
+    }
+
+    fn visit_in_flight(&self, visit: &mut dyn FnMut(&Files)) {
+        self.0.visit_in_flight(visit);
     }
 
     fn readiness(&self) -> Readiness {

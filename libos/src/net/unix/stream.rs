@@ -12,10 +12,11 @@ use linux_raw_sys::general::{EPOLLIN, SIGPIPE};
 use linux_raw_sys::net::{MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL};
 use spin::Mutex;
 
-use super::endpoint::{Charge, Endpoint, Message, Phase, Queued};
+use super::endpoint::{Charge, Endpoint, Message, Phase};
 use crate::errno::{Errno, SysResult};
 use crate::fs::OpenFile;
 use crate::net::control::Credentials;
+use crate::net::garbage;
 use crate::net::in_flight::InFlight;
 use crate::net::message::{Incoming, Outgoing};
 use crate::sched;
@@ -108,14 +109,13 @@ fn send_to(
 
 /// Puts a message into the queue unless nobody will receive it.
 fn push(peer: &Endpoint, message: Message) -> bool {
-    let message = Arc::new(message);
     let mut state = peer.state.lock();
     if state.released || state.shut.receive {
         // The lock goes before the message: dropping it may take that lock again.
         drop(state);
         return false;
     }
-    state.queue.push_back(Queued { message, taken: 0 });
+    peer.push(&mut state, message);
     true
 }
 
@@ -291,6 +291,7 @@ pub(super) fn take_files(message: &Message, incoming: &mut Incoming<'_>) -> bool
 
 /// Shares the files of a message; whether there were any.
 pub(super) fn peek_files(message: &Message, incoming: &mut Incoming<'_>) -> bool {
+    let _sharing = garbage::share();
     match &*message.files.lock() {
         Some(files) => {
             incoming.files = files.files().to_vec();

@@ -188,3 +188,62 @@ fn names_are_for_one_socket_of_a_kind_and_free_again_after_it() {
     // One that has a name keeps it.
     automatic.bind(&address::unnamed()).unwrap();
 }
+
+/// Threads that all connect, accept, send and close at once: nothing is lost,
+/// and nothing waits for itself.
+#[test]
+fn threads_do_not_lock_each_other_out() {
+    let name = abstract_name("tests/threads");
+    let listener = bound(Kind::Stream, "tests/threads");
+    listener.listen(3).unwrap();
+    let (clients, rounds) = (4, 300);
+    let received = std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                for round in 0..rounds {
+                    let client = UnixSocket::new(Kind::Stream);
+                    while client.connect(&name, Patience::None) == Err(Errno::EAGAIN) {
+                        std::thread::yield_now();
+                    }
+                    let bytes = vec![round as u8; 100];
+                    assert_eq!(send(&client, &bytes), Ok(100));
+                    assert_ne!(client.readiness().events & EPOLLOUT, 0);
+                    let _ = client.shutdown(Shutdown::from_how(1).unwrap());
+                    // Closes once the other end has.
+                    while receive(&client, 1) == Err(Errno::EAGAIN) {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        let servers = [(); 2].map(|()| {
+            scope.spawn(|| {
+                let mut total = 0;
+                for _ in 0..clients * rounds / 2 {
+                    let end = loop {
+                        match listener.accept(Patience::None) {
+                            Ok(end) => break end,
+                            Err(errno) => assert_eq!(errno, Errno::EAGAIN),
+                        }
+                        std::thread::yield_now();
+                    };
+                    loop {
+                        let mut buffer = [0; 64];
+                        let mut sink = BufferSink(&mut buffer);
+                        let mut incoming = Incoming::new(&mut sink, 0, Patience::None);
+                        match end.receive(&mut incoming) {
+                            Ok(0) => break,
+                            Ok(count) => total += count,
+                            Err(errno) => assert_eq!(errno, Errno::EAGAIN),
+                        }
+                        let _ = listing::lines();
+                        std::thread::yield_now();
+                    }
+                }
+                total
+            })
+        });
+        servers.map(|server| server.join().unwrap())
+    });
+    assert_eq!(received.iter().sum::<usize>(), clients * rounds * 100);
+}
