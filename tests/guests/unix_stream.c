@@ -2,6 +2,7 @@
 //! build: static, musl-static
 #include "check.h"
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -145,11 +146,38 @@ static void messages_too(void) {
     close(s[1]);
 }
 
+static void copies_inside(void) {
+    int s[2], p[2], file = open("f", O_RDWR | O_CREAT, 0600);
+    char got[16] = {0};
+    pair(s, 0);
+    CHECK_EQ(pipe(p), 0);
+    CHECK_EQ(write(file, "0123456789", 10), 10);
+    off_t at = 2;
+    CHECK_EQ(sendfile(s[0], file, &at, 100), 8);
+    CHECK_EQ(at, 10);
+    CHECK_EQ(splice(s[1], NULL, p[1], NULL, 3, 0), 3);
+    CHECK_EQ(read(p[0], got, 16), 3);
+    CHECK(!memcmp(got, "234", 3));
+    CHECK_EQ(read(s[1], got, 16), 5);
+    CHECK_EQ(write(p[1], "piped", 5), 5);
+    CHECK_EQ(splice(p[0], NULL, s[0], NULL, 5, 0), 5);
+    CHECK_EQ(read(s[1], got, 16), 5);
+    CHECK(!memcmp(got, "piped", 5));
+    CHECK_FAILS(sendfile(file, s[1], NULL, 1), EINVAL);
+    CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, s[0], 0) == MAP_FAILED && errno == ENODEV);
+    CHECK_FAILS(ftruncate(s[0], 0), EINVAL);
+    CHECK_FAILS(fsync(s[0]), EINVAL);
+    CHECK_FAILS(fchdir(s[0]), ENOTDIR);
+    close(s[0]), close(s[1]), close(p[0]), close(p[1]), close(file);
+}
+
 int main(void) {
+    scratch();
     signal(SIGPIPE, on_pipe);
     bytes_are_glued();
     a_full_stream_waits();
     ends_are_noticed();
     messages_too();
+    copies_inside();
     return done("unix_stream");
 }

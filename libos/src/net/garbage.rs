@@ -179,6 +179,15 @@ mod tests {
     use crate::net::message::Outgoing;
     use crate::net::{self, Kind, unix::UnixSocket};
 
+    /// Tests look at all sockets in flight: one after the other.
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+    fn alone() -> std::sync::MutexGuard<'static, ()> {
+        ALONE
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     fn pair() -> [Arc<OpenFile>; 2] {
         UnixSocket::pair(Kind::Stream).map(|end| net::Socket::open(Box::new(end), 0))
     }
@@ -192,7 +201,7 @@ mod tests {
         socket.family().send(&mut message).unwrap();
     }
 
-    /// Other tests send files too, and may hold or drop ours for a moment.
+    /// Whoever closes a socket elsewhere may hold or drop ours for a moment.
     fn is_gone(end: &Weak<OpenFile>) -> bool {
         (0..100_000).any(|_| {
             drop(collect());
@@ -203,6 +212,7 @@ mod tests {
 
     #[test]
     fn a_circle_goes_and_what_hangs_on_it() {
+        let _alone = alone();
         let [one, to_one] = pair();
         let [other, to_other] = pair();
         let [hanging, to_hanging] = pair();
@@ -216,6 +226,7 @@ mod tests {
 
     #[test]
     fn what_can_be_received_stays() {
+        let _alone = alone();
         let [one, to_one] = pair();
         let [carrier, to_carrier] = pair();
         send(&to_one, &[&one]);
@@ -231,6 +242,7 @@ mod tests {
 
     #[test]
     fn a_long_chain_closes_without_recursion() {
+        let _alone = alone();
         let [first, to_first] = pair();
         let end = Arc::downgrade(&first);
         drop(to_first);

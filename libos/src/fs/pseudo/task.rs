@@ -129,7 +129,13 @@ const PROCESS_ITEMS: &[Item] = &[
         );
         Ok(())
     }),
-    directory("net", &[text("unix", unix_sockets)]),
+    directory(
+        "net",
+        &[text("unix", |_, content| {
+            content.extend(listing::text());
+            Ok(())
+        })],
+    ),
 ];
 
 const COMM: Item = setting(
@@ -143,30 +149,6 @@ const COMM: Item = setting(
     },
     source::set_command,
 );
-
-fn unix_sockets(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    out!(
-        content,
-        "Num       RefCount Protocol Flags    Type St Inode Path\n"
-    );
-    for line in listing::lines() {
-        out!(
-            content,
-            "0000000000000000: {:08X} 00000000 {:08X} {:04X} {:02X} {:5}",
-            line.references,
-            line.flags,
-            line.kind,
-            line.state,
-            line.ino
-        );
-        if let Some(name) = line.name {
-            content.push(b' ');
-            content.extend(name);
-        }
-        content.push(b'\n');
-    }
-    Ok(())
-}
 
 const THREAD_ITEMS: &[Item] = &[
     COMM,

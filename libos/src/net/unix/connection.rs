@@ -5,11 +5,9 @@
 
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::{EPOLLIN, EPOLLOUT};
-
 use super::address::Address;
 use super::datagram::bind_if_credentials_pass;
-use super::endpoint::{Endpoint, Phase, lock_both};
+use super::endpoint::{Endpoint, Phase, READABLE, WRITABLE, lock_both};
 use super::names;
 use crate::errno::Errno;
 use crate::net::control::PeerCredentials;
@@ -60,8 +58,8 @@ pub(super) fn connect(own: &Arc<Endpoint>, raw: &[u8], patience: Patience) -> Re
         let listener = names::find(&address, own.kind)?;
         let joined = patience.wait(&listener.room, || join(own, &listener, &creator))??;
         if joined {
-            listener.notify(EPOLLIN);
-            own.notify(EPOLLOUT);
+            listener.notify(READABLE);
+            own.notify(WRITABLE);
             return Ok(());
         }
     }

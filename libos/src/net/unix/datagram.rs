@@ -6,13 +6,14 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{EPOLLERR, EPOLLIN, EPOLLOUT};
+use linux_raw_sys::general::EPOLLERR;
 use linux_raw_sys::net::{AF_UNSPEC, MSG_OOB, MSG_PEEK, MSG_TRUNC};
 use spin::Mutex;
 
 use super::address::{Address, family_of};
-use super::endpoint::{Charge, Endpoint, Message, Phase};
+use super::endpoint::{Endpoint, Phase, READABLE, WRITABLE};
 use super::names;
+use super::queue::{Charge, Message};
 use super::stream::{peek_files, put_in_flight, take_files, tells_sender};
 use crate::errno::{Errno, SysResult};
 use crate::net::Kind;
@@ -54,7 +55,7 @@ pub(super) fn connect(own: &Arc<Endpoint>, raw: &[u8]) -> Result<(), Errno> {
     {
         left(own, &old);
     }
-    own.notify(EPOLLOUT);
+    own.notify(WRITABLE);
     Ok(())
 }
 
@@ -185,7 +186,7 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
             .wait(&target.room, || offer(&target, own, &mut message))?;
         match offered {
             Offered::Taken => {
-                target.notify(EPOLLIN);
+                target.notify(READABLE);
                 return Ok(len);
             }
             Offered::Refused => return Err(Errno::EPERM),
@@ -297,6 +298,6 @@ fn made_room(own: &Endpoint, was_full: bool) {
     }
     let senders = own.state.lock().senders.clone();
     for sender in senders.iter().filter_map(alloc::sync::Weak::upgrade) {
-        sender.notify(EPOLLOUT);
+        sender.notify(WRITABLE);
     }
 }

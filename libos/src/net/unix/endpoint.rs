@@ -27,10 +27,11 @@ use spin::{Mutex, MutexGuard};
 use super::address::{self, Address};
 use super::listing;
 use super::names::{self, Key};
+use super::queue::{Message, Queued};
 use crate::errno::Errno;
 use crate::fs::open_file::Readiness;
 use crate::fs::readiness;
-use crate::net::control::{Credentials, PeerCredentials};
+use crate::net::control::PeerCredentials;
 use crate::net::family::Shutdown;
 use crate::net::garbage;
 use crate::net::options::Options;
@@ -39,12 +40,12 @@ use crate::sched::WaitQueue;
 
 /// Datagrams that wait in a queue before senders do (`net.unix.max_dgram_qlen`).
 pub const DATAGRAMS_MAX: usize = 10;
-/// Bytes that a message takes of the send buffer besides its own.
-const MESSAGE_BYTES: usize = 512;
 /// Something to read.
-const READABLE: u32 = EPOLLIN | EPOLLRDNORM;
+pub const READABLE: u32 = EPOLLIN | EPOLLRDNORM;
 /// Room to write.
-const WRITABLE: u32 = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+pub const WRITABLE: u32 = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+/// A direction ended: whoever waits for anything looks again.
+const ENDED: u32 = READABLE | WRITABLE | EPOLLHUP | EPOLLRDHUP | EPOLLERR;
 
 /// Where an end is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,61 +56,6 @@ pub enum Phase {
     Listening,
     /// Connected.
     Connected,
-}
-
-/// A message, or what one write put into a stream.
-pub struct Message {
-    /// Its bytes.
-    pub data: Vec<u8>,
-    /// Who sent it, where one of both ends asked for that.
-    pub credentials: Option<Credentials>,
-    /// Files that go along; the first receive takes them.
-    pub files: Files,
-    /// Who pays for it.
-    pub charge: Charge,
-}
-
-/// A share of an end's send buffer, given back when the message is gone.
-pub struct Charge {
-    /// The sender.
-    pub sender: Arc<Endpoint>,
-    bytes: usize,
-}
-
-impl Charge {
-    /// Takes the share of a message of `len` bytes.
-    pub fn new(sender: &Arc<Endpoint>, len: usize) -> Charge {
-        let bytes = len + MESSAGE_BYTES;
-        sender.sent.fetch_add(bytes, Ordering::Relaxed);
-        Charge {
-            sender: sender.clone(),
-            bytes,
-        }
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        let before = self.sender.sent.fetch_sub(self.bytes, Ordering::Relaxed);
-        if self.sender.is_writable_with(before - self.bytes) {
-            if self.sender.is_writable_with(before) {
-                self.sender.writable.wake_all();
-            } else {
-                self.sender.notify(EPOLLOUT);
-            }
-        } else {
-            // Not enough for pollers, but perhaps for who waits to write.
-            self.sender.writable.wake_all();
-        }
-    }
-}
-
-/// A message in a queue.
-pub struct Queued {
-    /// The message.
-    pub message: Arc<Message>,
-    /// Bytes of it that a stream gave away already.
-    pub taken: usize,
 }
 
 /// What changes of an end.
@@ -162,7 +108,7 @@ pub struct Endpoint {
     /// What changes.
     pub state: Mutex<State>,
     /// Bytes of the send buffer in use.
-    sent: AtomicUsize,
+    pub(super) sent: AtomicUsize,
     /// Messages that hold its socket.
     pub messages: AtomicUsize,
     generation: AtomicU64,
@@ -239,10 +185,10 @@ impl Endpoint {
     /// `events` may have become ready. Called with no state locked.
     pub fn notify(&self, events: u32) {
         self.generation.fetch_add(1, Ordering::Relaxed);
-        if events & (EPOLLIN | EPOLLHUP | EPOLLERR) != 0 {
+        if events & (READABLE | EPOLLERR) != 0 {
             self.readable.wake_all();
         }
-        if events & (EPOLLOUT | EPOLLHUP | EPOLLERR) != 0 {
+        if events & (WRITABLE | EPOLLERR) != 0 {
             self.writable.wake_all();
         }
         readiness::changed();
@@ -275,7 +221,8 @@ impl Endpoint {
         self.sent.load(Ordering::Relaxed)
     }
 
-    fn is_writable_with(&self, sent: usize) -> bool {
+    /// Whether pollers see room where that much is in use.
+    pub(super) fn is_writable_with(&self, sent: usize) -> bool {
         sent.saturating_mul(4) <= self.options.send_buffer()
     }
 
@@ -317,10 +264,10 @@ impl Endpoint {
         if let Some(peer) = peer {
             peer.state.lock().shut.add(how.mirrored());
             peer.room.wake_all();
-            peer.notify(EPOLLIN | EPOLLOUT | EPOLLHUP);
+            peer.notify(ENDED);
         }
         self.room.wake_all();
-        self.notify(EPOLLIN | EPOLLOUT | EPOLLHUP);
+        self.notify(ENDED);
     }
 
     /// The socket closed: lets go of everything, and tells the other end.
@@ -356,10 +303,10 @@ impl Endpoint {
                     state.error = Some(Errno::ECONNRESET);
                 }
             }
-            peer.notify(EPOLLIN | EPOLLOUT | EPOLLHUP);
+            peer.notify(ENDED);
         }
         for sender in senders.iter().filter_map(Weak::upgrade) {
-            sender.notify(EPOLLOUT);
+            sender.notify(WRITABLE);
         }
         for end in pending {
             end.release_end(true);

@@ -1,12 +1,13 @@
 //! All AF_UNIX sockets of the guest, for `/proc/net/unix`. Source: proc(5).
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use spin::Mutex;
 
-use super::address::{Address, FAMILY_BYTES};
+use super::address::Address;
 use super::endpoint::{Endpoint, Phase};
 
 /// A listening socket's flag.
@@ -24,61 +25,55 @@ pub(super) fn remove(end: &Endpoint) {
     ENDS.lock().remove(&end.ino);
 }
 
-/// One socket as `/proc/net/unix` shows it.
-pub struct Line {
-    /// Inode number.
-    pub ino: u64,
-    /// Who holds it.
-    pub references: usize,
-    /// Flags.
-    pub flags: u32,
-    /// `SOCK_*`.
-    pub kind: u32,
-    /// Not connected (1), being connected (2), connected (3).
-    pub state: u32,
-    /// Its name, `@` for each NUL of an abstract one.
-    pub name: Option<Vec<u8>>,
-}
-
-/// All sockets, by inode number.
-pub fn lines() -> Vec<Line> {
+/// The content of `/proc/net/unix`: one line for each socket, by inode number.
+pub fn text() -> Vec<u8> {
     let ends: Vec<Arc<Endpoint>> = ENDS.lock().values().filter_map(Weak::upgrade).collect();
-    ends.iter().map(line).collect()
+    let head = b"Num       RefCount Protocol Flags    Type St Inode Path\n";
+    let lines = ends.iter().map(line);
+    head.iter().copied().chain(lines.flatten()).collect()
 }
 
-fn line(end: &Arc<Endpoint>) -> Line {
+fn line(end: &Arc<Endpoint>) -> Vec<u8> {
     let (phase, accepted) = {
         let state = end.state.lock();
         (state.phase, state.accepted)
     };
-    let name = end.bound.lock().address.as_ref().map(|address| {
-        let mut raw = address.to_raw();
-        raw.drain(..FAMILY_BYTES);
-        match **address {
-            Address::Path(_) => drop(raw.pop()),
-            Address::Abstract(_) => {
-                for byte in raw.iter_mut().filter(|byte| **byte == 0) {
-                    *byte = b'@';
-                }
-            }
+    // Without the one that this listing holds.
+    let references = Arc::strong_count(end) - 1;
+    let flags = if phase == Phase::Listening {
+        ACCEPTS
+    } else {
+        0
+    };
+    let connection = match phase {
+        Phase::Connected if accepted => 3,
+        // It waits to be accepted.
+        Phase::Connected => 2,
+        Phase::Idle | Phase::Listening => 1,
+    };
+    let mut line = format!(
+        "{:016X}: {references:08X} {:08X} {flags:08X} {:04X} {connection:02X} {:5}",
+        0,
+        0,
+        end.kind.number(),
+        end.ino
+    )
+    .into_bytes();
+    if let Some(address) = &end.bound.lock().address {
+        line.push(b' ');
+        line.extend(shown(address));
+    }
+    line.push(b'\n');
+    line
+}
+
+/// A name, with `@` for each NUL of an abstract one.
+fn shown(address: &Address) -> Vec<u8> {
+    match address {
+        Address::Path(path) => path.clone(),
+        Address::Abstract(name) => {
+            let at = |byte: &u8| if *byte == 0 { b'@' } else { *byte };
+            [0].iter().chain(name).map(at).collect()
         }
-        raw
-    });
-    Line {
-        ino: end.ino,
-        // Without the one that this listing holds.
-        references: Arc::strong_count(end) - 1,
-        flags: if phase == Phase::Listening {
-            ACCEPTS
-        } else {
-            0
-        },
-        kind: end.kind.number(),
-        state: match phase {
-            Phase::Connected if accepted => 3,
-            Phase::Connected => 2,
-            _ => 1,
-        },
-        name,
     }
 }

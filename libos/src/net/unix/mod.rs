@@ -5,7 +5,8 @@
 //! | `address` | `struct sockaddr_un` |
 //! | `names` | who is bound to which path or abstract name |
 //! | `listing` | all sockets, for `/proc/net/unix` |
-//! | `endpoint` | one end: its queue, its peer, its readiness |
+//! | `endpoint` | one end: whom it is connected to, its readiness |
+//! | `queue` | messages, and what they take of the send buffer |
 //! | `connection` | listen, connect, accept, pairs |
 //! | `stream` | SOCK_STREAM: bytes |
 //! | `datagram` | SOCK_DGRAM and SOCK_SEQPACKET: messages |
@@ -16,6 +17,7 @@ mod datagram;
 mod endpoint;
 pub mod listing;
 mod names;
+mod queue;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,12 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{EPOLLIN, SIGPIPE};
+use linux_raw_sys::general::SIGPIPE;
 use linux_raw_sys::net::{MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL};
 use spin::Mutex;
 
-use super::endpoint::{Charge, Endpoint, Message, Phase};
+use super::endpoint::{Endpoint, Phase, READABLE};
+use super::queue::{Charge, Message};
 use crate::errno::{Errno, SysResult};
 use crate::fs::OpenFile;
 use crate::net::control::Credentials;
@@ -102,7 +103,7 @@ fn send_to(
             return Err((Errno::EPIPE, true));
         }
         *sent += len;
-        peer.notify(EPOLLIN);
+        peer.notify(READABLE);
     }
     Ok(())
 }
