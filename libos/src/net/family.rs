@@ -186,11 +186,6 @@ pub trait Family: Send + Sync {
         None
     }
 
-    /// Whether files and credentials can be sent along.
-    fn carries_control(&self) -> bool {
-        false
-    }
-
     /// Counts the messages that hold it; none where its own messages hold no files.
     fn messages(&self) -> Option<&AtomicUsize> {
         None

@@ -175,9 +175,11 @@ mod tests {
 
     use super::*;
     use crate::fs::transfer::BufferSource;
+    use crate::net::control::{self, SCM_RIGHTS};
     use crate::net::family::Patience;
     use crate::net::message::Outgoing;
     use crate::net::{self, Kind, unix::UnixSocket};
+    use crate::process;
 
     /// Tests look at all sockets in flight: one after the other.
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -194,11 +196,19 @@ mod tests {
 
     /// Sends files into the queue of the other end of `by`.
     fn send(by: &Arc<OpenFile>, files: &[&Arc<OpenFile>]) {
+        let table = &process::current().files;
+        let insert = |file: &&Arc<OpenFile>| table.lock().insert(Arc::clone(file), false, 0, 100);
+        let fds: Vec<u32> = files.iter().map(|file| insert(file).unwrap()).collect();
+        let numbers: Vec<u8> = fds.iter().flat_map(|fd| fd.to_le_bytes()).collect();
         let mut source = BufferSource(b"x");
         let mut message = Outgoing::new(&mut source, 0, Patience::None);
-        message.control.files = files.iter().map(|file| Arc::clone(file)).collect();
+        message.control = control::put(SCM_RIGHTS, &numbers, usize::MAX).0;
         let socket = by.file().as_socket().unwrap();
         socket.family().send(&mut message).unwrap();
+        for fd in fds {
+            let removed = table.lock().remove(fd as i32);
+            drop(removed);
+        }
     }
 
     /// Whoever closes a socket elsewhere may hold or drop ours for a moment.

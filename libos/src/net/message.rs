@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::control::{Control, Credentials};
+use super::control::Credentials;
 use super::family::Patience;
 use crate::fs::OpenFile;
 use crate::fs::transfer::{Sink, Source};
@@ -18,8 +18,8 @@ pub struct Outgoing<'a> {
     pub patience: Patience,
     /// Where to, where the caller says so.
     pub address: Option<Vec<u8>>,
-    /// Files and credentials.
-    pub control: Control,
+    /// Control messages, for the family to read.
+    pub control: Vec<u8>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -30,7 +30,7 @@ impl<'a> Outgoing<'a> {
             flags,
             patience,
             address: None,
-            control: Control::default(),
+            control: Vec::new(),
         }
     }
 }

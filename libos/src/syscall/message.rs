@@ -10,14 +10,13 @@ use alloc::vec;
 
 use linux_raw_sys::net::MSG_DONTWAIT;
 
-use super::open::install;
 use super::poll::timespec_deadline;
 use super::socket::{ADDRESS_MAX_BYTES, SocketFile, read_address, write_address};
 use crate::errno::{Errno, SysResult};
-use crate::fs::OpenFile;
 use crate::fs::transfer::{IOV_MAX, UserRanges};
+use crate::fs::{self, OpenFile};
 use crate::mm::user;
-use crate::net::control::{self, Control, HEADER_BYTES, SCM_CREDENTIALS, SCM_RIGHTS};
+use crate::net::control::{self, HEADER_BYTES, SCM_CREDENTIALS, SCM_RIGHTS};
 use crate::net::message::{Incoming, Outgoing};
 use crate::process;
 use crate::time;
@@ -83,7 +82,8 @@ pub(super) fn sendto(args: &[u64; 6]) -> SysResult {
     let patience = socket.send_patience(file.nonblocking() || flags & MSG_DONTWAIT != 0);
     let mut message = Outgoing::new(&mut data, flags, patience);
     if addr != 0 {
-        message.address = Some(read_address(addr, addr_len)?);
+        let raw = read_address(addr, addr_len)?;
+        message.address = (!raw.is_empty()).then_some(raw);
     }
     socket.family().send(&mut message)
 }
@@ -130,11 +130,8 @@ fn send_one(file: &SocketFile, at: u64, flags: u32) -> SysResult {
         return Err(Errno::ENOBUFS);
     }
     if header.control_bytes > 0 {
-        let mut raw = vec![0; header.control_bytes as usize];
-        user::copy_in(header.control, &mut raw)?;
-        if socket.family().carries_control() {
-            message.control = Control::parse(&raw)?;
-        }
+        message.control = vec![0; header.control_bytes as usize];
+        user::copy_in(header.control, &mut message.control)?;
     }
     socket.family().send(&mut message)
 }
@@ -219,16 +216,16 @@ fn deliver(header: &Header, message: &mut Incoming<'_>) -> u64 {
 
 /// Gives files descriptors and writes those at `at`, until one fails; how many there are.
 fn install_files(files: &[Arc<OpenFile>], at: u64, close_on_exec: bool) -> usize {
+    let table = &process::current().files;
     for (index, file) in files.iter().enumerate() {
-        let Ok(fd) = install(file.clone(), close_on_exec) else {
-            return index;
-        };
+        let reserved = table.lock().reserve(close_on_exec, fs::open_files());
+        let Ok(fd) = reserved else { return index };
         let place = at.wrapping_add((index * size_of::<u32>()) as u64);
-        if user::write::<u32>(place, &(fd as u32)).is_err() {
-            let closed = process::current().files.lock().remove(fd as i32);
-            drop(closed);
+        if user::write::<u32>(place, &fd).is_err() {
+            table.lock().give_back(fd);
             return index;
         }
+        table.lock().fill(fd, file.clone());
     }
     files.len()
 }

@@ -102,25 +102,21 @@ pub(super) fn socketpair(args: &[u64; 6]) -> SysResult {
     let [domain, kind, protocol, out, ..] = *args;
     let (kind, flags) = split_type(kind)?;
     let pair = net::create_pair(domain as u32, kind, protocol as u32)?;
-    let close_on_exec = flags & SOCK_CLOEXEC != 0;
-    let [one, other] = pair.map(|family| Socket::open(family, flags & SOCK_NONBLOCK));
-    let files = &process::current().files;
-    let one_fd = install(one, close_on_exec)?;
-    let other_fd = match install(other, close_on_exec) {
-        Ok(fd) => fd,
-        Err(errno) => {
-            let closed = files.lock().remove(one_fd as i32);
-            drop(closed);
-            return Err(errno);
-        }
-    };
-    let pair = one_fd as u64 | (other_fd as u64) << 32;
-    if let Err(errno) = user::write::<u64>(out, &pair) {
-        for fd in [one_fd, other_fd] {
-            let closed = files.lock().remove(fd as i32);
-            drop(closed);
-        }
+    let table = &process::current().files;
+    let limit = fs::open_files();
+    let reserve = || table.lock().reserve(flags & SOCK_CLOEXEC != 0, limit);
+    let one_fd = reserve()?;
+    let other_fd = reserve().inspect_err(|_| table.lock().give_back(one_fd))?;
+    let numbers = u64::from(one_fd) | u64::from(other_fd) << 32;
+    if let Err(errno) = user::write::<u64>(out, &numbers) {
+        let mut table = table.lock();
+        table.give_back(one_fd);
+        table.give_back(other_fd);
         return Err(errno);
+    }
+    for (fd, family) in [one_fd, other_fd].into_iter().zip(pair) {
+        let file = Socket::open(family, flags & SOCK_NONBLOCK);
+        table.lock().fill(fd, file);
     }
     Ok(0)
 }

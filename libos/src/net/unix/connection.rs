@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::address::Address;
 use super::datagram::bind_if_credentials_pass;
-use super::endpoint::{Endpoint, Phase, READABLE, WRITABLE, lock_both};
+use super::endpoint::{Endpoint, Phase, READABLE, State, WRITABLE, lock_both};
 use super::names;
 use crate::errno::Errno;
 use crate::net::control::PeerCredentials;
@@ -65,6 +65,18 @@ pub(super) fn connect(own: &Arc<Endpoint>, raw: &[u8], patience: Patience) -> Re
     }
 }
 
+/// Whether a listener takes one more connection: none where it has to wait, false
+/// where the listener is closed.
+fn takes_more(listening: &State) -> Option<Result<bool, Errno>> {
+    if listening.released {
+        return Some(Ok(false));
+    }
+    if listening.phase != Phase::Listening || listening.shut.receive {
+        return Some(Err(Errno::ECONNREFUSED));
+    }
+    (listening.pending.len() <= listening.backlog).then_some(Ok(true))
+}
+
 /// Leaves a new end with the listener; none where too many wait there. False
 /// where it has closed meanwhile, and another may have its name.
 fn join(
@@ -73,21 +85,13 @@ fn join(
     creator: &PeerCredentials,
 ) -> Option<Result<bool, Errno>> {
     if Arc::ptr_eq(own, listener) {
-        let phase = own.state.lock().phase;
-        return Some(Err(match phase {
-            Phase::Listening => Errno::EINVAL,
-            _ => Errno::ECONNREFUSED,
-        }));
+        let taken = takes_more(&own.state.lock())?;
+        return Some(taken.and(Err(Errno::EINVAL)));
     }
     let (mut state, mut listening) = lock_both(own, listener);
-    if listening.released {
-        return Some(Ok(false));
-    }
-    if listening.phase != Phase::Listening || listening.shut.receive {
-        return Some(Err(Errno::ECONNREFUSED));
-    }
-    if listening.pending.len() > listening.backlog {
-        return None;
+    match takes_more(&listening)? {
+        Ok(true) => {}
+        refused => return Some(refused),
     }
     match state.phase {
         Phase::Idle => {}
@@ -123,7 +127,8 @@ pub(super) fn accept(own: &Endpoint, patience: Patience) -> Result<Arc<Endpoint>
         }
         match state.pending.pop_front() {
             Some(end) => Some(Ok(end)),
-            None if state.shut.receive => Some(Err(Errno::EINVAL)),
+            // Only those who wait see the end, as in Linux.
+            None if state.shut.receive && patience != Patience::None => Some(Err(Errno::EINVAL)),
             None => None,
         }
     })??;

@@ -14,7 +14,7 @@ use super::address::{Address, family_of};
 use super::endpoint::{Endpoint, Phase, READABLE, WRITABLE};
 use super::names;
 use super::queue::{Charge, Message};
-use super::stream::{peek_files, put_in_flight, take_files, tells_sender};
+use super::stream::{Along, peek_files, take_files, tells_sender};
 use crate::errno::{Errno, SysResult};
 use crate::net::Kind;
 use crate::net::control::Credentials;
@@ -55,6 +55,8 @@ pub(super) fn connect(own: &Arc<Endpoint>, raw: &[u8]) -> Result<(), Errno> {
     {
         left(own, &old);
     }
+    // Whoever waits for room here may be the peer now, or may no longer send.
+    own.room.wake_all();
     own.notify(WRITABLE);
     Ok(())
 }
@@ -76,11 +78,13 @@ fn accepts_from(target: &Endpoint, own: &Arc<Endpoint>) -> bool {
         .is_none_or(|peer| Arc::ptr_eq(peer, own))
 }
 
-/// `own` no longer has the peer `old`: what came from it is lost, and it is told.
+/// `own` no longer has the peer `old`: what waits here is lost, and if anything is,
+/// a peer that sends here is told.
 fn left(own: &Arc<Endpoint>, old: &Arc<Endpoint>) {
     let lost = core::mem::take(&mut own.state.lock().queue);
-    if !lost.is_empty() {
-        drop(lost);
+    let lost_some = !lost.is_empty();
+    drop(lost);
+    if lost_some {
         own.room.wake_all();
     }
     let told = {
@@ -88,14 +92,15 @@ fn left(own: &Arc<Endpoint>, old: &Arc<Endpoint>) {
         state
             .senders
             .retain(|sender| sender.as_ptr() != Arc::as_ptr(own));
-        let mutual = state
+        let sends_here = state
             .peer
             .as_ref()
             .is_some_and(|peer| Arc::ptr_eq(peer, own));
-        if mutual && !state.released {
+        let told = lost_some && sends_here && !state.released;
+        if told {
             state.error = Some(Errno::ECONNRESET);
         }
-        mutual
+        told
     };
     if told {
         old.notify(EPOLLERR);
@@ -148,10 +153,9 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
     if out.flags & MSG_OOB != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
-    let files = put_in_flight(&mut out.control.files)?;
+    let along = Along::read(&out.control)?;
     let address = match &out.address {
         Some(raw) => Some(Address::parse(raw)?),
-        None if own.state.lock().peer.is_none() => return Err(Errno::ENOTCONN),
         None => None,
     };
     bind_if_credentials_pass(own)?;
@@ -166,14 +170,14 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
     out.data.take(&mut data)?;
     let mut message = Some(Message {
         data,
-        credentials: out.control.credentials,
-        files: Mutex::new(files),
+        credentials: along.credentials,
+        files: Mutex::new(along.files),
         charge: Charge::new(own, len),
     });
     loop {
         let target = match &address {
             Some(address) => names::find(address, own.kind)?,
-            None => own.state.lock().peer.clone().ok_or(Errno::ECONNRESET)?,
+            None => own.state.lock().peer.clone().ok_or(Errno::ENOTCONN)?,
         };
         if let Some(message) = &mut message
             && message.credentials.is_none()

@@ -176,10 +176,6 @@ impl Family for UnixSocket {
         self.0.state.lock().peer_credentials.clone()
     }
 
-    fn carries_control(&self) -> bool {
-        true
-    }
-
     fn messages(&self) -> Option<&AtomicUsize> {
         Some(&self.0.messages)
     }

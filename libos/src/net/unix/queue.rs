@@ -47,11 +47,8 @@ impl Drop for Charge {
     fn drop(&mut self) {
         let before = self.sender.sent.fetch_sub(self.bytes, Ordering::Relaxed);
         if self.sender.is_writable_with(before - self.bytes) {
-            if self.sender.is_writable_with(before) {
-                self.sender.writable.wake_all();
-            } else {
-                self.sender.notify(WRITABLE);
-            }
+            // News even where there was room before, as in Linux.
+            self.sender.notify(WRITABLE);
         } else {
             // Not enough for pollers, but perhaps for who waits to write.
             self.sender.writable.wake_all();

@@ -6,7 +6,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec;
-use alloc::vec::Vec;
 
 use linux_raw_sys::general::SIGPIPE;
 use linux_raw_sys::net::{MSG_NOSIGNAL, MSG_OOB, MSG_PEEK, MSG_WAITALL};
@@ -15,8 +14,7 @@ use spin::Mutex;
 use super::endpoint::{Endpoint, Phase, READABLE};
 use super::queue::{Charge, Message};
 use crate::errno::{Errno, SysResult};
-use crate::fs::OpenFile;
-use crate::net::control::Credentials;
+use crate::net::control::{Control, Credentials};
 use crate::net::garbage;
 use crate::net::in_flight::InFlight;
 use crate::net::message::{Incoming, Outgoing};
@@ -31,12 +29,25 @@ pub(super) fn tells_sender(sender: &Endpoint, receiver: &Endpoint) -> bool {
     sender.options.passes_credentials() || receiver.options.passes_credentials()
 }
 
-/// Puts files in flight, if there are any.
-pub(super) fn put_in_flight(files: &mut Vec<Arc<OpenFile>>) -> Result<Option<InFlight>, Errno> {
-    if files.is_empty() {
-        return Ok(None);
+/// What goes along with a message.
+pub(super) struct Along {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) files: Option<InFlight>,
+}
+
+impl Along {
+    /// From control messages; puts the files in flight.
+    pub(super) fn read(control: &[u8]) -> Result<Along, Errno> {
+        let control = Control::parse(control)?;
+        let files = match control.files {
+            files if files.is_empty() => None,
+            files => Some(InFlight::new(files)?),
+        };
+        Ok(Along {
+            credentials: control.credentials,
+            files,
+        })
     }
-    InFlight::new(core::mem::take(files)).map(Some)
 }
 
 /// Sends into a stream.
@@ -44,7 +55,7 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
     if out.flags & MSG_OOB != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
-    let mut files = put_in_flight(&mut out.control.files)?;
+    let mut along = Along::read(&out.control)?;
     let peer = {
         let state = own.state.lock();
         match (&out.address, &state.peer) {
@@ -58,7 +69,7 @@ pub(super) fn send(own: &Arc<Endpoint>, out: &mut Outgoing<'_>) -> SysResult {
     let mut sent = 0;
     let outcome = match peer {
         None => Err((Errno::EPIPE, true)),
-        Some(peer) => send_to(own, &peer, out, &mut files, &mut sent),
+        Some(peer) => send_to(own, &peer, out, &mut along, &mut sent),
     };
     match outcome {
         Ok(()) => Ok(sent),
@@ -77,7 +88,7 @@ fn send_to(
     own: &Arc<Endpoint>,
     peer: &Arc<Endpoint>,
     out: &mut Outgoing<'_>,
-    files: &mut Option<InFlight>,
+    along: &mut Along,
     sent: &mut usize,
 ) -> Result<(), (Errno, bool)> {
     while out.data.remaining() > 0 {
@@ -89,14 +100,13 @@ fn send_to(
         let len = out.data.remaining().min(most);
         let mut data = vec![0; len];
         out.data.take(&mut data).map_err(plain)?;
-        let credentials = out
-            .control
+        let credentials = along
             .credentials
             .or_else(|| tells_sender(own, peer).then(Credentials::of_sender));
         let message = Message {
             data,
             credentials,
-            files: Mutex::new(files.take()),
+            files: Mutex::new(along.files.take()),
             charge: Charge::new(own, len),
         };
         if !push(peer, message) {
