@@ -13,6 +13,7 @@
 //! | [`dev`] | what is behind standard streams and `/dev` |
 //! | [`fs`] | the VFS: EROFS below, memory overlay above, `/proc`, `/dev`, pipes |
 //! | [`mm`] | frames, page tables, mappings, faults, access to program memory |
+//! | [`net`] | sockets |
 //! | [`process`] | the process, its threads, `execve` |
 //! | [`sched`] | blocking and waking |
 //! | [`signal`] | dispositions, masks, delivery |
@@ -38,6 +39,7 @@ pub mod errno;
 pub mod fs;
 pub mod hypercall;
 pub mod mm;
+pub mod net;
 pub mod process;
 pub mod sched;
 pub mod signal;
