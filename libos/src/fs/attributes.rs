@@ -16,6 +16,12 @@ pub const DEV_DEVICE: u64 = 31;
 pub const SHM_DEVICE: u64 = 32;
 /// Device number of `/sys`.
 pub const SYS_DEVICE: u64 = 33;
+/// Device number of `/sys/fs/cgroup`.
+pub const CGROUP_DEVICE: u64 = 34;
+/// Device number of `/dev/pts`.
+pub const PTS_DEVICE: u64 = 35;
+/// Device number of namespaces.
+pub const NAMESPACE_DEVICE: u64 = 4;
 /// Device number of files that are in no directory: pipes, event counters.
 pub const ANONYMOUS_DEVICE: u64 = 14;
 

@@ -373,6 +373,6 @@ fn set_image(program: &Program, layout: &stack::Layout) {
     image.arguments = layout.arguments;
     image.environment = layout.environment;
     image.auxv = layout.auxv.clone();
-    image.start_ns = time::monotonic_ns();
+    image.start_ns = time::now(time::Clock::Boottime);
     image.stack_start = layout.pointer;
 }

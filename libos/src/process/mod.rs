@@ -12,9 +12,11 @@
 //! | `load.rs` | mapping a program and its interpreter |
 //! | `stack.rs` | the initial stack: strings, auxv |
 //! | `recent.rs` | the last system calls of a thread |
+//! | `roster.rs` | the list of threads |
 
 pub mod elf;
 mod recent;
+mod roster;
 
 pub mod exec;
 mod load;
@@ -29,6 +31,7 @@ use spin::{Mutex, Once};
 use unikiln_abi::boot::BootInfo;
 
 pub use recent::{Call, Recent};
+pub use roster::{COMM_BYTES, Listed, rename_thread, threads};
 
 use crate::boot::Start;
 use crate::fs::{FdTable, FsContext};

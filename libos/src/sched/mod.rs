@@ -7,7 +7,12 @@
 use unikiln_abi::call::EVENT_STDIN;
 
 use crate::errno::Errno;
-use crate::{hypercall, signal, time};
+use crate::{boot, hypercall, signal, time};
+
+/// Processors that the guest has.
+pub fn cpu_count() -> u32 {
+    boot::info().map_or(1, |info| info.vcpu_count.max(1))
+}
 
 /// Those who wait for one thing.
 #[derive(Debug, Default)]

@@ -31,6 +31,8 @@ mod thread;
 mod timer;
 mod xattr;
 
+pub use thread::no_new_privileges;
+
 use crate::arch::Registers;
 use crate::errno::Errno;
 use crate::{process as processes, signal as signals, stats};

@@ -116,6 +116,11 @@ static CHILD_SUBREAPER: Kept = Kept::new(0);
 static THP_DISABLED: Kept = Kept::new(0);
 static TIMER_SLACK: Kept = Kept::new(TIMER_SLACK_NS);
 
+/// Whether no program that the process starts may gain privileges.
+pub fn no_new_privileges() -> bool {
+    NO_NEW_PRIVILEGES.get() != 0
+}
+
 /// prctl(2).
 pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
     let [option, value, third, fourth, fifth, _] = *args;
