@@ -5,6 +5,7 @@
 #include "check.h"
 #include <sched.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 
 static char text[1 << 16];
 
@@ -18,7 +19,47 @@ static long magic(const char *path) {
     return statfs(path, &fs) ? -1 : fs.f_type;
 }
 
+/// Type, permission bits, owner and number of a device.
+static void check_device(const char *path, unsigned mode, unsigned gid, unsigned major, unsigned minor) {
+    struct stat st;
+    if (stat(path, &st)) WRONG("%s: errno %d", path, errno);
+    else if (st.st_mode != (S_IFCHR | mode) || st.st_uid != 0 || st.st_gid != gid || st.st_rdev != makedev(major, minor))
+        WRONG("%s: mode %o owner %u:%u number %lx", path, st.st_mode, st.st_uid, st.st_gid, (long)st.st_rdev);
+}
+
+/// /dev as container engines make it.
+static void check_devices(void) {
+    check_device("/dev/null", 0666, 0, 1, 3);
+    check_device("/dev/zero", 0666, 0, 1, 5);
+    check_device("/dev/full", 0666, 0, 1, 7);
+    check_device("/dev/random", 0666, 0, 1, 8);
+    check_device("/dev/urandom", 0666, 0, 1, 9);
+    check_device("/dev/tty", 0666, 0, 5, 0);
+    check_device("/dev/console", 0620, 5, 5, 1);
+    check_device("/dev/ptmx", 0666, 0, 5, 2);
+    struct stat st;
+    CHECK(lstat("/dev/ptmx", &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK(stat("/dev/shm", &st) == 0 && st.st_mode == (S_IFDIR | 01777));
+    CHECK_EQ(magic("/dev"), 0x01021994);
+    CHECK_EQ(magic("/dev/shm"), 0x01021994);
+    CHECK_EQ(magic("/dev/pts"), 0x1cd1);
+    CHECK_EQ(magic("/"), 0x794c7630);
+    CHECK_FAILS(access("/dev/mqueue", F_OK), ENOENT);
+    CHECK_FAILS(rmdir("/dev/pts"), EBUSY);
+
+    // What a file in /dev/shm takes is missing from what is free.
+    struct statfs before, after;
+    CHECK_EQ(statfs("/dev/shm", &before), 0);
+    CHECK(before.f_bavail > 1024 && before.f_bavail <= before.f_blocks && before.f_bsize == 4096);
+    int fd = open("/dev/shm/four-mib", O_RDWR | O_CREAT, 0600);
+    CHECK_EQ(posix_fallocate(fd, 0, 4 << 20), 0);
+    CHECK_EQ(statfs("/dev/shm", &after), 0);
+    CHECK(before.f_bavail - after.f_bavail >= 1024 && before.f_blocks == after.f_blocks);
+    CHECK(close(fd) == 0 && unlink("/dev/shm/four-mib") == 0);
+}
+
 int main(void) {
+    check_devices();
     const long LIMIT = 192 << 20;
     CHECK(!strcmp(read_at("/proc/self/cgroup"), "0::/\n"));
     CHECK(strstr(read_at("/proc/self/mountinfo"), " / /sys/fs/cgroup ro,") && strstr(text, " - cgroup2 cgroup "));

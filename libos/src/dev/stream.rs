@@ -10,11 +10,12 @@ use alloc::vec::Vec;
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
 };
-use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TIOCGPGRP, TIOCGWINSZ};
+use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TCGETS2, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCSPGRP};
 use unikiln_abi::boot::{FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY};
 use unikiln_abi::call::EVENT_STDIN;
 use unikiln_abi::log::{STREAM_STDERR, STREAM_STDOUT};
 
+use super::pty::settings::{SETTINGS_BYTES, Settings, WindowSize};
 use crate::boot;
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::{ANONYMOUS_DEVICE, Attributes};
@@ -31,6 +32,9 @@ const SMALL_BYTES: usize = 512;
 /// Inode numbers of the three streams, apart from pipes'.
 const FIRST_INO: u64 = 1 << 20;
 
+/// 24 rows by 80 columns: the size of the host's terminal is not known.
+const WINDOW_SIZE: WindowSize = [24, 0, 80, 0, 0, 0, 0, 0];
+
 /// Which stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {
@@ -40,6 +44,8 @@ pub enum StreamKind {
     Stdout,
     /// Standard error.
     Stderr,
+    /// The terminal behind one of them, as `/dev/tty`.
+    Terminal,
 }
 
 /// Opens the three streams.
@@ -77,13 +83,18 @@ impl StreamFile {
             StreamKind::Stdin => FLAG_STDIN_TTY,
             StreamKind::Stdout => FLAG_STDOUT_TTY,
             StreamKind::Stderr => FLAG_STDERR_TTY,
+            StreamKind::Terminal => return true,
         };
         boot::has_flag(flag)
     }
 
     /// Standard input that nobody feeds reads as `/dev/null` does.
     fn has_input(&self) -> bool {
-        self.kind == StreamKind::Stdin && boot::has_flag(FLAG_STDIN)
+        match self.kind {
+            StreamKind::Stdin => boot::has_flag(FLAG_STDIN),
+            StreamKind::Terminal => boot::has_flag(FLAG_STDIN) && boot::has_flag(FLAG_STDIN_TTY),
+            StreamKind::Stdout | StreamKind::Stderr => false,
+        }
     }
 }
 
@@ -115,10 +126,10 @@ impl File for StreamFile {
     }
 
     fn write(&self, _offset: u64, _nonblocking: bool, source: &mut dyn Source) -> SysResult {
-        let stream = if self.kind == StreamKind::Stdout {
-            STREAM_STDOUT
-        } else {
-            STREAM_STDERR
+        let stream = match self.kind {
+            StreamKind::Stdout => STREAM_STDOUT,
+            StreamKind::Terminal if boot::has_flag(FLAG_STDOUT_TTY) => STREAM_STDOUT,
+            _ => STREAM_STDERR,
         };
         let len = source.remaining();
         let mut small = [0; SMALL_BYTES];
@@ -145,15 +156,16 @@ impl File for StreamFile {
     }
 
     fn readiness(&self) -> Readiness {
-        if self.kind != StreamKind::Stdin {
-            return Readiness {
-                events: EPOLLOUT,
-                generation: 0,
-            };
-        }
-        let ready = !self.has_input() || hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0;
+        let ready =
+            || !self.has_input() || hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0;
+        let readable = |ready: bool| if ready { EPOLLIN } else { 0 };
+        let events = match self.kind {
+            StreamKind::Stdin => readable(ready()),
+            StreamKind::Terminal => EPOLLOUT | readable(ready()),
+            StreamKind::Stdout | StreamKind::Stderr => EPOLLOUT,
+        };
         Readiness {
-            events: if ready { EPOLLIN } else { 0 },
+            events,
             generation: 0,
         }
     }
@@ -171,9 +183,17 @@ impl File for StreamFile {
             return Err(Errno::ENOTTY);
         }
         match request {
-            TCGETS => user::copy_out(argument, &terminal_settings())?,
-            TIOCGWINSZ => user::copy_out(argument, &window_size())?,
-            TIOCGPGRP => user::write::<u32>(argument, &process::current().pid)?,
+            TCGETS => {
+                let raw = Settings::NEW.to_bytes();
+                user::copy_out(argument, raw.get(..SETTINGS_BYTES).ok_or(Errno::EIO)?)?;
+            }
+            TCGETS2 => user::copy_out(argument, &Settings::NEW.to_bytes())?,
+            TIOCGWINSZ => user::copy_out(argument, &WINDOW_SIZE)?,
+            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid)?,
+            TIOCSPGRP if user::read::<u32>(argument)? != process::current().pid => {
+                return Err(Errno::ESRCH);
+            }
+            TIOCSPGRP => {}
             // Settings are the host terminal's; they are taken and not applied.
             linux_raw_sys::ioctl::TCSETS
             | linux_raw_sys::ioctl::TCSETSW
@@ -189,14 +209,15 @@ impl File for StreamFile {
             StreamKind::Stdin if !self.has_input() => b"/dev/null".to_vec(),
             StreamKind::Stdin => b"pipe:[1048576]".to_vec(),
             StreamKind::Stdout => b"pipe:[1048577]".to_vec(),
-            StreamKind::Stderr => b"pipe:[1048578]".to_vec(),
+            StreamKind::Stderr | StreamKind::Terminal => b"pipe:[1048578]".to_vec(),
         })
     }
 
     fn reopen(&self, flags: u32) -> Result<Arc<OpenFile>, Errno> {
         let wrong = match self.kind {
             StreamKind::Stdin => flags & O_ACCMODE == O_WRONLY,
-            _ => flags & O_ACCMODE == O_RDONLY,
+            StreamKind::Terminal => false,
+            StreamKind::Stdout | StreamKind::Stderr => flags & O_ACCMODE == O_RDONLY,
         };
         // Both ways is for terminals and pipes alike; the other way fails when it is used.
         if wrong && flags & O_ACCMODE != O_RDWR {
@@ -208,33 +229,4 @@ impl File for StreamFile {
             None,
         ))
     }
-}
-
-/// `struct termios` of a terminal in its usual cooked state.
-fn terminal_settings() -> [u8; 36] {
-    const ICRNL_IXON: u32 = 0x500;
-    const OPOST_ONLCR: u32 = 0x5;
-    const CS8_CREAD_38400: u32 = 0xbf;
-    const ISIG_ICANON_ECHO_AND_KIN: u32 = 0x8a3b;
-    let mut raw = [0; 36];
-    let flags = [
-        ICRNL_IXON,
-        OPOST_ONLCR,
-        CS8_CREAD_38400,
-        ISIG_ICANON_ECHO_AND_KIN,
-    ];
-    for (slot, value) in raw.chunks_exact_mut(4).zip(flags) {
-        slot.copy_from_slice(&value.to_le_bytes());
-    }
-    // VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN after the line discipline byte.
-    let characters = [3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26];
-    for (slot, value) in raw.iter_mut().skip(17).zip(characters) {
-        *slot = value;
-    }
-    raw
-}
-
-/// `struct winsize` of 24 rows by 80 columns.
-fn window_size() -> [u8; 8] {
-    [24, 0, 80, 0, 0, 0, 0, 0]
 }

@@ -76,7 +76,13 @@ fn device_directory(root: &Node) -> Result<Arc<MemoryInode>, Errno> {
     for node in dev::NODES {
         put(
             node.name,
-            MemoryInode::new(DEV_DEVICE, node.mode, 0, 0, Body::CharDevice(node.rdev)),
+            MemoryInode::new(
+                DEV_DEVICE,
+                node.mode,
+                0,
+                node.gid,
+                Body::CharDevice(node.rdev),
+            ),
         )?;
     }
     for (name, target) in dev::LINKS {
@@ -86,8 +92,7 @@ fn device_directory(root: &Node) -> Result<Arc<MemoryInode>, Errno> {
         )?;
     }
     put(b"shm", directory(SHM_DEVICE, 0o1777, &parent))?;
-    put(b"pts", directory(DEV_DEVICE, 0o755, &parent))?;
-    put(b"mqueue", directory(DEV_DEVICE, 0o1777, &parent))?;
-    top.meta.lock().nlink += 3;
+    put(b"pts", dev::pty::directory(parent.clone()))?;
+    top.meta.lock().nlink += 2;
     Ok(top)
 }

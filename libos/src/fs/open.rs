@@ -171,7 +171,10 @@ fn open_memory_inode(
             origin,
         )),
         Body::Fifo(pipe) => pipe.open_named(inode, kept, origin),
-        Body::CharDevice(rdev) => dev::open(*rdev, Node::Memory(inode.clone()), kept, origin),
+        Body::CharDevice(rdev) => {
+            let flags = kept | flags & linux_raw_sys::general::O_NOCTTY;
+            dev::open(*rdev, Node::Memory(inode.clone()), flags, origin)
+        }
         Body::Symlink(_) => Err(Errno::ELOOP),
         Body::BlockDevice(_) | Body::Socket => Err(Errno::ENXIO),
     }

@@ -16,7 +16,7 @@ table! {
     { 13 rt_sigaction 4 super::signal::rt_sigaction, Full }
     { 14 rt_sigprocmask 4 super::signal::rt_sigprocmask, Full }
     { 15 rt_sigreturn 0 super::signal::rt_sigreturn, Full }
-    { 16 ioctl 3 super::fdctl::ioctl, Partial("terminal settings are not applied") }
+    { 16 ioctl 3 super::fdctl::ioctl, Partial("settings of standard streams are not applied; no packet mode") }
     { 17 pread64 4 super::file::pread64, Full }
     { 18 pwrite64 4 super::file::pwrite64, Full }
     { 19 readv 3 super::file::readv, Full }

@@ -212,7 +212,7 @@ pub(super) fn resident_limit() -> u64 {
 
 /// Device number of the controlling terminal; 0 without one.
 pub(super) fn terminal() -> u32 {
-    0
+    crate::dev::terminal::device()
 }
 
 /// What personality(2) set.
