@@ -56,7 +56,7 @@ pub mod tree;
 
 pub use access::Caller;
 pub use context::{
-    FsContext, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
+    FsContext, Spot, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
     resolve_name,
 };
 pub use limits::open_files;

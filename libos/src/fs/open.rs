@@ -7,7 +7,7 @@ use linux_raw_sys::general::{
     O_RDWR, O_TRUNC, O_WRONLY,
 };
 
-use super::access::{Caller, EXECUTE, READ, WRITE};
+use super::access::{Caller, EXECUTE, READ, WRITE, is_no_exec};
 use super::attributes::FileType;
 use super::context::{Spot, look_up, resolve};
 use super::directory::{DirectoryFile, PathFile};
@@ -20,6 +20,7 @@ use super::tree::{self, NewFile};
 use crate::dev;
 use crate::errno::Errno;
 use crate::process;
+use crate::process::capabilities::{DAC_OVERRIDE, FOWNER};
 
 /// Opens `path` for the current process; `mode` is for a file that is made, the
 /// creation mask not yet applied.
@@ -181,7 +182,7 @@ fn open_memory_inode(
 }
 
 fn check_open(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {
-    if caller.is_root() {
+    if caller.can(DAC_OVERRIDE | FOWNER) {
         return Ok(());
     }
     let mut wanted = match flags & O_ACCMODE {
@@ -235,7 +236,7 @@ pub fn execute_check(path: &[u8]) -> Result<(), Errno> {
     let caller = Caller::current();
     let node = look_up(&caller, None, path, true)?.existing()?;
     let attributes = node.attributes()?;
-    if attributes.file_type() != FileType::Regular {
+    if attributes.file_type() != FileType::Regular || is_no_exec(&attributes) {
         return Err(Errno::EACCES);
     }
     caller.check(&attributes, EXECUTE)

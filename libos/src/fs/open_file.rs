@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
-    O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR,
-    SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_EXEC, PROT_WRITE,
+    SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 
+use super::access::is_no_exec;
 use super::attributes::Attributes;
 pub use super::file::{File, Page, Readiness};
 use super::name::name_hash;
@@ -195,13 +196,17 @@ impl OpenFile {
     }
 
     /// Whether the file may be mapped so: ENODEV where it cannot be mapped at
-    /// all, EACCES where it was not opened for what the mapping does.
+    /// all, EACCES where it was not opened for what the mapping does, EPERM for
+    /// code where nothing is executed.
     pub fn check_map(&self, protection: u32, shared: bool) -> Result<(), Errno> {
         if self.is_path() {
             return Err(Errno::EBADF);
         }
         if !self.readable() || shared && protection & PROT_WRITE != 0 && !self.writable() {
             return Err(Errno::EACCES);
+        }
+        if protection & PROT_EXEC != 0 && is_no_exec(&self.file.attributes()?) {
+            return Err(Errno::EPERM);
         }
         if self.file.mappable() {
             Ok(())
@@ -225,6 +230,11 @@ impl OpenFile {
         self.file
             .attributes()
             .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
+    }
+
+    /// Where it was found, as far as that is known.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// The file's node, where it has one.

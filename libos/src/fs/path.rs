@@ -12,6 +12,7 @@ use super::access::{Caller, EXECUTE};
 use super::attributes::FileType;
 use super::name::{NAME_MAX, Name, name_hash};
 use super::node::{Lower, Node, Target};
+use super::open_file::Origin;
 use super::overlay::overlay;
 use super::path_cache::Place;
 use crate::errno::Errno;
@@ -45,6 +46,8 @@ pub struct Found {
     pub last: Last,
     /// What is there, if anything.
     pub node: Option<Node>,
+    /// Where the node is, of one that a magic link led to.
+    pub origin: Option<Origin>,
     /// The path ended with a slash.
     pub slash: bool,
 }
@@ -195,7 +198,7 @@ impl<'a> Resolver<'a> {
             Node::Memory(inode) => self.steady &= overlay()?.is_root(inode),
             Node::Pseudo(_) | Node::Open(_) => self.steady = false,
         }
-        if self.caller.is_root() {
+        if self.caller.overrides() {
             return Ok(());
         }
         let attributes = directory.attributes()?;
@@ -257,7 +260,11 @@ impl<'a> Resolver<'a> {
             && link.file_type() == FileType::Symlink
         {
             return match self.target(link)? {
-                Target::Node(node) => self.done(directory, b"", Last::Place, Some(node), slash),
+                Target::Node(node, origin) => {
+                    let mut found = self.found(directory, b"", Last::Place, Some(node), slash)?;
+                    found.origin = origin;
+                    Ok(Step::Done(found))
+                }
                 target => Ok(Step::Link {
                     directory,
                     target,
@@ -276,16 +283,29 @@ impl<'a> Resolver<'a> {
         node: Option<Node>,
         slash: bool,
     ) -> Result<Step, Errno> {
+        self.found(directory, name, last, node, slash)
+            .map(Step::Done)
+    }
+
+    fn found(
+        &self,
+        directory: Node,
+        name: &[u8],
+        last: Last,
+        node: Option<Node>,
+        slash: bool,
+    ) -> Result<Found, Errno> {
         if let Some(node) = &node {
             self.check_device(node)?;
         }
-        Ok(Step::Done(Found {
+        Ok(Found {
             directory,
             name: Name::new(name)?,
             last,
             node,
+            origin: None,
             slash,
-        }))
+        })
     }
 
     /// Counts one more symlink, then reads it.
@@ -295,7 +315,7 @@ impl<'a> Resolver<'a> {
         }
         self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
         let target = link.link_target()?;
-        let magic = matches!(target, Target::Node(_));
+        let magic = matches!(target, Target::Node(..));
         if magic && self.restrictions & (RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH) != 0 {
             return Err(Errno::ELOOP);
         }
@@ -305,7 +325,7 @@ impl<'a> Resolver<'a> {
     /// Follows a symlink that more components come after.
     fn follow_inside(&mut self, directory: Node, link: &Node) -> Result<Node, Errno> {
         let node = match self.target(link)? {
-            Target::Node(node) => node,
+            Target::Node(node, _) => node,
             target => {
                 let found = self.find(&directory, target.path().ok_or(Errno::EIO)?, true)?;
                 found.node.ok_or(Errno::ENOENT)?

@@ -11,9 +11,11 @@
 //! | `elf.rs` | reading ELF headers |
 //! | `load.rs` | mapping a program and its interpreter |
 //! | `stack.rs` | the initial stack: strings, auxv |
+//! | `capabilities.rs` | what root may do, and what becomes of it |
 //! | `recent.rs` | the last system calls of a thread |
 //! | `roster.rs` | the list of threads |
 
+pub mod capabilities;
 pub mod elf;
 mod recent;
 mod roster;
@@ -27,13 +29,16 @@ pub mod trap;
 use core::sync::atomic::AtomicU64;
 
 use alloc::vec::Vec;
+use linux_raw_sys::general::{S_ISGID, S_ISUID, S_IXGRP};
 use spin::{Mutex, Once};
 use unikiln_abi::boot::BootInfo;
 
+pub use capabilities::Capabilities;
 pub use recent::{Call, Recent};
 pub use roster::{COMM_BYTES, Listed, rename_thread, threads};
 
 use crate::boot::Start;
+use crate::fs::attributes::Attributes;
 use crate::fs::{FdTable, FsContext};
 use crate::signal::{ProcessSignals, ThreadSignals};
 
@@ -91,6 +96,7 @@ pub struct Credentials {
     pub sgid: u32,
     pub fsgid: u32,
     pub groups: Vec<u32>,
+    pub capabilities: Capabilities,
 }
 
 impl Credentials {
@@ -106,7 +112,29 @@ impl Credentials {
             sgid: gid,
             fsgid: gid,
             groups,
+            capabilities: Capabilities::of_user(uid),
         }
+    }
+}
+
+impl Credentials {
+    /// What execve makes of them for a program file: its owner's where its set-ID
+    /// bits say so and `honours` them. Whether the program must trust nobody (AT_SECURE).
+    pub fn program_changed(&mut self, file: &Attributes, honours: bool) -> bool {
+        let (uid, gid) = (self.euid, self.egid);
+        if honours && file.mode & S_ISUID != 0 {
+            self.euid = file.uid;
+        }
+        // Without execution for the group the bit means something else.
+        if honours && file.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP {
+            self.egid = file.gid;
+        }
+        (self.suid, self.fsuid) = (self.euid, self.euid);
+        (self.sgid, self.fsgid) = (self.egid, self.egid);
+        let set_id = self.euid != uid || self.egid != gid;
+        self.capabilities
+            .program_changed(self.uid, self.euid, set_id);
+        self.euid != self.uid || self.egid != self.gid
     }
 }
 

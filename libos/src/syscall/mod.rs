@@ -6,6 +6,7 @@
 pub mod table;
 
 mod attributes;
+mod capabilities;
 mod clock;
 mod credentials;
 mod directory;

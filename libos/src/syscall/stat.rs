@@ -8,7 +8,7 @@ use linux_raw_sys::general::{
 use super::file::descriptor;
 use super::path::{PathArgument, place};
 use crate::errno::{Errno, SysResult};
-use crate::fs::access::WRITE;
+use crate::fs::access::{EXECUTE, WRITE, is_no_exec};
 use crate::fs::attributes::{
     ANONYMOUS_DEVICE, Attributes, CGROUP_DEVICE, DEV_DEVICE, FileType, NAMESPACE_DEVICE,
     PROC_DEVICE, PTS_DEVICE, ROOT_DEVICE, SHM_DEVICE, SYS_DEVICE, Timestamp,
@@ -191,7 +191,12 @@ fn access_at(fd: u64, path: u64, wanted: u64, flags: u32) -> SysResult {
     {
         return Err(Errno::EROFS);
     }
-    caller.check(&node.attributes()?, wanted)?;
+    let attributes = node.attributes()?;
+    let runs = attributes.file_type() == FileType::Regular && wanted & EXECUTE != 0;
+    if runs && is_no_exec(&attributes) {
+        return Err(Errno::EACCES);
+    }
+    caller.check(&attributes, wanted)?;
     Ok(0)
 }
 
@@ -229,10 +234,10 @@ fn file_system(attributes: &Attributes) -> (u64, u64) {
         (DEV_DEVICE, _) => (TMPFS_MAGIC, flags(ST_NOSUID)),
         (PTS_DEVICE, _) => (DEVPTS_MAGIC, flags(ST_NOSUID | ST_NOEXEC)),
         (NAMESPACE_DEVICE, _) => (NSFS_MAGIC, flags(0)),
+        (SHM_DEVICE, _) => (TMPFS_MAGIC, flags(closed)),
         (ANONYMOUS_DEVICE, FileType::Fifo) => (PIPEFS_MAGIC, flags(0)),
-        (ANONYMOUS_DEVICE, FileType::Socket) => (SOCKFS_MAGIC, flags(0)),
-        (ANONYMOUS_DEVICE, _) => (ANONYMOUS_MAGIC, flags(0)),
-        _ => (TMPFS_MAGIC, flags(closed)),
+        (_, FileType::Socket) => (SOCKFS_MAGIC, flags(0)),
+        _ => (ANONYMOUS_MAGIC, flags(0)),
     }
 }
 

@@ -17,15 +17,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use linux_raw_sys::general::{S_ISGID, S_ISUID};
 use spin::Mutex;
 
 pub use data::{Data, Piece};
 pub use directory::{Directory, Entry};
 pub use quota::{limit_pages, used_pages};
 
+use super::access::{Caller, without_set_id};
 use super::attributes::{Attributes, FileType, Timestamp};
 use super::pipe::Pipe;
 use crate::errno::Errno;
+use crate::process::capabilities::FSETID;
 
 /// First inode number of what is not in the image; the image's are below.
 const FIRST_INO: u64 = 1 << 32;
@@ -175,10 +178,18 @@ impl MemoryInode {
         }
     }
 
-    /// Notes a change of data or names.
+    /// Notes a change of data or names. Another content is another program: it
+    /// runs as its owner only if somebody with CAP_FSETID changed it.
     pub fn touch_modified(&self) {
         let now = Timestamp::now();
+        let set_id = matches!(self.body, Body::Regular(_))
+            && self.meta.lock().mode & (S_ISUID | S_ISGID) != 0;
+        // Asked before the lock, which is a leaf.
+        let drops = set_id && !Caller::current().can(FSETID);
         let mut meta = self.meta.lock();
+        if drops {
+            meta.mode = without_set_id(meta.mode);
+        }
         meta.mtime = now;
         meta.ctime = now;
     }

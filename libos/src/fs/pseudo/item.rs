@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::errno::Errno;
 use crate::fs::node::Node;
+use crate::fs::open_file::Origin;
 
 /// Most numbers on the way to an item: process, thread, descriptor.
 const DEPTH_MAX: usize = 3;
@@ -51,6 +52,9 @@ impl Numbers {
 
 /// Writes a content.
 pub(super) type Text = fn(numbers: Numbers, out: &mut Vec<u8>) -> Result<(), Errno>;
+
+/// Follows a magic link: the node, and where it is, as far as that is known.
+pub(super) type Lead = fn(numbers: Numbers) -> Result<(Node, Option<Origin>), Errno>;
 
 /// One name of `/proc` or `/sys`.
 pub(super) struct Item {
@@ -102,7 +106,7 @@ pub(super) enum Kind {
     /// A symlink that leads straight to a node, and what it shows.
     Magic {
         /// Where it leads.
-        node: fn(Numbers) -> Result<Node, Errno>,
+        node: Lead,
         /// What `readlink` shows.
         text: fn(Numbers) -> Result<Vec<u8>, Errno>,
         /// Permission bits, where they depend on what it leads to.

@@ -222,7 +222,10 @@ impl Pseudo {
     pub fn link_target(&self) -> Result<Target, Errno> {
         match self.item.kind {
             Kind::Link(text) => Ok(Target::Made(text())),
-            Kind::Magic { node, .. } => Ok(Target::Node(node(self.numbers)?)),
+            Kind::Magic { node, .. } => {
+                let (node, origin) = node(self.numbers)?;
+                Ok(Target::Node(node, origin))
+            }
             _ => Err(Errno::EINVAL),
         }
     }

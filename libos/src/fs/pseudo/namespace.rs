@@ -31,7 +31,7 @@ macro_rules! namespace {
             $name,
             0o777,
             Kind::Magic {
-                node: |_| Ok(Node::Open(open($namespace, O_RDONLY))),
+                node: |_| Ok((Node::Open(open($namespace, O_RDONLY)), None)),
                 text: |_| Ok(text($namespace)),
                 mode: None,
             },

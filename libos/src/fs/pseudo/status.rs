@@ -11,8 +11,6 @@ use crate::fs::PAGE_BYTES;
 use crate::process::{self, Listed};
 use crate::sched;
 
-/// Capabilities of user 0 in a container, as Docker gives them.
-const CAPABILITIES: u64 = 0xa804_25fb;
 /// Signals that may be queued.
 const QUEUE_MAX: u32 = 63_000;
 
@@ -211,17 +209,13 @@ fn put_signals(content: &mut Vec<u8>, thread: &Listed) {
 }
 
 fn put_capabilities(content: &mut Vec<u8>) {
-    let effective = if process::current().credentials.lock().euid == 0 {
-        CAPABILITIES
-    } else {
-        0
-    };
+    let own = process::current().credentials.lock().capabilities;
     let rows = [
-        ("CapInh", 0),
-        ("CapPrm", effective),
-        ("CapEff", effective),
-        ("CapBnd", CAPABILITIES),
-        ("CapAmb", 0),
+        ("CapInh", own.inheritable),
+        ("CapPrm", own.permitted),
+        ("CapEff", own.effective),
+        ("CapBnd", own.bounding),
+        ("CapAmb", own.ambient),
     ];
     for (name, set) in rows {
         out!(content, "{name}:\t{set:016x}\n");

@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::O_CLOEXEC;
 
-use super::item::{Item, Kind, Numbers, directory, fixed, out, own_setting, own_text, owned};
+use super::item::{Item, Kind, Lead, Numbers, directory, fixed, out, own_setting, own_text, owned};
 use super::{limits, maps, mounts, namespace, net, source, status};
 use crate::errno::Errno;
+use crate::fs::Spot;
 use crate::fs::access::Caller;
 use crate::fs::node::Node;
+use crate::fs::open_file::Origin;
 use crate::fs::path::Resolver;
 use crate::fs::{overlay, place};
 use crate::process;
@@ -26,10 +28,10 @@ macro_rules! items {
             owned("fdinfo", 0o555, descriptors(&DESCRIPTOR_INFO)),
             owned("ns", 0o511, Kind::Directory(namespace::ITEMS)),
             owned("net", 0o555, Kind::Directory(net::ITEMS)),
-            magic("cwd", |_| process::current().fs.lock().directory(), |_| {
+            magic("cwd", |_| Ok((process::current().fs.lock().directory()?, None)), |_| {
                 directory_text(false)
             }),
-            magic("root", |_| process::current().fs.lock().root(), |_| {
+            magic("root", |_| Ok((process::current().fs.lock().root()?, None)), |_| {
                 directory_text(true)
             }),
             magic("exe", |_| executable(), |_| {
@@ -146,7 +148,7 @@ const THREAD_ITEMS: &[Item] = items! {
 
 const fn magic(
     name: &'static str,
-    node: fn(Numbers) -> Result<Node, Errno>,
+    node: Lead,
     text: fn(Numbers) -> Result<Vec<u8>, Errno>,
 ) -> Item {
     owned(
@@ -226,9 +228,10 @@ fn schedstat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     Ok(())
 }
 
-fn descriptor_node(numbers: Numbers) -> Result<Node, Errno> {
+fn descriptor_node(numbers: Numbers) -> Result<(Node, Option<Origin>), Errno> {
     let file = process::current().files.lock().get(numbers.last() as i32)?;
-    Ok(file.node().unwrap_or(Node::Open(file)))
+    let origin = file.origin().cloned();
+    Ok((file.node().unwrap_or(Node::Open(file)), origin))
 }
 
 fn descriptor_text(numbers: Numbers) -> Result<Vec<u8>, Errno> {
@@ -283,13 +286,12 @@ fn directory_text(root: bool) -> Result<Vec<u8>, Errno> {
     place::directory_path(&directory, &top)
 }
 
-fn executable() -> Result<Node, Errno> {
+fn executable() -> Result<(Node, Option<Origin>), Errno> {
     let path = process::current().image.lock().exe.clone();
     let root = overlay::overlay()?.root();
-    Resolver::new(&Caller::default(), &root)
-        .find(&root, &path, true)?
-        .node
-        .ok_or(Errno::ENOENT)
+    let found = Resolver::new(&Caller::default(), &root).find(&root, &path, true)?;
+    let Spot { node, origin, .. } = Spot::from(found);
+    Ok((node.ok_or(Errno::ENOENT)?, origin))
 }
 
 fn identity_map(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
