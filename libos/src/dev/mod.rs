@@ -18,6 +18,7 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general::{O_NOCTTY, O_NONBLOCK};
 
+use crate::boot;
 use crate::errno::Errno;
 use crate::fs::OpenFile;
 use crate::fs::node::Node;
@@ -106,6 +107,11 @@ pub fn open(
         ZERO => MemoryKind::Zero,
         FULL => MemoryKind::Full,
         RANDOM | URANDOM => MemoryKind::Random,
+        CONSOLE if boot::has_flag(stream::TERMINAL_FLAGS) => {
+            let file = StreamFile::new(StreamKind::Terminal);
+            return Ok(OpenFile::new(file, kept, origin));
+        }
+        // Nobody is there to type: it is the log.
         CONSOLE => {
             let file = StreamFile::new(StreamKind::Stderr);
             return Ok(OpenFile::new(file, kept & !O_NONBLOCK, origin));

@@ -11,6 +11,7 @@ use linux_raw_sys::general::{
     EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
 };
 use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TCGETS2, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCSPGRP};
+use spin::Once;
 use unikiln_abi::boot::{FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY};
 use unikiln_abi::call::EVENT_STDIN;
 use unikiln_abi::log::{STREAM_STDERR, STREAM_STDOUT};
@@ -19,6 +20,7 @@ use super::pty::settings::{SETTINGS_BYTES, Settings, WindowSize};
 use crate::boot;
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::{ANONYMOUS_DEVICE, Attributes};
+use crate::fs::node::Node;
 use crate::fs::open_file::{File, OpenFile, Readiness};
 use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
@@ -46,6 +48,17 @@ pub enum StreamKind {
     Stderr,
     /// The terminal behind one of them, as `/dev/tty`.
     Terminal,
+}
+
+/// A stream is a terminal.
+pub const TERMINAL_FLAGS: u32 = FLAG_STDIN_TTY | FLAG_STDOUT_TTY | FLAG_STDERR_TTY;
+
+/// `/dev/console`, which a terminal shows as: `ttyname` finds it by comparing the two.
+static CONSOLE: Once<Node> = Once::new();
+
+/// Tells where `/dev/console` is.
+pub fn set_console(node: Node) {
+    CONSOLE.call_once(|| node);
 }
 
 /// Opens the three streams.
@@ -100,11 +113,12 @@ impl StreamFile {
 
 impl File for StreamFile {
     fn attributes(&self) -> Result<Attributes, Errno> {
+        if let (true, Some(console)) = (self.is_terminal(), CONSOLE.get()) {
+            return console.attributes();
+        }
         let ino = FIRST_INO + self.kind as u64;
-        // A terminal's number is that of a pseudo-terminal; null's for empty input.
-        let (mode, rdev) = if self.is_terminal() {
-            (S_IFCHR | 0o620, super::number(136, 0))
-        } else if self.kind == StreamKind::Stdin && !self.has_input() {
+        // Empty input is null.
+        let (mode, rdev) = if self.kind == StreamKind::Stdin && !self.has_input() {
             (S_IFCHR | 0o666, super::NULL)
         } else {
             (S_IFIFO | 0o600, 0)

@@ -8,10 +8,10 @@ use alloc::sync::Arc;
 
 use linux_raw_sys::general::{SIGCONT, SIGHUP};
 use spin::Mutex;
-use unikiln_abi::boot::{FLAG_STDERR_TTY, FLAG_STDIN_TTY, FLAG_STDOUT_TTY};
 
-use super::number;
-use super::pty::{SLAVE_MAJOR, Terminal};
+use super::CONSOLE;
+use super::pty::Terminal;
+use super::stream::TERMINAL_FLAGS;
 use crate::errno::Errno;
 use crate::signal::{self, SigInfo};
 use crate::{boot, process};
@@ -36,7 +36,7 @@ pub fn current() -> Controlling {
 }
 
 fn at_start() -> Controlling {
-    if boot::has_flag(FLAG_STDIN_TTY | FLAG_STDOUT_TTY | FLAG_STDERR_TTY) {
+    if boot::has_flag(TERMINAL_FLAGS) {
         Controlling::Console
     } else {
         Controlling::None
@@ -57,7 +57,7 @@ pub fn is(terminal: &Arc<Terminal>) -> bool {
 pub fn device() -> u32 {
     match current() {
         Controlling::None => 0,
-        Controlling::Console => number(SLAVE_MAJOR, 0),
+        Controlling::Console => CONSOLE,
         Controlling::Pty(terminal) => terminal.device(),
     }
 }

@@ -74,16 +74,12 @@ fn device_directory(root: &Node) -> Result<Arc<MemoryInode>, Errno> {
     let parent = Node::Memory(top.clone());
     let put = |name: &[u8], inode: Arc<MemoryInode>| mount_at(&top, name, Node::Memory(inode));
     for node in dev::NODES {
-        put(
-            node.name,
-            MemoryInode::new(
-                DEV_DEVICE,
-                node.mode,
-                0,
-                node.gid,
-                Body::CharDevice(node.rdev),
-            ),
-        )?;
+        let body = Body::CharDevice(node.rdev);
+        let inode = MemoryInode::new(DEV_DEVICE, node.mode, 0, node.gid, body);
+        if node.name == b"console" {
+            dev::stream::set_console(Node::Memory(inode.clone()));
+        }
+        put(node.name, inode)?;
     }
     for (name, target) in dev::LINKS {
         put(
