@@ -11,7 +11,7 @@
 //! | `erofs` | reading the image |
 //! | `memory` | inodes in memory, their data and names, the space limit |
 //! | `overlay` | which inodes of the image were replaced |
-//! | `node`, `path`, `place` | the tree: asking a node, walking to it, walking back |
+//! | `node`, `path`, `rest`, `place` | the tree: asking a node, walking to it, walking back |
 //! | `path_cache` | walks that are remembered |
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
@@ -46,6 +46,7 @@ pub mod pseudo;
 pub mod readiness;
 mod regular;
 pub mod rename;
+mod rest;
 pub mod signal_file;
 pub mod table;
 #[cfg(test)]

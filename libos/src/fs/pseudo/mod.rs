@@ -251,7 +251,7 @@ impl Pseudo {
                 origin,
             )),
             Kind::Text(_) | Kind::Setting { .. } => {
-                Ok(OpenFile::new(GeneratedFile::new(*self)?, flags, origin))
+                Ok(OpenFile::new(GeneratedFile::new(*self), flags, origin))
             }
             Kind::Link(_) | Kind::Magic { .. } => Err(Errno::ELOOP),
         }
