@@ -221,5 +221,13 @@ int main(void) {
     CHECK_EQ(access("of-extra", R_OK), 0);
     CHECK_EQ(access("secret", F_OK), 0);
     CHECK_FAILS(access("private/inside", F_OK), EACCES);
+
+    // What a user makes is its own, also where it has no name.
+    int ends[2];
+    char name[64];
+    struct stat st;
+    CHECK(pipe(ends) == 0 && fstat(ends[1], &st) == 0 && st.st_uid == USER && st.st_gid == GROUP);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", ends[1]);
+    CHECK_EQ(opens(name, O_WRONLY), 0);
     return done("permissions");
 }

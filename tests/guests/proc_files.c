@@ -104,6 +104,9 @@ int main(void) {
     CHECK_FAILS(write(adj, "1001", 4), EINVAL);
     CHECK_FAILS(write(adj, "x", 1), EINVAL);
 
+    put_file("/proc/self/coredump_filter", "0x37\n");
+    CHECK(has("/proc/self/coredump_filter", "00000037\n"));
+
     // Namespaces: a link, an inode that stays, a file system of its own.
     const char *KINDS[] = {"cgroup", "ipc", "mnt", "net", "pid", "user", "uts"};
     for (int i = 0; i < 7; i++) {

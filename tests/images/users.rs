@@ -164,6 +164,19 @@ fn a_sticky_directory_keeps_the_files_of_others() {
     }
 }
 
+/// Container engines give the standard streams to the user: services log there.
+#[test]
+fn standard_streams_are_the_users() {
+    if ready("standard_streams_are_the_users") {
+        let script =
+            "echo out > /dev/stdout; echo err > /dev/stderr; cd /proc/self/fd; echo again > 1";
+        run("potter", &["ash", "-c", script])
+            .assert_code(0)
+            .assert_stdout("out\nagain\n")
+            .assert_stderr_has("err\n");
+    }
+}
+
 #[test]
 fn a_set_id_program_runs_as_its_owner() {
     if ready("a_set_id_program_runs_as_its_owner") {

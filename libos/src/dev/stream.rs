@@ -125,6 +125,9 @@ impl File for StreamFile {
         };
         Ok(Attributes {
             rdev,
+            // As container engines do it, they belong to the user of the image.
+            uid: boot::info().map_or(0, |info| info.uid),
+            gid: 0,
             ..Attributes::generated(ANONYMOUS_DEVICE, ino, mode)
         })
     }

@@ -4,7 +4,7 @@ use linux_raw_sys::general::{
     S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK,
 };
 
-use crate::time;
+use crate::{process, time};
 
 /// Device number (`st_dev`) of the root file system.
 pub const ROOT_DEVICE: u64 = 29;
@@ -141,14 +141,23 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Attributes of something that is made up as it is looked at.
+    /// Attributes of something that is made up as it is looked at: user 0's, but
+    /// what is in no directory is the process's own.
     pub fn generated(device: u64, ino: u64, mode: u32) -> Attributes {
         let now = Timestamp::now();
+        let (uid, gid) = if device == ANONYMOUS_DEVICE {
+            let own = process::current().credentials.lock();
+            (own.fsuid, own.fsgid)
+        } else {
+            (0, 0)
+        };
         Attributes {
             device,
             ino,
             mode,
             nlink: 1,
+            uid,
+            gid,
             atime: now,
             mtime: now,
             ctime: now,

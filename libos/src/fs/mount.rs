@@ -13,6 +13,7 @@ use super::overlay;
 use super::path::Resolver;
 use super::pseudo::Pseudo;
 use super::tree::{self, NewFile};
+use crate::boot;
 use crate::dev;
 use crate::errno::Errno;
 use crate::process;
@@ -75,8 +76,11 @@ fn device_directory(root: &Node) -> Result<Arc<MemoryInode>, Errno> {
     let put = |name: &[u8], inode: Arc<MemoryInode>| mount_at(&top, name, Node::Memory(inode));
     for node in dev::NODES {
         let body = Body::CharDevice(node.rdev);
-        let inode = MemoryInode::new(DEV_DEVICE, node.mode, 0, node.gid, body);
-        if node.name == b"console" {
+        let is_console = node.name == b"console";
+        // A terminal that is passed on belongs to the user of the image.
+        let uid = boot::info().map_or(0, |info| if is_console { info.uid } else { 0 });
+        let inode = MemoryInode::new(DEV_DEVICE, node.mode, uid, node.gid, body);
+        if is_console {
             dev::stream::set_console(Node::Memory(inode.clone()));
         }
         put(node.name, inode)?;

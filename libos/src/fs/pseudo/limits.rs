@@ -1,13 +1,34 @@
-//! `/proc/PID/limits` and `oom_score_adj`.
+//! `/proc/PID/limits`, `oom_score_adj` and `coredump_filter`.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::item::{Numbers, out};
 use crate::errno::Errno;
 use crate::process;
 
 static OOM_SCORE_ADJ: AtomicI32 = AtomicI32::new(0);
+
+/// What a core dump would hold: ELF headers, anonymous mappings, huge pages.
+static COREDUMP_FILTER: AtomicU32 = AtomicU32::new(0x33);
+
+/// `/proc/PID/coredump_filter`.
+pub(super) fn coredump_filter(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    out!(content, "{:08x}\n", COREDUMP_FILTER.load(Ordering::Relaxed));
+    Ok(())
+}
+
+/// Keeps the value, which has no effect: there are no core dumps.
+pub(super) fn set_coredump_filter(_: Numbers, bytes: &[u8]) -> Result<(), Errno> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+    let text = text.trim();
+    let value = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    COREDUMP_FILTER.store(value.map_err(|_| Errno::EINVAL)? & 0x1ff, Ordering::Relaxed);
+    Ok(())
+}
 
 /// Names and units of limits by RLIMIT_* number, as Linux words them.
 const LIMITS: [(&str, &str); 16] = [

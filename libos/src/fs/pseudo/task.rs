@@ -127,11 +127,12 @@ const PROCESS_ITEMS: &[Item] = items! {
     own_text("status", 0o444, status::status),
     own_text("sched", 0o644, sched),
     own_text("schedstat", 0o444, schedstat),
-    // What a core dump holds: there is none, so the value has no effect.
-    own_text("coredump_filter", 0o644, |_, content| {
-        out!(content, "00000033\n");
-        Ok(())
-    }),
+    own_setting(
+        "coredump_filter",
+        0o644,
+        limits::coredump_filter,
+        limits::set_coredump_filter,
+    ),
     directory("attr", &[]),
     fixed!("timers", ""),
 };
