@@ -182,13 +182,15 @@ impl MemoryInode {
     /// runs as its owner only if somebody with CAP_FSETID changed it.
     pub fn touch_modified(&self) {
         let now = Timestamp::now();
-        let set_id = matches!(self.body, Body::Regular(_))
-            && self.meta.lock().mode & (S_ISUID | S_ISGID) != 0;
-        // Asked before the lock, which is a leaf.
-        let drops = set_id && !Caller::current().can(FSETID);
         let mut meta = self.meta.lock();
-        if drops {
-            meta.mode = without_set_id(meta.mode);
+        if meta.mode & (S_ISUID | S_ISGID) != 0 && matches!(self.body, Body::Regular(_)) {
+            // Asked without the lock, which is a leaf.
+            drop(meta);
+            let keeps = Caller::current().can(FSETID);
+            meta = self.meta.lock();
+            if !keeps {
+                meta.mode = without_set_id(meta.mode);
+            }
         }
         meta.mtime = now;
         meta.ctime = now;
