@@ -23,6 +23,7 @@
 //! Locks are leaves and short; none is held while program memory is touched.
 
 pub mod access;
+mod allocate;
 pub mod attributes;
 mod context;
 mod directory;
@@ -53,8 +54,10 @@ mod tests;
 pub mod timer_file;
 pub mod transfer;
 pub mod tree;
+mod unnamed;
 
 pub use access::Caller;
+pub use allocate::{Change, allocate, punch_hole};
 pub use context::{
     FsContext, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
     resolve_name,
@@ -63,8 +66,9 @@ pub use limits::open_files;
 pub use mount::init;
 pub use open::{execute_check, open, open_from, open_node, open_with};
 pub use open_file::{OpenFile, Page};
-pub use regular::{open_memory, resize};
+pub use regular::resize;
 pub use table::FdTable;
+pub use unnamed::{open_memory, open_shared_memory};
 
 /// Bytes of a page.
 pub const PAGE_BYTES: u64 = 4096;

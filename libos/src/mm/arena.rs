@@ -35,6 +35,8 @@ const BOOT_COLD_BYTES: u64 = 512 << 10;
 /// Free chunks that stay backed: clearing one is ten times cheaper than having
 /// the host back it anew, and an exit is spared on each side.
 const DIRTY_MAX: u32 = 16;
+/// The same after the program said that it needs memory no longer (madvise).
+const DIRTY_AFTER_ADVICE: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -366,6 +368,20 @@ impl Arenas {
         self.list_free(id);
     }
 
+    /// Has the host take free chunks back until few are left that it backs.
+    fn give_free_to_host(&mut self) {
+        let mut id = self.free;
+        while id != NONE && self.dirty_chunks > DIRTY_AFTER_ADVICE {
+            let chunk = self.chunk(id);
+            let (gpa, next, dirty) = (chunk.gpa, chunk.next, chunk.dirty);
+            if dirty && hypercall::memory_release(gpa, LARGE_PAGE).is_ok() {
+                self.chunk(id).dirty = false;
+                self.dirty_chunks -= 1;
+            }
+            id = next;
+        }
+    }
+
     /// Makes the frames of a free chunk zero again.
     fn clean(&mut self, id: u32) {
         let chunk = self.chunk(id);
@@ -532,6 +548,11 @@ pub(in crate::mm) fn frame_references(gpa: u64) -> u32 {
     arenas
         .locate(gpa)
         .map_or(0, |(id, index)| arenas.chunk(id).counts[index])
+}
+
+/// Free memory goes back to the host, but for a little.
+pub(in crate::mm) fn give_free_to_host() {
+    lock().give_free_to_host();
 }
 
 /// One reference less; the last frees the frame.

@@ -2,7 +2,8 @@
 
 use linux_raw_sys::general::{
     F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_GETOWN,
-    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SEAL_SEAL, F_SETFD, F_SETFL,
+    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_RDLCK, F_SEAL_EXEC,
+    F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, F_SETFD, F_SETFL,
     F_SETLK, F_SETLKW, F_SETOWN, F_SETPIPE_SZ, F_UNLCK, F_WRLCK, FD_CLOEXEC, LOCK_EX, LOCK_NB,
     LOCK_SH, LOCK_UN, O_APPEND, O_CLOEXEC, O_NONBLOCK,
 };
@@ -18,6 +19,9 @@ use crate::process;
 
 /// O_LARGEFILE, which every open file of a 64-bit process shows.
 const O_LARGEFILE: u32 = 0o100_000;
+/// All that F_ADD_SEALS takes.
+const ALL_SEALS: u32 =
+    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
 /// A mandatory lock, which Linux no longer has.
 const LOCK_MAND: u32 = 32;
 /// Bytes of `struct flock`.
@@ -99,18 +103,7 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
             Ok(0)
         }
         F_GET_SEALS => with_seals(&file, |seals| Ok(*seals as usize)),
-        F_ADD_SEALS => {
-            if !file.writable() {
-                return Err(Errno::EPERM);
-            }
-            with_seals(&file, |seals| {
-                if *seals & F_SEAL_SEAL != 0 {
-                    return Err(Errno::EPERM);
-                }
-                *seals |= argument as u32;
-                Ok(0)
-            })
-        }
+        F_ADD_SEALS => add_seals(&file, argument as u32),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -136,6 +129,27 @@ fn with_seals(file: &OpenFile, apply: impl FnOnce(&mut u32) -> SysResult) -> Sys
         },
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// F_ADD_SEALS, but while the file is mapped for writing that would be forbidden.
+fn add_seals(file: &OpenFile, added: u32) -> SysResult {
+    if !file.writable() {
+        return Err(Errno::EPERM);
+    }
+    if added & !ALL_SEALS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    process::current()
+        .space
+        .seal_file(file.inode_id(), added, || {
+            with_seals(file, |seals| {
+                if *seals & F_SEAL_SEAL != 0 {
+                    return Err(Errno::EPERM);
+                }
+                *seals |= added;
+                Ok(0)
+            })
+        })
 }
 
 /// With one process no lock is ever in the way of another of its own.

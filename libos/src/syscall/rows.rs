@@ -9,7 +9,7 @@ table! {
     { 6 lstat 2 super::stat::lstat, Full }
     { 7 poll 3 super::poll::poll, Full }
     { 8 lseek 3 super::file::lseek, Full }
-    { 9 mmap 6 super::memory::mmap, Partial("no huge pages; shared file mappings of memory files only") }
+    { 9 mmap 6 super::memory::mmap, Partial("no reserved huge pages") }
     { 10 mprotect 3 super::memory::mprotect, Full }
     { 11 munmap 2 super::memory::munmap, Full }
     { 12 brk 1 super::memory::brk, Full }
@@ -25,10 +25,10 @@ table! {
     { 22 pipe 1 super::pipe::pipe, Full }
     { 23 select 5 super::poll::select, Full }
     { 24 sched_yield 0 super::schedule::sched_yield, Full }
-    { 25 mremap 5 super::memory::mremap, Partial("no MREMAP_DONTUNMAP") }
+    { 25 mremap 5 super::memory::mremap, Full }
     { 26 msync 3 super::memory::msync, Full }
     { 27 mincore 3 super::memory::mincore, Full }
-    { 28 madvise 3 super::memory::madvise, Partial("FREE acts at once; hints are accepted") }
+    { 28 madvise 3 super::memory::madvise, Partial("FREE acts at once; no COLLAPSE, no guard pages, no failure injection") }
     { 32 dup 1 super::fdctl::dup, Full }
     { 33 dup2 2 super::fdctl::dup2, Full }
     { 34 pause 0 super::signal::pause, Full }
@@ -179,6 +179,7 @@ table! {
     { 210 io_cancel 3 Stub(ENOSYS, "no asynchronous I/O yet") }
     { 211 get_thread_area 1 Stub(ENOSYS, "no segments but the flat ones") }
     { 213 epoll_create 1 super::epoll::epoll_create, Full }
+    { 216 remap_file_pages 5 super::memory::remap_file_pages, Full }
     { 217 getdents64 3 super::directory::getdents64, Full }
     { 218 set_tid_address 1 super::thread::set_tid_address, Full }
     { 221 fadvise64 4 super::space::fadvise64, Full }
@@ -238,7 +239,7 @@ table! {
     { 282 signalfd 3 super::signal_file::signalfd, Full }
     { 283 timerfd_create 2 super::timer::timerfd_create, Partial("no alarm clocks") }
     { 284 eventfd 1 super::pipe::eventfd, Full }
-    { 285 fallocate 4 super::space::fallocate, Partial("no COLLAPSE_RANGE, INSERT_RANGE, UNSHARE_RANGE") }
+    { 285 fallocate 4 super::space::fallocate, Partial("no UNSHARE_RANGE, as on ext4") }
     { 286 timerfd_settime 4 super::timer::timerfd_settime, Partial("TFD_TIMER_CANCEL_ON_SET changes nothing") }
     { 287 timerfd_gettime 2 super::timer::timerfd_gettime, Full }
     { 289 signalfd4 4 super::signal_file::signalfd4, Full }
@@ -269,11 +270,11 @@ table! {
     { 316 renameat2 5 super::names::renameat2, Partial("no RENAME_WHITEOUT") }
     { 317 seccomp 3 Stub(EINVAL, "no filters: nothing inside the guest is less trusted") }
     { 318 getrandom 3 super::random::getrandom, Full }
-    { 319 memfd_create 2 super::pipe::memfd_create, Partial("no huge pages; seals bind writes, not mappings") }
+    { 319 memfd_create 2 super::pipe::memfd_create, Partial("no reserved huge pages") }
     { 321 bpf 3 Stub(ENOSYS, "no BPF") }
     { 323 userfaultfd 1 Stub(ENOSYS, "faults are not handed to the program") }
     { 324 membarrier 2 super::schedule::membarrier, Partial("one thread: nothing to do") }
-    { 325 mlock2 3 super::memory::mlock, Full }
+    { 325 mlock2 3 super::memory::mlock2, Full }
     { 326 copy_file_range 6 super::space::copy_file_range, Full }
     { 327 preadv2 6 super::file::preadv2, Partial("RWF_NOWAIT changes nothing") }
     { 328 pwritev2 6 super::file::pwritev2, Partial("RWF_NOWAIT changes nothing") }
@@ -313,5 +314,5 @@ table! {
     { 454 futex_wake 4 Stub(ENOSYS, "programs fall back to futex") }
     { 455 futex_wait 6 Stub(ENOSYS, "programs fall back to futex") }
     { 456 futex_requeue 4 Stub(ENOSYS, "programs fall back to futex") }
-    { 462 mseal 3 Stub(ENOSYS, "mappings cannot be sealed") }
+    { 462 mseal 3 super::memory::mseal, Full }
 }

@@ -2,8 +2,7 @@
 //! from file to file.
 
 use linux_raw_sys::general::{
-    AT_FDCWD, F_SEAL_GROW, F_SEAL_WRITE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
-    FALLOC_FL_ZERO_RANGE, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
+    AT_FDCWD, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
     SYNC_FILE_RANGE_WRITE,
 };
 
@@ -12,8 +11,6 @@ use super::path::{PathArgument, place};
 use crate::errno::{Errno, SysResult};
 use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
-use crate::fs::memory::data::SIZE_MAX_BYTES;
-use crate::fs::node::Node;
 use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES, UserRanges};
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
@@ -56,45 +53,16 @@ pub(super) fn ftruncate(args: &[u64; 6]) -> SysResult {
 /// fallocate(2).
 pub(super) fn fallocate(args: &[u64; 6]) -> SysResult {
     let [fd, mode, start, len, ..] = *args;
-    let mode = mode as u32;
     let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
     let (start, len) = (offset(start)?, offset(len)?);
     if len == 0 {
         return Err(Errno::EINVAL);
     }
-    let known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
-    if mode & !known != 0 || mode & FALLOC_FL_PUNCH_HOLE != 0 && mode & FALLOC_FL_KEEP_SIZE == 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    if !file.writable() {
-        return Err(Errno::EBADF);
-    }
-    let end = start
-        .checked_add(len)
-        .filter(|&end| end <= SIZE_MAX_BYTES)
-        .ok_or(Errno::EFBIG)?;
-    let inode = match file.node() {
-        Some(Node::Memory(inode)) if inode.file_type() == FileType::Regular => inode,
-        Some(node) if node.is_directory() => return Err(Errno::EISDIR),
-        Some(_) => return Err(Errno::ENODEV),
-        None => return Err(Errno::ESPIPE),
-    };
-    {
-        let mut data = inode.data()?.lock();
-        let grows = mode & FALLOC_FL_KEEP_SIZE == 0 && end > data.size();
-        if data.seals & F_SEAL_WRITE != 0 || grows && data.seals & F_SEAL_GROW != 0 {
-            return Err(Errno::EPERM);
-        }
-        if mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) != 0 {
-            data.zero_range(start, len)?;
-        } else {
-            data.reserve(start, len)?;
-        }
-        if grows {
-            data.resize(end)?;
-        }
-    }
-    inode.touch_modified();
+    let (change, keeps_size) = fs::Change::from_mode(mode as u32)?;
+    fs::allocate(&file, change, keeps_size, start, len)?;
     Ok(0)
 }
 

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use spin::Mutex;
 
@@ -81,6 +81,8 @@ pub struct MemoryInode {
     pub ino: u64,
     /// The image's inode that this one replaces.
     pub replaces: Option<u64>,
+    /// Whether a mapping may show its pages: then changes of them are told.
+    pub mapped: AtomicBool,
     /// Changing attributes.
     pub meta: Mutex<Meta>,
     /// What it holds.
@@ -111,6 +113,7 @@ impl MemoryInode {
             device,
             ino,
             replaces: None,
+            mapped: AtomicBool::new(false),
             meta: Mutex::new(meta),
             body,
         })

@@ -94,7 +94,7 @@ pub(super) fn status(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
     let rows = [
         ("VmPeak", size),
         ("VmSize", size),
-        ("VmLck", 0),
+        ("VmLck", source::locked_bytes() / 1024),
         ("VmPin", 0),
         ("VmHWM", resident),
         ("VmRSS", resident),
