@@ -57,7 +57,6 @@ int main(void) {
     CHECK_FAILS(map(0, PAGE, RW, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0), EOPNOTSUPP);
     CHECK_FAILS(map(0, PAGE, RW, MAP_SHARED_VALIDATE | 0x2000000, fd, 0), EOPNOTSUPP);
     CHECK(map(0, PAGE, RW, MAP_SHARED_VALIDATE | MAP_NORESERVE | MAP_POPULATE, fd, 0) != -1);
-    CHECK(map(0, PAGE, RW, MAP_SHARED | MAP_SYNC, fd, 0) != -1);
     CHECK(map(0, PAGE, RW, ANON | 0x2000000, -1, 0) != -1);
 
     // HUGETLB: no huge pages are reserved.

@@ -18,6 +18,7 @@ use super::node::Node;
 use super::regular::{SEALS_OF_WRITES, forget_mapped, too_big};
 use super::{OpenFile, PAGE_BYTES, limits};
 use crate::errno::Errno;
+use crate::mm;
 
 /// What happens to the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,9 @@ pub fn allocate(
         .ok_or(Errno::EFBIG)?;
     change_range(&inode, change, keeps_size, start, end)?;
     inode.touch_modified();
+    if change == Change::Punch {
+        mm::give_free_to_host();
+    }
     Ok(())
 }
 

@@ -123,13 +123,16 @@ impl AddressSpace {
             }
         }
         drop(space);
-        if matches!(advice, MADV_DONTNEED | MADV_FREE | MADV_DONTNEED_LOCKED) {
-            arena::give_free_to_host();
-        }
         for part in punched {
             if let Backing::File { file, offset } = &part.backing {
                 fs::punch_hole(file, *offset, part.len())?;
             }
+        }
+        if matches!(
+            advice,
+            MADV_DONTNEED | MADV_FREE | MADV_REMOVE | MADV_DONTNEED_LOCKED
+        ) {
+            arena::give_free_to_host();
         }
         if complete { Ok(0) } else { Err(Errno::ENOMEM) }
     }

@@ -186,9 +186,31 @@ fn give_file(
         }
         return Ok(());
     }
-    let (first, last) = around(area, page, AROUND_FILE);
+    // Frames for holes cost memory: fewer of those, as for anonymous memory.
+    let (first, last) = around(area, page, AROUND_ANONYMOUS);
     populate_file(space, area, file, offset, first, last.min(end));
+    let (first, last) = around(area, page, AROUND_FILE);
+    populate_there(space, area, file, offset, first, last.min(end));
     Ok(())
+}
+
+/// Maps the pages of `first..last` that the file has.
+fn populate_there(
+    space: &mut Space,
+    area: &Area,
+    file: &Arc<OpenFile>,
+    offset: u64,
+    first: u64,
+    last: u64,
+) {
+    let mut at = first;
+    while at < last {
+        let index = (offset + (at - area.start)) / PAGE;
+        if file.file().is_resident(index) {
+            populate_file(space, area, file, offset, at, at + PAGE);
+        }
+        at += PAGE;
+    }
 }
 
 /// First address of `area` that is past the file's last page.

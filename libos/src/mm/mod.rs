@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! arena.rs      guest-physical arenas, 2 MiB chunks, 4 KiB frames, the memory limit
+//! arena/host.rs   memory on its way back to the host
 //! frame.rs      a counted handle of one frame
 //! heap.rs       the libOS's own heap, made of frames
 //! pagetable.rs  the four-level table, edited in place
@@ -41,7 +42,9 @@ pub mod space;
 pub mod user;
 pub mod vma;
 
-pub use arena::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
+pub use arena::{
+    arena_bytes, available_bytes, give_free_to_host, limit_bytes, peak_bytes, used_bytes,
+};
 pub use file_change::FilePages;
 pub use frame::Frame;
 
