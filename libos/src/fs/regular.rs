@@ -91,10 +91,14 @@ impl File for ImageFile {
             if piece.is_empty() {
                 break;
             }
-            match sink.put(piece) {
-                Err(errno) if done == 0 => return Err(errno),
-                Err(_) => break,
-                Ok(()) => done += piece.len() as u64,
+            let put = sink.put_part(piece);
+            done += put as u64;
+            if put < piece.len() {
+                return if done == 0 {
+                    Err(Errno::EFAULT)
+                } else {
+                    Ok(done as usize)
+                };
             }
         }
         Ok(done as usize)
@@ -230,18 +234,21 @@ fn read_memory(inode: &MemoryInode, offset: u64, sink: &mut dyn Sink) -> SysResu
             break;
         }
         let put = match piece {
-            Piece::Image(bytes) => sink.put(bytes),
-            Piece::Zeros(len) => sink.put_zeros(len),
+            Piece::Image(bytes) => sink.put_part(bytes),
+            Piece::Zeros(len) => sink.put_zeros(len).map_or(0, |()| len),
             Piece::Frame(frame, in_page, len) => {
                 let bounce = bounce.get_mut(..len).ok_or(Errno::EIO)?;
                 frame.read(in_page, bounce);
-                sink.put(bounce)
+                sink.put_part(bounce)
             }
         };
-        match put {
-            Err(errno) if done == 0 => return Err(errno),
-            Err(_) => break,
-            Ok(()) => done += len,
+        done += put;
+        if put < len {
+            return if done == 0 {
+                Err(Errno::EFAULT)
+            } else {
+                Ok(done)
+            };
         }
     }
     Ok(done)
@@ -276,14 +283,19 @@ fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> Sy
             break;
         }
         let chunk = bounce.get_mut(..len).ok_or(Errno::EIO)?;
-        let step = source
-            .take(chunk)
-            .and_then(|()| write_page(inode, at, chunk));
+        let taken = source.take_part(chunk);
+        let step = match chunk.get(..taken) {
+            Some(bytes) if taken > 0 => write_page(inode, at, bytes),
+            _ => Err(Errno::EFAULT),
+        };
         if let Err(errno) = step {
             failed = Some(errno);
             break;
         }
-        done += len;
+        done += taken;
+        if taken < len {
+            break;
+        }
     }
     if done > 0 {
         inode.touch_modified();

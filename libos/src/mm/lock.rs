@@ -20,7 +20,8 @@ impl AddressSpace {
         }
         let start = round_down(address, PAGE);
         let bytes = bytes.wrapping_add(address - start);
-        let bytes = round_up(bytes, PAGE).ok_or(Errno::EINVAL)?;
+        // A length that wraps is none, as in Linux.
+        let bytes = round_up(bytes, PAGE).unwrap_or(0);
         let end = start.checked_add(bytes).ok_or(Errno::EINVAL)?;
         let mut space = self.lock();
         if locked {

@@ -85,7 +85,8 @@ pub fn msync(args: &[u64; 6]) -> SysResult {
     if address % PAGE != 0 || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
         return Err(Errno::EINVAL);
     }
-    let bytes = round_up(bytes, PAGE).ok_or(Errno::ENOMEM)?;
+    // A length that wraps is none, as in Linux.
+    let bytes = round_up(bytes, PAGE).unwrap_or(0);
     let end = address.checked_add(bytes).ok_or(Errno::ENOMEM)?;
     let space = process::current().space.lock();
     let locked = |area: &Area| area.traits.locked;

@@ -43,6 +43,15 @@ fn check_pid(pid: u64) -> Result<(), Errno> {
     }
 }
 
+/// The address, which must be one: these calls answer NULL with EINVAL.
+fn not_null(address: u64) -> Result<u64, Errno> {
+    if address == 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(address)
+    }
+}
+
 /// vCPUs that there are, as a mask.
 fn online() -> u64 {
     let count = boot::info().map_or(1, |info| info.vcpu_count).clamp(1, 64);
@@ -82,7 +91,7 @@ pub(super) fn sched_getscheduler(args: &[u64; 6]) -> SysResult {
 /// sched_getparam(2).
 pub(super) fn sched_getparam(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    user::write(args[1], &0u32).map(|()| 0)
+    user::write(not_null(args[1])?, &0u32).map(|()| 0)
 }
 
 fn set_policy(policy: u32, priority: u32) -> SysResult {
@@ -97,13 +106,13 @@ fn set_policy(policy: u32, priority: u32) -> SysResult {
 /// sched_setscheduler(2): real-time classes are not to be had.
 pub(super) fn sched_setscheduler(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    set_policy(args[1] as u32, user::read(args[2])?)
+    set_policy(args[1] as u32, user::read(not_null(args[2])?)?)
 }
 
 /// sched_setparam(2).
 pub(super) fn sched_setparam(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    set_policy(SCHED_OTHER, user::read(args[1])?)
+    set_policy(SCHED_OTHER, user::read(not_null(args[1])?)?)
 }
 
 /// sched_get_priority_max(2).
@@ -140,14 +149,15 @@ pub(super) fn sched_getattr(args: &[u64; 6]) -> SysResult {
     let mut attributes = [0; ATTRIBUTES_BYTES];
     attributes[..4].copy_from_slice(&(ATTRIBUTES_BYTES as u32).to_le_bytes());
     attributes[16..20].copy_from_slice(&NICE.load(Ordering::Relaxed).to_le_bytes());
-    user::copy_out(address, &attributes).map(|()| 0)
+    user::copy_out(not_null(address)?, &attributes).map(|()| 0)
 }
 
 /// sched_setattr(2).
 pub(super) fn sched_setattr(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    let policy: u32 = user::read(args[1].wrapping_add(4))?;
-    let priority: u32 = user::read(args[1].wrapping_add(20))?;
+    let attributes = not_null(args[1])?;
+    let policy: u32 = user::read(attributes.wrapping_add(4))?;
+    let priority: u32 = user::read(attributes.wrapping_add(20))?;
     set_policy(policy, priority)
 }
 
