@@ -64,7 +64,7 @@ pub use context::{
 };
 pub use limits::open_files;
 pub use mount::init;
-pub use open::{execute_check, open, open_from, open_node, open_with};
+pub use open::{check_not_running, execute_check, open, open_from, open_node, open_with};
 pub use open_file::{OpenFile, Page};
 pub use regular::resize;
 pub use table::FdTable;
