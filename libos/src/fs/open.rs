@@ -99,7 +99,8 @@ pub fn open_with(
 fn open_spot(caller: &Caller, spot: Spot, flags: u32, made: bool) -> Result<Arc<OpenFile>, Errno> {
     let node = spot.node.ok_or(Errno::ENOENT)?;
     if node.is_directory() {
-        if flags & O_CREAT != 0 || (flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY) {
+        let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
+        if flags & O_CREAT != 0 || (flags & O_PATH == 0 && writes) {
             return Err(Errno::EISDIR);
         }
     } else if spot.slash || flags & O_DIRECTORY != 0 {
@@ -227,7 +228,7 @@ fn open_unnamed(
     mode: u32,
     found: Found,
 ) -> Result<Arc<OpenFile>, Errno> {
-    if flags & O_DIRECTORY == 0 || flags & O_ACCMODE == O_RDONLY {
+    if flags & (O_DIRECTORY | O_CREAT) != O_DIRECTORY || flags & O_ACCMODE == O_RDONLY {
         return Err(Errno::EINVAL);
     }
     let (directory, ..) = found.existing()?;

@@ -159,6 +159,7 @@ impl Overlay {
                 atime: mtime,
                 mtime,
                 ctime: mtime,
+                btime: None,
                 xattrs,
             }),
             body,

@@ -32,7 +32,7 @@ const COPY_AHEAD_BYTES: u64 = 512 << 10;
 const MAP_DENYWRITE: u32 = 0x800;
 /// What MAP_SHARED_VALIDATE takes: the flags that were there before it. The
 /// bits from 26 on are the size of a huge page.
-const VALIDATED: u32 = 0xfc07_fd3f;
+const VALIDATED: u32 = 0x7c07_f9f3;
 pub(super) const ACCESS: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
 /// Where MAP_32BIT mappings go.
 const LOW_RANGE: (u64, u64) = (0x4000_0000, 0x8000_0000);

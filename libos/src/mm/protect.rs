@@ -3,7 +3,7 @@
 //!
 //! Sources: mprotect(2), mseal(2), remap_file_pages(2), fcntl(2).
 
-use linux_raw_sys::general::{F_SEAL_WRITE, PROT_GROWSDOWN, PROT_GROWSUP};
+use linux_raw_sys::general::{F_SEAL_WRITE, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM};
 
 use super::map::{ACCESS, checked_end};
 use super::space::AddressSpace;
@@ -26,9 +26,10 @@ impl AddressSpace {
             return Ok(0);
         }
         let end = checked_end(address, bytes).ok_or(Errno::ENOMEM)?;
-        if protection & !ACCESS != 0 {
+        if protection & !(ACCESS | PROT_SEM) != 0 {
             return Err(Errno::EINVAL);
         }
+        let protection = protection & ACCESS;
         let mut space = self.lock();
         let mut address = address;
         if grows != 0 {

@@ -178,7 +178,7 @@ pub(super) fn clock_nanosleep(args: &[u64; 6]) -> SysResult {
         CLOCK_REALTIME | CLOCK_TAI => time::realtime_ns(),
         CLOCK_MONOTONIC => time::monotonic_ns(),
         CLOCK_BOOTTIME => time::now(Clock::Boottime),
-        CLOCK_THREAD_CPUTIME_ID => return Err(Errno::EINVAL),
+        CLOCK_THREAD_CPUTIME_ID => return Err(Errno::EOPNOTSUPP),
         CLOCK_PROCESS_CPUTIME_ID => cpu_time_ns(),
         _ => {
             read_clock(id)?;

@@ -90,6 +90,7 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
         }
         F_GETLK | F_OFD_GETLK => get_lock(&file, argument),
         F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => set_lock(&file, argument),
+        F_SETPIPE_SZ if argument as u32 > 1 << 31 => Err(Errno::EINVAL),
         F_SETPIPE_SZ => file
             .file()
             .as_pipe()
@@ -124,7 +125,14 @@ fn duplicate_from(file: alloc::sync::Arc<OpenFile>, from: u64, close_on_exec: bo
 fn with_seals(file: &OpenFile, apply: impl FnOnce(&mut u32) -> SysResult) -> SysResult {
     match file.node() {
         Some(Node::Memory(inode)) => match inode.data() {
-            Ok(data) => apply(&mut data.lock().seals),
+            Ok(data) => {
+                let mut data = data.lock();
+                if data.takes_seals() {
+                    apply(&mut data.seals)
+                } else {
+                    Err(Errno::EINVAL)
+                }
+            }
             Err(_) => Err(Errno::EINVAL),
         },
         _ => Err(Errno::EINVAL),

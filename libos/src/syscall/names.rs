@@ -2,7 +2,8 @@
 
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, RENAME_EXCHANGE,
-    RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK,
+    RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG,
+    S_IFSOCK,
 };
 
 use super::path::{PathArgument, place, start_of};
@@ -60,8 +61,8 @@ fn make_node(fd: u64, path: u64, mode: u64) -> SysResult {
         0 | S_IFREG => NewFile::Regular,
         S_IFIFO => NewFile::Fifo,
         S_IFSOCK => NewFile::Socket,
-        // As in a container without CAP_MKNOD.
-        S_IFCHR | S_IFBLK => return Err(Errno::EPERM),
+        // Directories are mkdir's. Devices: as in a container without CAP_MKNOD.
+        S_IFDIR | S_IFCHR | S_IFBLK => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     };
     let caller = Caller::current();

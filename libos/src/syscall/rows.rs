@@ -138,7 +138,7 @@ table! {
     { 157 prctl 5 super::thread::prctl, Partial("no seccomp, no speculation control; most settings are kept without effect") }
     { 158 arch_prctl 2 super::thread::arch_prctl, Partial("GS base belongs to the libOS") }
     { 159 adjtimex 1 Stub(EPERM, "the clock is the host's") }
-    { 160 setrlimit 2 super::system::setrlimit, Partial("STACK, NOFILE and DATA are looked at, others kept") }
+    { 160 setrlimit 2 super::system::setrlimit, Partial("AS, DATA, FSIZE, MEMLOCK, NOFILE and STACK are looked at, others kept") }
     { 161 chroot 1 super::path::chroot, Full }
     { 162 sync 0 super::space::sync, Full }
     { 164 settimeofday 2 Stub(EPERM, "the clock is the host's") }
@@ -229,7 +229,7 @@ table! {
     { 272 unshare 1 Stub(EPERM, "no namespaces") }
     { 273 set_robust_list 2 super::thread::set_robust_list, Full }
     { 274 get_robust_list 3 super::thread::get_robust_list, Full }
-    { 275 splice 6 super::space::splice, Partial("at most 64 KiB a call; SPLICE_F_NONBLOCK changes nothing") }
+    { 275 splice 6 super::space::splice, Partial("at most 64 KiB a call") }
     { 276 tee 4 Stub(EINVAL, "pipes are not duplicated") }
     { 277 sync_file_range 4 super::space::sync_file_range, Full }
     { 278 vmsplice 4 super::space::vmsplice, Partial("pages are copied, not given away") }
@@ -254,7 +254,7 @@ table! {
     { 298 perf_event_open 5 Stub(ENOSYS, "no performance counters") }
     { 300 fanotify_init 2 Stub(EPERM, "no change notification") }
     { 301 fanotify_mark 5 Stub(EBADF, "no change notification") }
-    { 302 prlimit64 4 super::system::prlimit64, Partial("STACK, NOFILE and DATA are looked at, others kept") }
+    { 302 prlimit64 4 super::system::prlimit64, Partial("AS, DATA, FSIZE, MEMLOCK, NOFILE and STACK are looked at, others kept") }
     { 303 name_to_handle_at 5 Stub(EOPNOTSUPP, "files have no handles") }
     { 304 open_by_handle_at 3 Stub(EPERM, "files have no handles") }
     { 305 clock_adjtime 2 Stub(EPERM, "the clock is the host's") }
@@ -276,12 +276,12 @@ table! {
     { 324 membarrier 2 super::schedule::membarrier, Partial("one thread: nothing to do") }
     { 325 mlock2 3 super::memory::mlock2, Full }
     { 326 copy_file_range 6 super::space::copy_file_range, Full }
-    { 327 preadv2 6 super::file::preadv2, Partial("RWF_NOWAIT changes nothing") }
-    { 328 pwritev2 6 super::file::pwritev2, Partial("RWF_NOWAIT changes nothing") }
+    { 327 preadv2 6 super::file::preadv2, Partial("no RWF_ATOMIC, RWF_DONTCACHE") }
+    { 328 pwritev2 6 super::file::pwritev2, Partial("no RWF_ATOMIC, RWF_DONTCACHE; RWF_NOWAIT for streams alone, as on ext4") }
     { 329 pkey_mprotect 4 super::memory::pkey_mprotect, Partial("no protection keys") }
     { 330 pkey_alloc 2 Stub(ENOSPC, "no protection keys") }
     { 331 pkey_free 1 Stub(EINVAL, "no protection keys") }
-    { 332 statx 5 super::stat::statx, Partial("no birth time") }
+    { 332 statx 5 super::stat::statx, Partial("no birth time of files of the image") }
     { 334 rseq 4 Stub(ENOSYS, "needs threads; the C library does without") }
     { 424 pidfd_send_signal 4 Stub(ENOSYS, "no process descriptors") }
     { 425 io_uring_setup 2 Stub(ENOSYS, "no asynchronous I/O yet") }

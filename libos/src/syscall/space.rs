@@ -15,6 +15,9 @@ use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES, UserRang
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
 
+/// What splice and its relatives know: MOVE, NONBLOCK, MORE, GIFT.
+const SPLICE_FLAGS: u32 = 0xf;
+const SPLICE_F_NONBLOCK: u32 = 2;
 /// Bytes copied at once between two files.
 const COPY_CHUNK_BYTES: usize = 64 << 10;
 
@@ -107,16 +110,15 @@ pub(super) fn sync_file_range(args: &[u64; 6]) -> SysResult {
 
 /// fadvise64(2): advice about a cache that is the memory itself.
 pub(super) fn fadvise64(args: &[u64; 6]) -> SysResult {
-    const ADVICE_MAX: u64 = 5;
+    const ADVICE_MAX: u32 = 5;
     let file = descriptor(args[0])?;
-    if args[3] > ADVICE_MAX || args[2] > i64::MAX as u64 {
+    if file.node().is_none() {
+        return Err(Errno::ESPIPE);
+    }
+    if args[3] as u32 > ADVICE_MAX || args[2] > i64::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    if file.node().is_some() {
-        Ok(0)
-    } else {
-        Err(Errno::ESPIPE)
-    }
+    Ok(0)
 }
 
 /// readahead(2).
@@ -146,7 +148,12 @@ fn read_offset(addr: u64) -> Result<At, Errno> {
 }
 
 /// Copies up to `len` bytes; stops early where the source ends or the target is full.
-fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: usize) -> SysResult {
+fn copy(
+    (from, from_at): (&OpenFile, &mut At),
+    (to, to_at): (&OpenFile, &mut At),
+    len: usize,
+    nowait: bool,
+) -> SysResult {
     let mut buffer = alloc::vec![0; len.min(COPY_CHUNK_BYTES)];
     let mut done = 0;
     while done < len {
@@ -154,7 +161,7 @@ fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: u
         let chunk = buffer.get_mut(..room).ok_or(Errno::EIO)?;
         let before = from.position();
         let step = match from_at {
-            At::Position => from.read(&mut BufferSink(chunk)),
+            At::Position => from.read_with(None, nowait, &mut BufferSink(chunk)),
             At::Offset(at) => from.read_from(*at, &mut BufferSink(chunk)),
         };
         let count = match step {
@@ -165,7 +172,7 @@ fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: u
         };
         let bytes = chunk.get(..count).ok_or(Errno::EIO)?;
         let written = match to_at {
-            At::Position => to.write(&mut BufferSource(bytes)),
+            At::Position => to.write_with(None, nowait, &mut BufferSource(bytes)),
             At::Offset(at) => to.write_to(*at, &mut BufferSource(bytes)),
         };
         let taken = *written.as_ref().unwrap_or(&0);
@@ -208,7 +215,7 @@ pub(super) fn sendfile(args: &[u64; 6]) -> SysResult {
     }
     let mut from_at = read_offset(at)?;
     let len = (len as usize).min(TRANSFER_MAX_BYTES);
-    let done = copy(&from, &mut from_at, &to, &mut At::Position, len)?;
+    let done = copy((&from, &mut from_at), (&to, &mut At::Position), len, false)?;
     write_back(at, &from_at)?;
     Ok(done)
 }
@@ -242,7 +249,7 @@ pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
             return Err(Errno::EINVAL);
         }
     }
-    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
+    let done = copy((&from, &mut from_at), (&to, &mut to_at), len, false)?;
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)
@@ -250,7 +257,11 @@ pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
 
 /// splice(2): between a pipe and a file.
 pub(super) fn splice(args: &[u64; 6]) -> SysResult {
-    let [input, input_at, out, out_at, len, _] = *args;
+    let [input, input_at, out, out_at, len, flags] = *args;
+    if flags as u32 & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let nowait = flags as u32 & SPLICE_F_NONBLOCK != 0;
     let (from, to) = (descriptor(input)?, descriptor(out)?);
     if !from.readable() || !to.writable() {
         return Err(Errno::EBADF);
@@ -267,7 +278,7 @@ pub(super) fn splice(args: &[u64; 6]) -> SysResult {
     }
     let (mut from_at, mut to_at) = (read_offset(input_at)?, read_offset(out_at)?);
     let len = (len as usize).min(COPY_CHUNK_BYTES);
-    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
+    let done = copy((&from, &mut from_at), (&to, &mut to_at), len, nowait)?;
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)
@@ -275,15 +286,19 @@ pub(super) fn splice(args: &[u64; 6]) -> SysResult {
 
 /// vmsplice(2): the bytes are copied, not given away.
 pub(super) fn vmsplice(args: &[u64; 6]) -> SysResult {
-    let [fd, vector, count, ..] = *args;
+    let [fd, vector, count, flags, ..] = *args;
+    if flags as u32 & !SPLICE_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let nowait = flags as u32 & SPLICE_F_NONBLOCK != 0;
     let file = descriptor(fd)?;
     if file.file().as_pipe().is_none() {
         return Err(Errno::EBADF);
     }
     let mut ranges = UserRanges::vector(vector, count)?;
     if file.writable() {
-        file.write(&mut ranges)
+        file.write_with(None, nowait, &mut ranges)
     } else {
-        file.read(&mut ranges)
+        file.read_with(None, nowait, &mut ranges)
     }
 }

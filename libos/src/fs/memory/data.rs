@@ -93,6 +93,11 @@ impl Data {
         }
     }
 
+    /// Whether F_ADD_SEALS is for it: only for memory files without a name.
+    pub fn takes_seals(&self) -> bool {
+        self.quota == Quota::Memory
+    }
+
     /// Bytes of the file.
     pub fn size(&self) -> u64 {
         self.size

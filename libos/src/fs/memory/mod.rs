@@ -51,6 +51,8 @@ pub struct Meta {
     pub mtime: Timestamp,
     /// Last change of the inode.
     pub ctime: Timestamp,
+    /// When it was made; not known of what was in the image.
+    pub btime: Option<Timestamp>,
     /// Extended attributes; most files have none.
     pub xattrs: Option<Box<Xattrs>>,
 }
@@ -106,6 +108,7 @@ impl MemoryInode {
             atime: now,
             mtime: now,
             ctime: now,
+            btime: Some(now),
             xattrs: None,
         };
         let ino = NEXT_INO.fetch_add(1, Ordering::Relaxed);
@@ -158,6 +161,7 @@ impl MemoryInode {
             atime: meta.atime,
             mtime: meta.mtime,
             ctime: meta.ctime,
+            btime: meta.btime,
         }
     }
 
