@@ -137,7 +137,7 @@ static const struct {
 
 /// The same state before each attempt.
 static void prepare(const char *name) {
-    put_file("a", "0123456789");
+    unlink("a"), put_file("a", "0123456789"); // a new file: one that is cut would be written to the disk
     setxattr("a", "user.y", "y", 1, 0);
     unlink("b"), rmdir("b"), mkdir("e", 0700), symlink("a", "s");
     while (read(PIPE_OUT, more, sizeof more) > 0) {}
