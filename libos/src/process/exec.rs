@@ -358,6 +358,11 @@ fn build_stack(
 }
 
 fn set_image(program: &Program, layout: &stack::Layout) {
+    // Whoever is root when a program starts has all capabilities again.
+    {
+        let dropped = &mut current().credentials.lock().dropped;
+        (dropped.effective, dropped.permitted) = (0, 0);
+    }
     let base = program
         .name
         .rsplit(|b| *b == b'/')

@@ -88,6 +88,17 @@ pub struct Credentials {
     pub sgid: u32,
     pub fsgid: u32,
     pub groups: Vec<u32>,
+    pub dropped: Dropped,
+}
+
+/// What capset took away of what the users would give, as bit sets, and what it
+/// made inheritable.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs, reason = "names are capabilities(7)'s")]
+pub struct Dropped {
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
 }
 
 impl Credentials {
@@ -103,6 +114,7 @@ impl Credentials {
             sgid: gid,
             fsgid: gid,
             groups,
+            dropped: Dropped::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ const KEEP: u32 = u32::MAX;
 const GROUPS_MAX: usize = 65_536;
 /// All capabilities that Linux 6.12 knows: bits 0 to 40.
 const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
+const CAP_SETPCAP: u32 = 8;
 /// _LINUX_CAPABILITY_VERSION_1, with 32-bit sets.
 const VERSION_1: u32 = 0x1998_0330;
 /// _LINUX_CAPABILITY_VERSION_3, and 2 which differs in nothing.
@@ -179,6 +180,10 @@ fn change_users(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResu
             saved: own.suid,
         };
         let new = change(ids, own.euid == 0)?;
+        // Becoming root, or no longer being it, sets the effective ones anew.
+        if (own.euid == 0) != (new.effective == 0) {
+            own.dropped.effective = own.dropped.permitted;
+        }
         (own.uid, own.euid, own.suid, own.fsuid) =
             (new.real, new.effective, new.saved, new.effective);
         Ok(0)
@@ -294,15 +299,16 @@ pub(super) fn setgroups(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
-/// Effective and permitted capabilities, which follow from the users.
-fn capabilities() -> (u64, u64) {
-    with(|own| {
-        let of = |has: bool| if has { ALL_CAPABILITIES } else { 0 };
-        (
-            of(own.euid == 0),
-            of([own.uid, own.euid, own.suid].contains(&0)),
-        )
-    })
+/// Effective, permitted and inheritable capabilities: they follow from the
+/// users, less what was dropped.
+pub fn capabilities(own: &Credentials) -> [u64; 3] {
+    let of = |has: bool| if has { ALL_CAPABILITIES } else { 0 };
+    let permitted = of([own.uid, own.euid, own.suid].contains(&0)) & !own.dropped.permitted;
+    [
+        of(own.euid == 0) & permitted & !own.dropped.effective,
+        permitted,
+        own.dropped.inheritable,
+    ]
 }
 
 /// Checks a capability header: how many 32-bit words each set has. An unknown
@@ -336,10 +342,10 @@ pub(super) fn capget(args: &[u64; 6]) -> SysResult {
     if data == 0 {
         return Ok(0);
     }
-    let (effective, permitted) = capabilities();
+    let sets = with(|own| capabilities(own));
     for word in 0..words {
         let at = data.wrapping_add(u64::from(word) * 12);
-        for (index, set) in [effective, permitted, 0].into_iter().enumerate() {
+        for (index, set) in sets.into_iter().enumerate() {
             let part = (set >> (32 * word)) as u32;
             user::write(at.wrapping_add(index as u64 * 4), &part)?;
         }
@@ -347,21 +353,46 @@ pub(super) fn capget(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
-/// capset(2): nothing beyond what is permitted; dropped ones are not kept track of.
+/// capset(2): nothing beyond what is permitted. What is dropped is told by
+/// capget and /proc; rights over files go by the users alone.
 pub(super) fn capset(args: &[u64; 6]) -> SysResult {
     let [header, data, ..] = *args;
     let words = read_capability_header(header)?;
-    let (_, permitted) = capabilities();
+    // Effective, permitted, inheritable.
+    let mut wanted = [0u64; 3];
     for word in 0..words {
-        let at = data.wrapping_add(u64::from(word) * 12);
-        let allowed = (permitted >> (32 * word)) as u32;
-        let effective: u32 = user::read(at)?;
-        let wanted: u32 = user::read(at.wrapping_add(4))?;
-        if wanted & !allowed != 0 || effective & !wanted != 0 {
-            return Err(Errno::EPERM);
+        for (index, set) in wanted.iter_mut().enumerate() {
+            let at = u64::from(word) * 12 + index as u64 * 4;
+            let part: u32 = user::read(data.wrapping_add(at))?;
+            *set |= u64::from(part) << (32 * word);
         }
     }
-    Ok(0)
+    // Bits that stand for nothing are not looked at.
+    let [effective, permitted, inheritable] = wanted.map(|set| set & ALL_CAPABILITIES);
+    with(|own| {
+        let [_, allowed, inherited] = capabilities(own);
+        // With CAP_SETPCAP all that is in the bounding set can be made
+        // inheritable; the bounding set is full.
+        let may_inherit = if is_effective(own, CAP_SETPCAP) {
+            ALL_CAPABILITIES
+        } else {
+            inherited | allowed
+        };
+        if permitted & !allowed != 0
+            || effective & !permitted != 0
+            || inheritable & !may_inherit != 0
+        {
+            return Err(Errno::EPERM);
+        }
+        own.dropped.permitted |= ALL_CAPABILITIES & !permitted;
+        own.dropped.effective = ALL_CAPABILITIES & !effective;
+        own.dropped.inheritable = inheritable;
+        Ok(0)
+    })
+}
+
+fn is_effective(own: &Credentials, capability: u32) -> bool {
+    capabilities(own)[0] & 1 << capability != 0
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub mod table;
 
 mod attributes;
 mod clock;
-mod credentials;
+pub mod credentials;
 mod directory;
 mod epoll;
 mod fdctl;

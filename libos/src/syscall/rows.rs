@@ -108,8 +108,8 @@ table! {
     { 122 setfsuid 1 super::credentials::setfsuid, Full }
     { 123 setfsgid 1 super::credentials::setfsgid, Full }
     { 124 getsid 1 super::credentials::getpgid, Full }
-    { 125 capget 2 super::credentials::capget, Partial("capabilities follow from the users") }
-    { 126 capset 2 super::credentials::capset, Partial("dropped capabilities are not remembered") }
+    { 125 capget 2 super::credentials::capget, Partial("no ambient set; rights go by the users alone") }
+    { 126 capset 2 super::credentials::capset, Partial("what is dropped is remembered; rights go by the users alone") }
     { 127 rt_sigpending 2 super::signal::rt_sigpending, Full }
     { 128 rt_sigtimedwait 4 super::signal::rt_sigtimedwait, Full }
     { 129 rt_sigqueueinfo 3 super::signal::rt_sigqueueinfo, Full }

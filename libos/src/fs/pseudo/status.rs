@@ -8,6 +8,7 @@ use super::source::{self, Mapping};
 use crate::errno::Errno;
 use crate::fs::PAGE_BYTES;
 use crate::process;
+use crate::syscall::credentials::capabilities;
 
 /// Capabilities of user 0 in a container, as Docker gives them.
 const CAPABILITIES: u64 = 0xa804_25fb;
@@ -121,15 +122,10 @@ pub(super) fn status(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
         content,
         "SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n"
     );
-    let effective = if credentials.euid == 0 {
-        CAPABILITIES
-    } else {
-        0
-    };
+    let [effective, permitted, inheritable] = capabilities(&credentials);
     out!(
         content,
-        "CapInh:\t{:016x}\nCapPrm:\t{effective:016x}\nCapEff:\t{effective:016x}\n",
-        0
+        "CapInh:\t{inheritable:016x}\nCapPrm:\t{permitted:016x}\nCapEff:\t{effective:016x}\n"
     );
     out!(
         content,
