@@ -190,27 +190,8 @@ fn give_file(
     let (first, last) = around(area, page, AROUND_ANONYMOUS);
     populate_file(space, area, file, offset, first, last.min(end));
     let (first, last) = around(area, page, AROUND_FILE);
-    populate_there(space, area, file, offset, first, last.min(end));
+    populate_there(space, area, file, offset, first, last);
     Ok(())
-}
-
-/// Maps the pages of `first..last` that the file has.
-fn populate_there(
-    space: &mut Space,
-    area: &Area,
-    file: &Arc<OpenFile>,
-    offset: u64,
-    first: u64,
-    last: u64,
-) {
-    let mut at = first;
-    while at < last {
-        let index = (offset + (at - area.start)) / PAGE;
-        if file.file().is_resident(index) {
-            populate_file(space, area, file, offset, at, at + PAGE);
-        }
-        at += PAGE;
-    }
 }
 
 /// First address of `area` that is past the file's last page.
@@ -230,10 +211,34 @@ pub fn populate_file(
     first: u64,
     last: u64,
 ) {
+    populate_pages(space, area, (file, offset), (first, last), |_| true);
+}
+
+/// The same for the pages that the file has: no frames for holes.
+pub fn populate_there(
+    space: &mut Space,
+    area: &Area,
+    file: &Arc<OpenFile>,
+    offset: u64,
+    first: u64,
+    last: u64,
+) {
+    let there = |index| file.file().is_resident(index);
+    populate_pages(space, area, (file, offset), (first, last), there);
+}
+
+fn populate_pages(
+    space: &mut Space,
+    area: &Area,
+    (file, offset): (&Arc<OpenFile>, u64),
+    (first, last): (u64, u64),
+    wanted: impl Fn(u64) -> bool,
+) {
     let last = last.min(file_end(file, area, offset));
     let mut at = first;
     while at < last {
         if pagetable::lookup(at).0.is_empty()
+            && wanted((offset + (at - area.start)) / PAGE)
             && map_file_page(space, area, file, offset, at, false).is_err()
         {
             return;

@@ -307,8 +307,10 @@ impl Space {
                 let writable = area.protection & PROT_WRITE != 0 && !area.shared;
                 if writable && area.len() <= COPY_AHEAD_BYTES {
                     fault::copy_file_ahead(self, area, file, *offset);
-                } else if asked || wants_file_pages(area, file, flags) {
+                } else if asked {
                     fault::populate_file(self, area, file, *offset, area.start, area.end);
+                } else if wants_file_pages(area, file, flags) {
+                    fault::populate_there(self, area, file, *offset, area.start, area.end);
                 }
             }
         }
