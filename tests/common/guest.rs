@@ -154,7 +154,9 @@ impl Guest {
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
-        for line in text.lines().map_while(|line| line.strip_prefix("//! ")) {
+        // A line without words does not end the directives.
+        let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
+        for line in lines.map(str::trim) {
             let Some((directive, value)) = line.split_once(": ") else {
                 continue;
             };

@@ -67,6 +67,11 @@ int main(void) {
     if (temporary >= 0) CHECK_EQ(write(temporary, "x", 1), 1);
     else CHECK(errno == EOPNOTSUPP || errno == EISDIR);
 
+    // The running program is not written.
+    CHECK_FAILS(open("/proc/self/exe", O_WRONLY), ETXTBSY);
+    CHECK_FAILS(open("/proc/self/exe", O_RDWR), ETXTBSY);
+    CHECK_FAILS(truncate("/proc/self/exe", 0), ETXTBSY);
+
     // The lowest free number is taken.
     close(dir);
     CHECK_EQ(open("/dev/null", O_RDONLY), dir);

@@ -213,6 +213,7 @@ impl View for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mm::vma::Traits;
 
     pub(crate) fn area(start: u64, end: u64, protection: u32, name: &'static str) -> Area {
         Area {
@@ -222,6 +223,7 @@ mod tests {
             shared: false,
             name,
             backing: Backing::Anonymous,
+            traits: Traits::default(),
         }
     }
 

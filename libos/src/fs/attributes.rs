@@ -141,6 +141,8 @@ pub struct Attributes {
     pub mtime: Timestamp,
     /// Last change of the inode.
     pub ctime: Timestamp,
+    /// When it was made, where that is known.
+    pub btime: Option<Timestamp>,
 }
 
 impl Attributes {

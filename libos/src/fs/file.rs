@@ -129,6 +129,21 @@ pub trait File: Send + Sync {
         false
     }
 
+    /// `F_SEAL_*` bits of a memory file.
+    fn seals(&self) -> u32 {
+        0
+    }
+
+    /// Whether page `index` is in memory, for mincore.
+    fn is_resident(&self, _index: u64) -> bool {
+        true
+    }
+
+    /// Whether page `index` is still the image's, although the file may be written.
+    fn shows_image(&self, _index: u64) -> bool {
+        false
+    }
+
     /// Bytes that can be mapped.
     fn size(&self) -> u64 {
         self.attributes().map_or(0, |attributes| attributes.size)

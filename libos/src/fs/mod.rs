@@ -26,6 +26,7 @@
 //! Locks are leaves and short; none is held while program memory is touched.
 
 pub mod access;
+mod allocate;
 pub mod attributes;
 mod context;
 mod directory;
@@ -60,18 +61,21 @@ mod tests;
 pub mod timer_file;
 pub mod transfer;
 pub mod tree;
+mod unnamed;
 
 pub use access::Caller;
+pub use allocate::{Change, allocate, punch_hole};
 pub use context::{
     FsContext, Spot, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
     resolve_name,
 };
 pub use limits::open_files;
 pub use mount::init;
-pub use open::{execute_check, open, open_from, open_node, open_with};
+pub use open::{check_not_running, execute_check, open, open_from, open_node, open_with};
 pub use open_file::{OpenFile, Page};
-pub use regular::{open_memory, resize};
+pub use regular::resize;
 pub use table::{FdTable, close};
+pub use unnamed::{open_memory, open_shared_memory};
 
 /// Bytes of a page.
 pub const PAGE_BYTES: u64 = 4096;

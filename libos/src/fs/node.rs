@@ -126,6 +126,7 @@ fn lower_attributes(inode: &Inode, nlink: u32) -> Attributes {
         atime: mtime,
         mtime,
         ctime: mtime,
+        btime: None,
     }
 }
 

@@ -14,7 +14,8 @@ use super::directory::{DirectoryFile, PathFile};
 use super::memory::{Body, MemoryInode};
 use super::node::Node;
 use super::open_file::{OpenFile, Origin};
-use super::path::Found;
+use super::overlay;
+use super::path::{Found, Resolver};
 use super::regular::{ImageFile, MemoryFile, resize};
 use super::tree::{self, NewFile};
 use crate::dev;
@@ -99,7 +100,8 @@ pub fn open_with(
 fn open_spot(caller: &Caller, spot: Spot, flags: u32, made: bool) -> Result<Arc<OpenFile>, Errno> {
     let node = spot.node.ok_or(Errno::ENOENT)?;
     if node.is_directory() {
-        if flags & O_CREAT != 0 || (flags & O_PATH == 0 && flags & O_ACCMODE != O_RDONLY) {
+        let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
+        if flags & O_CREAT != 0 || (flags & O_PATH == 0 && writes) {
             return Err(Errno::EISDIR);
         }
     } else if spot.slash || flags & O_DIRECTORY != 0 {
@@ -138,6 +140,9 @@ pub fn open_node(
             | O_TRUNC
             | linux_raw_sys::general::O_NOCTTY
             | linux_raw_sys::general::O_CLOEXEC);
+    if kind == FileType::Regular && (writes || flags & O_TRUNC != 0) {
+        check_not_running(node)?;
+    }
     let inode = match node {
         Node::Lower(lower) if kind == FileType::Regular && !writes && flags & O_TRUNC == 0 => {
             return Ok(OpenFile::new(ImageFile::new(*lower)?, kept, origin));
@@ -186,6 +191,23 @@ fn open_memory_inode(
     }
 }
 
+/// The running program's file cannot be written: ETXTBSY.
+pub fn check_not_running(node: &Node) -> Result<(), Errno> {
+    let path = process::current().image.lock().exe.clone();
+    let attributes = node.attributes()?;
+    if attributes.mode & 0o111 == 0 || path.is_empty() {
+        return Ok(());
+    }
+    let root = overlay::overlay()?.root();
+    let found = Resolver::new(&Caller::default(), &root).find(&root, &path, true);
+    let running = found.ok().and_then(|found| found.node);
+    let running = running.and_then(|node| node.attributes().ok());
+    if running.is_some_and(|it| (it.device, it.ino) == (attributes.device, attributes.ino)) {
+        return Err(Errno::ETXTBSY);
+    }
+    Ok(())
+}
+
 fn check_open(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {
     if caller.can(DAC_OVERRIDE | FOWNER) {
         return Ok(());
@@ -215,7 +237,7 @@ fn open_unnamed(
     mode: u32,
     found: Found,
 ) -> Result<Arc<OpenFile>, Errno> {
-    if flags & O_DIRECTORY == 0 || flags & O_ACCMODE == O_RDONLY {
+    if flags & (O_DIRECTORY | O_CREAT) != O_DIRECTORY || flags & O_ACCMODE == O_RDONLY {
         return Err(Errno::EINVAL);
     }
     let (directory, ..) = found.existing()?;

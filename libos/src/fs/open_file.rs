@@ -176,11 +176,22 @@ impl OpenFile {
     /// Reads at the position and moves it.
     #[inline]
     pub fn read(&self, sink: &mut dyn Sink) -> SysResult {
+        self.read_with(None, false, sink)
+    }
+
+    /// Reads at `offset`, or at the position and moves it; with `nowait` it never waits.
+    #[inline]
+    pub fn read_with(&self, offset: Option<u64>, nowait: bool, sink: &mut dyn Sink) -> SysResult {
+        if let Some(offset) = offset {
+            return self.read_from(offset, sink);
+        }
         if !self.readable() {
             return Err(Errno::EBADF);
         }
         let position = self.position.load(Ordering::Relaxed);
-        let count = self.file.read(position, self.nonblocking(), sink)?;
+        let count = self
+            .file
+            .read(position, nowait || self.nonblocking(), sink)?;
         self.notify_used(count, IN_ACCESS);
         if self.file.seekable() && !self.file.stays_at_start() {
             self.position
@@ -191,11 +202,24 @@ impl OpenFile {
 
     /// Writes at the position, or at the end with O_APPEND, and moves it.
     pub fn write(&self, source: &mut dyn Source) -> SysResult {
+        self.write_with(None, false, source)
+    }
+
+    /// Writes at `offset`, or at the position and moves it; with `nowait` it never waits.
+    pub fn write_with(
+        &self,
+        offset: Option<u64>,
+        nowait: bool,
+        source: &mut dyn Source,
+    ) -> SysResult {
+        if let Some(offset) = offset {
+            return self.write_to(offset, source);
+        }
         if !self.writable() {
             return Err(Errno::EBADF);
         }
         if !self.file.seekable() {
-            let count = self.file.write(0, self.nonblocking(), source)?;
+            let count = self.file.write(0, nowait || self.nonblocking(), source)?;
             self.notify_used(count, IN_MODIFY);
             return Ok(count);
         }
@@ -267,6 +291,35 @@ impl OpenFile {
     /// Where it was found.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// Writes at `offset` although O_APPEND is set, or at the end although it is
+    /// not; the position moves only where there was no `offset`.
+    pub fn write_placed(
+        &self,
+        offset: Option<u64>,
+        appends: bool,
+        source: &mut dyn Source,
+    ) -> SysResult {
+        if !self.writable() {
+            return Err(Errno::EBADF);
+        }
+        if !self.file.seekable() {
+            return match offset {
+                Some(_) => Err(Errno::ESPIPE),
+                None => self.write(source),
+            };
+        }
+        let at = if appends {
+            self.file.attributes()?.size
+        } else {
+            offset.unwrap_or(self.position())
+        };
+        let count = self.file.write(at, self.nonblocking(), source)?;
+        if offset.is_none() {
+            self.set_position(at + count as u64);
+        }
+        Ok(count)
     }
 
     /// Reads into kernel memory; short only at the end of the file. For the loader and mappings.

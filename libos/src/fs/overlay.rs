@@ -13,7 +13,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use spin::{Mutex, Once};
@@ -147,6 +147,7 @@ impl Overlay {
         });
         let mtime = lower_mtime(&inode);
         let memory = Arc::new(MemoryInode {
+            mapped: AtomicBool::new(false),
             device: ROOT_DEVICE,
             ino: lower_ino(lower.nid),
             replaces: Some(lower.nid),
@@ -158,6 +159,7 @@ impl Overlay {
                 atime: mtime,
                 mtime,
                 ctime: mtime,
+                btime: None,
                 xattrs,
             }),
             body,

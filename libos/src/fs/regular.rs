@@ -3,8 +3,11 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, SIGXFSZ};
+use linux_raw_sys::general::{
+    F_SEAL_FUTURE_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, SIGXFSZ,
+};
 use spin::Mutex;
 
 use super::PAGE_BYTES;
@@ -14,13 +17,15 @@ use super::limits;
 use super::memory::data::SIZE_MAX_BYTES;
 use super::memory::{MemoryInode, Piece};
 use super::node::{Lower, Node};
-use super::open_file::{File, OpenFile, Page};
+use super::open_file::{File, Page};
 use super::overlay::{Replacement, overlay};
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
-use crate::mm::Frame;
-use crate::signal;
+use crate::mm::{FilePages, Frame};
+use crate::{process, signal};
 
+/// Seals that forbid writing.
+pub(super) const SEALS_OF_WRITES: u32 = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
 /// Bytes copied at once between program memory and frames.
 const BOUNCE_BYTES: usize = PAGE_BYTES as usize;
 /// Most bytes asked of the image at once; it is mapped in windows of many MiB.
@@ -86,10 +91,14 @@ impl File for ImageFile {
             if piece.is_empty() {
                 break;
             }
-            match sink.put(piece) {
-                Err(errno) if done == 0 => return Err(errno),
-                Err(_) => break,
-                Ok(()) => done += piece.len() as u64,
+            let put = sink.put_part(piece);
+            done += put as u64;
+            if put < piece.len() {
+                return if done == 0 {
+                    Err(Errno::EFAULT)
+                } else {
+                    Ok(done as usize)
+                };
             }
         }
         Ok(done as usize)
@@ -144,6 +153,12 @@ impl MemoryFile {
     pub(super) fn new(inode: Arc<MemoryInode>) -> MemoryFile {
         MemoryFile { inode, label: None }
     }
+
+    /// Opens an inode without a name that shows as `label`.
+    pub(super) fn unnamed(inode: Arc<MemoryInode>, label: Vec<u8>) -> MemoryFile {
+        let label = Some(label);
+        MemoryFile { inode, label }
+    }
 }
 
 impl File for MemoryFile {
@@ -183,6 +198,20 @@ impl File for MemoryFile {
         memory_page(&self.inode, index, writable)
     }
 
+    fn seals(&self) -> u32 {
+        self.inode.data().map_or(0, |data| data.lock().seals)
+    }
+
+    fn is_resident(&self, index: u64) -> bool {
+        let data = self.inode.data();
+        data.is_ok_and(|data| data.lock().has_page(index))
+    }
+
+    fn shows_image(&self, index: u64) -> bool {
+        let data = self.inode.data();
+        data.is_ok_and(|data| data.lock().image_page(index).is_some())
+    }
+
     fn label(&self) -> Option<Vec<u8>> {
         self.label.clone()
     }
@@ -205,18 +234,21 @@ fn read_memory(inode: &MemoryInode, offset: u64, sink: &mut dyn Sink) -> SysResu
             break;
         }
         let put = match piece {
-            Piece::Image(bytes) => sink.put(bytes),
-            Piece::Zeros(len) => sink.put_zeros(len),
+            Piece::Image(bytes) => sink.put_part(bytes),
+            Piece::Zeros(len) => sink.put_zeros(len).map_or(0, |()| len),
             Piece::Frame(frame, in_page, len) => {
                 let bounce = bounce.get_mut(..len).ok_or(Errno::EIO)?;
                 frame.read(in_page, bounce);
-                sink.put(bounce)
+                sink.put_part(bounce)
             }
         };
-        match put {
-            Err(errno) if done == 0 => return Err(errno),
-            Err(_) => break,
-            Ok(()) => done += len,
+        done += put;
+        if put < len {
+            return if done == 0 {
+                Err(Errno::EFAULT)
+            } else {
+                Ok(done)
+            };
         }
     }
     Ok(done)
@@ -234,7 +266,7 @@ fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> Sy
     }
     {
         let data = data.lock();
-        if data.seals & F_SEAL_WRITE != 0
+        if data.seals & SEALS_OF_WRITES != 0
             || data.seals & F_SEAL_GROW != 0 && offset + source.remaining() as u64 > data.size()
         {
             return Err(Errno::EPERM);
@@ -251,14 +283,19 @@ fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> Sy
             break;
         }
         let chunk = bounce.get_mut(..len).ok_or(Errno::EIO)?;
-        let step = source
-            .take(chunk)
-            .and_then(|()| data.lock().write_in_page(at, chunk));
+        let taken = source.take_part(chunk);
+        let step = match chunk.get(..taken) {
+            Some(bytes) if taken > 0 => write_page(inode, at, bytes),
+            _ => Err(Errno::EFAULT),
+        };
         if let Err(errno) = step {
             failed = Some(errno);
             break;
         }
-        done += len;
+        done += taken;
+        if taken < len {
+            break;
+        }
     }
     if done > 0 {
         inode.touch_modified();
@@ -269,8 +306,35 @@ fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> Sy
     }
 }
 
+/// Writes inside one page. Mappings that show the image's page get the new one.
+fn write_page(inode: &MemoryInode, at: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let index = at / PAGE_BYTES;
+    let was_image = {
+        let mut data = inode.data()?.lock();
+        let was_image = data.image_page(index).is_some();
+        data.write_in_page(at, bytes)?;
+        was_image
+    };
+    if was_image {
+        forget_mapped(inode, index, index + 1, false);
+    }
+    Ok(())
+}
+
+/// Tells mappings that pages `first..end` of the file went away or became others.
+pub(super) fn forget_mapped(inode: &MemoryInode, first: u64, end: u64, copies: bool) {
+    if inode.mapped.load(Ordering::Relaxed) || inode.replaces.is_some() {
+        let pages = FilePages {
+            file: (inode.device, inode.ino),
+            first,
+            end,
+        };
+        process::current().space.forget(pages, copies);
+    }
+}
+
 /// EFBIG, with the signal that comes with it where it is the process's own limit.
-fn too_big(size: u64) -> Errno {
+pub(super) fn too_big(size: u64) -> Errno {
     if size >= limits::file_size() {
         signal::raise_current(SIGXFSZ);
     }
@@ -279,6 +343,7 @@ fn too_big(size: u64) -> Errno {
 
 fn memory_page(inode: &MemoryInode, index: u64, writable: bool) -> Result<Page, Errno> {
     let mut data = inode.data()?.lock();
+    inode.mapped.store(true, Ordering::Relaxed);
     if index
         .checked_mul(PAGE_BYTES)
         .is_none_or(|start| start >= data.size())
@@ -293,24 +358,27 @@ fn memory_page(inode: &MemoryInode, index: u64, writable: bool) -> Result<Page, 
 
 /// Sets the size of a memory file, as far as its seals allow.
 pub fn resize(inode: &MemoryInode, size: u64) -> Result<(), Errno> {
-    {
+    let old = {
         let mut data = inode.data()?.lock();
-        if size > data.size() && size > limits::file_size() {
+        let old = data.size();
+        if size > old && size > limits::file_size() {
             return Err(too_big(size));
         }
-        let shrinks = size < data.size() && data.seals & F_SEAL_SHRINK != 0;
-        let grows = size > data.size() && data.seals & F_SEAL_GROW != 0;
+        let shrinks = size < old && data.seals & F_SEAL_SHRINK != 0;
+        let grows = size > old && data.seals & F_SEAL_GROW != 0;
         if shrinks || grows {
             return Err(Errno::EPERM);
         }
         data.resize(size)?;
+        old
+    };
+    if size < old {
+        forget_mapped(inode, size.div_ceil(PAGE_BYTES), u64::MAX, true);
+    }
+    if size != old && inode.replaces.is_some() {
+        // No page of the image is mapped as it is from now on, see `Data::image_page`.
+        forget_mapped(inode, 0, u64::MAX, false);
     }
     inode.touch_modified();
     Ok(())
-}
-
-/// A new memory file that shows as `name` (`memfd_create`).
-pub fn open_memory(inode: Arc<MemoryInode>, name: &[u8], flags: u32) -> Arc<OpenFile> {
-    let label = Some([b"/memfd:", name, b" (deleted)"].concat());
-    OpenFile::new(MemoryFile { inode, label }, flags, None)
 }

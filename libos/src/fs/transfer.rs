@@ -20,6 +20,11 @@ pub trait Sink {
     fn remaining(&self) -> usize;
     /// Takes all of `bytes`, at most [`Sink::remaining`] of them.
     fn put(&mut self, bytes: &[u8]) -> Result<(), Errno>;
+    /// Takes the first of `bytes`, as many as it can; nothing more can be put
+    /// after it took fewer than all.
+    fn put_part(&mut self, bytes: &[u8]) -> usize {
+        self.put(bytes).map_or(0, |()| bytes.len())
+    }
     /// Takes `len` zeros.
     fn put_zeros(&mut self, len: usize) -> Result<(), Errno>;
 }
@@ -30,6 +35,11 @@ pub trait Source {
     fn remaining(&self) -> usize;
     /// Fills `bytes`, at most [`Source::remaining`] of them.
     fn take(&mut self, bytes: &mut [u8]) -> Result<(), Errno>;
+    /// Fills the first of `bytes`, as many as it can; nothing more can be taken
+    /// after it gave fewer than all.
+    fn take_part(&mut self, bytes: &mut [u8]) -> usize {
+        self.take(bytes).map_or(0, |()| bytes.len())
+    }
 }
 
 /// Ranges of program memory.
@@ -52,6 +62,8 @@ impl UserRanges {
 
     /// The ranges of a `struct iovec[count]`.
     pub fn vector(addr: u64, count: u64) -> Result<UserRanges, Errno> {
+        // Linux looks at the low half only.
+        let count = u64::from(count as u32);
         if count > IOV_MAX as u64 {
             return Err(Errno::EINVAL);
         }
@@ -132,6 +144,21 @@ impl Sink for UserRanges {
         Ok(())
     }
 
+    fn put_part(&mut self, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            let (addr, len) = self.next(rest.len());
+            let copied = rest
+                .get(..len)
+                .map_or(0, |here| user::copy_out_part(addr, here));
+            done += copied;
+            if copied < len || len == 0 {
+                break;
+            }
+        }
+        done
+    }
+
     fn put_zeros(&mut self, mut len: usize) -> Result<(), Errno> {
         while len > 0 {
             let (addr, here) = self.next(len);
@@ -161,6 +188,21 @@ impl Source for UserRanges {
             bytes = rest;
         }
         Ok(())
+    }
+
+    fn take_part(&mut self, bytes: &mut [u8]) -> usize {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let (addr, len) = self.next(rest.len());
+            let copied = rest
+                .get_mut(..len)
+                .map_or(0, |here| user::copy_in_part(addr, here));
+            done += copied;
+            if copied < len || len == 0 {
+                break;
+            }
+        }
+        done
     }
 }
 

@@ -16,9 +16,12 @@
 //! are all free again goes back to the host, but for a few that are kept.
 #![expect(unsafe_code, reason = "chunk records live in guest-physical memory")]
 
+mod host;
+
 use spin::Mutex;
 use unikiln_abi::boot::BootInfo;
 
+use self::host::SHRUNK_MAX;
 use super::{LARGE_PAGE, PAGE, pagetable, phys, round_up};
 use crate::hypercall;
 
@@ -32,10 +35,6 @@ const NONE: u32 = u32::MAX;
 /// them: 22 µs for each page touched, but a small program then needs no arena
 /// (a memory slot, two exits, and a huge page of a millisecond).
 const BOOT_COLD_BYTES: u64 = 512 << 10;
-/// Free chunks that stay backed: clearing one is ten times cheaper than having
-/// the host back it anew, and an exit is spared on each side.
-const DIRTY_MAX: u32 = 16;
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 enum State {
@@ -68,6 +67,8 @@ struct Chunk {
     /// The boot arena stays backed.
     boot: bool,
     free: [u64; FRAMES / 64],
+    /// Free frames that the host took back: zero again, and not backed.
+    cold: [u64; FRAMES / 64],
     /// References, by frame; `counts[0]` of a large chunk.
     counts: [u32; FRAMES],
 }
@@ -85,6 +86,8 @@ struct Arenas {
     partial: u32,
     partial_tables: u32,
     free: u32,
+    /// Chunks that lost a frame lately, the last one first.
+    shrunk: [u32; SHRUNK_MAX],
     dirty_chunks: u32,
     next_arena_bytes: u64,
     arena_bytes: u64,
@@ -99,6 +102,7 @@ static ARENAS: Mutex<Arenas> = Mutex::new(Arenas {
     partial: NONE,
     partial_tables: NONE,
     free: NONE,
+    shrunk: [NONE; SHRUNK_MAX],
     dirty_chunks: 0,
     next_arena_bytes: ARENA_FIRST_BYTES,
     arena_bytes: 0,
@@ -314,10 +318,13 @@ impl Arenas {
         chunk.used -= 1;
         self.used_frames -= 1;
         let chunk = self.chunk(id);
-        let empty = chunk.used == 0 && !chunk.boot;
-        if !chunk.listed && !empty {
+        let (empty, listed) = (chunk.used == 0 && !chunk.boot, chunk.listed);
+        if !empty {
+            self.note_shrunk(id);
+        }
+        if !listed && !empty {
             self.list_partial(id);
-        } else if empty && !chunk.listed {
+        } else if empty && !listed {
             self.give_back(id);
         } else if empty {
             self.unlist(id);
@@ -349,46 +356,24 @@ impl Arenas {
         }
         self.chunk(id).listed = false;
     }
-
-    /// Returns an empty chunk to the host and to the free list.
-    fn give_back(&mut self, id: u32) {
-        let chunk = self.chunk(id);
-        let gpa = chunk.gpa;
-        chunk.fresh = 0;
-        chunk.used = 0;
-        chunk.tables = false;
-        chunk.free = [0; FRAMES / 64];
-        // Where the host refuses, the old contents stay: cleared on the next use.
-        if self.dirty_chunks < DIRTY_MAX || hypercall::memory_release(gpa, LARGE_PAGE).is_err() {
-            self.chunk(id).dirty = true;
-            self.dirty_chunks += 1;
-        }
-        self.list_free(id);
-    }
-
-    /// Makes the frames of a free chunk zero again.
-    fn clean(&mut self, id: u32) {
-        let chunk = self.chunk(id);
-        if chunk.dirty {
-            chunk.dirty = false;
-            phys::clear(chunk.gpa, LARGE_PAGE as usize);
-            self.dirty_chunks -= 1;
-        }
-    }
 }
 
 impl Chunk {
     fn take(&mut self, beyond_backed: bool) -> Option<u64> {
-        if let Some((word, bits)) = self
-            .free
-            .iter_mut()
-            .enumerate()
-            .find(|(_, bits)| **bits != 0)
-        {
-            let bit = bits.trailing_zeros();
-            *bits &= *bits - 1;
-            let index = word * 64 + bit as usize;
-            return Some(self.give(index, true));
+        // A frame that is backed costs less than one that is not.
+        let warm = (0..self.free.len()).find(|&word| self.free[word] & !self.cold[word] != 0);
+        let word = warm.or_else(|| self.free.iter().position(|bits| *bits != 0));
+        if let Some(word) = word {
+            let cold = self.cold[word];
+            let bits = match self.free[word] & !cold {
+                0 => self.free[word],
+                warm => warm,
+            };
+            let bit = bits & bits.wrapping_neg();
+            self.free[word] &= !bit;
+            self.cold[word] &= !bit;
+            let index = word * 64 + bit.trailing_zeros() as usize;
+            return Some(self.give(index, cold & bit == 0));
         }
         let end = if beyond_backed {
             FRAMES as u32
@@ -532,6 +517,12 @@ pub(in crate::mm) fn frame_references(gpa: u64) -> u32 {
     arenas
         .locate(gpa)
         .map_or(0, |(id, index)| arenas.chunk(id).counts[index])
+}
+
+/// Free memory goes back to the host, but for a little: the program said that it
+/// needs it no longer.
+pub fn give_free_to_host() {
+    lock().give_free_to_host();
 }
 
 /// One reference less; the last frees the frame.

@@ -9,10 +9,12 @@
 
 use alloc::sync::Arc;
 
+use super::file_change::FilePages;
 use super::pagetable::{self, COPY_ON_WRITE, COUNTED, Entry};
 use super::space::{Space, access_of};
 use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE};
 use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down};
+use crate::errno::Errno;
 use crate::fs::{OpenFile, Page};
 
 /// Pages mapped around a first touch of anonymous memory.
@@ -50,7 +52,10 @@ pub struct Attempt {
 /// See [`Fault`].
 pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
     let page = round_down(attempt.address, PAGE);
-    let area = space.areas.find(page).ok_or(Fault::NotMapped)?.clone();
+    let area = match space.areas.find(page) {
+        Some(area) => area.clone(),
+        None => space.grow_down(page).ok_or(Fault::NotMapped)?,
+    };
     let wanted = match (attempt.write, attempt.execute) {
         (true, _) => PROT_WRITE,
         (_, true) => PROT_EXEC,
@@ -84,10 +89,34 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
     }
 }
 
+/// Gives the pages of `start..end` as touching each would.
+///
+/// # Errors
+/// The first fault that cannot be served.
+pub fn populate(space: &mut Space, start: u64, end: u64, write: bool) -> Result<(), Fault> {
+    let mut at = start;
+    while at < end {
+        let (entry, large) = pagetable::lookup(at);
+        if entry.is_present() && (entry.is_writable() || !write) {
+            at = round_down(at, pagetable::entry_bytes(large)) + pagetable::entry_bytes(large);
+            continue;
+        }
+        let attempt = Attempt {
+            address: at,
+            write,
+            execute: false,
+        };
+        serve(space, attempt)?;
+        at += PAGE;
+    }
+    Ok(())
+}
+
 fn give_anonymous(area: &Area, page: u64) -> Result<(), Fault> {
     let access = access_of(area.protection);
     let slot = round_down(page, LARGE_PAGE);
-    if slot >= area.start
+    if !area.traits.small_pages
+        && slot >= area.start
         && slot + LARGE_PAGE <= area.end
         && pagetable::large_slot_is_empty(slot)
         && let Some(gpa) = arena::allocate_large()
@@ -149,7 +178,7 @@ fn give_file(
     if page >= end {
         return Err(Fault::PastEnd);
     }
-    map_file_page(area, file, offset, page, write)?;
+    map_file_page(space, area, file, offset, page, write)?;
     if write && !area.shared {
         let (entry, _) = pagetable::lookup(page);
         if entry.is_present() && !entry.is_writable() {
@@ -157,8 +186,11 @@ fn give_file(
         }
         return Ok(());
     }
+    // Frames for holes cost memory: fewer of those, as for anonymous memory.
+    let (first, last) = around(area, page, AROUND_ANONYMOUS);
+    populate_file(space, area, file, offset, first, last.min(end));
     let (first, last) = around(area, page, AROUND_FILE);
-    populate_file(area, file, offset, first, last.min(end));
+    populate_there(space, area, file, offset, first, last);
     Ok(())
 }
 
@@ -171,12 +203,43 @@ fn file_end(file: &OpenFile, area: &Area, offset: u64) -> u64 {
 }
 
 /// Maps the pages of `first..last` that can be had without trouble.
-pub fn populate_file(area: &Area, file: &Arc<OpenFile>, offset: u64, first: u64, last: u64) {
+pub fn populate_file(
+    space: &mut Space,
+    area: &Area,
+    file: &Arc<OpenFile>,
+    offset: u64,
+    first: u64,
+    last: u64,
+) {
+    populate_pages(space, area, (file, offset), (first, last), |_| true);
+}
+
+/// The same for the pages that the file has: no frames for holes.
+pub fn populate_there(
+    space: &mut Space,
+    area: &Area,
+    file: &Arc<OpenFile>,
+    offset: u64,
+    first: u64,
+    last: u64,
+) {
+    let there = |index| file.file().is_resident(index);
+    populate_pages(space, area, (file, offset), (first, last), there);
+}
+
+fn populate_pages(
+    space: &mut Space,
+    area: &Area,
+    (file, offset): (&Arc<OpenFile>, u64),
+    (first, last): (u64, u64),
+    wanted: impl Fn(u64) -> bool,
+) {
     let last = last.min(file_end(file, area, offset));
     let mut at = first;
     while at < last {
         if pagetable::lookup(at).0.is_empty()
-            && map_file_page(area, file, offset, at, false).is_err()
+            && wanted((offset + (at - area.start)) / PAGE)
+            && map_file_page(space, area, file, offset, at, false).is_err()
         {
             return;
         }
@@ -185,6 +248,7 @@ pub fn populate_file(area: &Area, file: &Arc<OpenFile>, offset: u64, first: u64,
 }
 
 fn map_file_page(
+    space: &mut Space,
     area: &Area,
     file: &Arc<OpenFile>,
     offset: u64,
@@ -193,12 +257,27 @@ fn map_file_page(
 ) -> Result<(), Fault> {
     let access = access_of(area.protection);
     let index = (offset + (page - area.start)) / PAGE;
-    let source = if area.shared && (write || area.protection & PROT_WRITE != 0) {
+    let to_write = area.shared && (write || area.protection & PROT_WRITE != 0);
+    let was_image = file.file().shows_image(index);
+    let source = if to_write {
         file.page_for_write(index)
     } else {
         file.page(index)
     };
-    let entry = match source.map_err(|_| Fault::PastEnd)? {
+    let source = source.map_err(|errno| match errno {
+        Errno::ENOMEM => Fault::OutOfMemory,
+        _ => Fault::PastEnd,
+    })?;
+    if was_image && matches!(source, Page::Frame(_)) {
+        // Other mappings show the image's page, which is the file's no longer.
+        let pages = FilePages {
+            file: file.inode_id(),
+            first: index,
+            end: index + 1,
+        };
+        space.forget(pages, false);
+    }
+    let entry = match source {
         Page::Rootfs { gpa } => Entry::new(gpa, access, COPY_ON_WRITE),
         Page::Frame(frame) => {
             let extra = if area.shared {
@@ -271,7 +350,7 @@ fn copy_image_pages(space: &mut Space, area: &Area, first: u64, last: u64) {
 /// for each when the program is about to relocate them. Only pages of the image:
 /// those of a memory file may still change, and the mapping has to show it.
 pub fn copy_file_ahead(space: &mut Space, area: &Area, file: &Arc<OpenFile>, offset: u64) {
-    populate_file(area, file, offset, area.start, area.end);
+    populate_file(space, area, file, offset, area.start, area.end);
     copy_image_pages(space, area, area.start, area.end);
 }
 

@@ -1,25 +1,26 @@
-//! Mapping calls: mmap, munmap, mprotect, mremap, madvise, brk.
+//! Mapping calls: mmap, munmap.
 //!
 //! Each takes the address space, checks its arguments as Linux does, edits the
-//! areas, then the page table. Sources: mmap(2), mremap(2), madvise(2), brk(2).
+//! areas, then the page table. Shared anonymous memory is a memory file without
+//! a name, so that it is one thing however often it is mapped. Source: mmap(2).
 
 use alloc::sync::Arc;
 
 use linux_raw_sys::general::{
-    MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE,
-    MAP_HUGETLB, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE,
-    MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE,
+    F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, MAP_32BIT, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN,
+    MAP_HUGETLB, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED,
+    MAP_SHARED_VALIDATE,
 };
 
-use super::pagetable;
-use super::space::{AddressSpace, Space, is_program_range};
-use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE};
+use super::bounds;
+use super::space::{AddressSpace, LOWEST, Space, is_program_range};
+use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Traits};
 use super::{PAGE, arena, fault, round_down, round_up};
 use crate::errno::{Errno, SysResult};
-use crate::fs::OpenFile;
+use crate::fs::{self, OpenFile};
 
 /// Most areas of one process (Linux's vm.max_map_count).
-const AREAS_MAX: usize = 65_530;
+pub(super) const AREAS_MAX: usize = 65_530;
 /// Private anonymous mappings up to here get their frames at once.
 const POPULATE_ANONYMOUS_BYTES: u64 = 128 << 10;
 /// Private file mappings up to here get their translations at once.
@@ -29,6 +30,14 @@ const COPY_AHEAD_BYTES: u64 = 512 << 10;
 /// glibc's loader reserves a library's whole span by mapping its first segment
 /// so, and maps the others over it: not worth populating.
 const MAP_DENYWRITE: u32 = 0x800;
+/// What MAP_SHARED_VALIDATE takes: the flags that were there before it. The
+/// bits from 26 on are the size of a huge page.
+const VALIDATED: u32 = 0x7c07_f9f3;
+pub(super) const ACCESS: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
+/// Where MAP_32BIT mappings go.
+const LOW_RANGE: (u64, u64) = (0x4000_0000, 0x8000_0000);
+/// Sizes of huge pages that x86-64 has, as flags give them: 2 MiB, 1 GiB, or the default.
+const HUGE_SIZES: [u32; 3] = [0, 21, 30];
 
 /// One mmap call.
 pub struct Request {
@@ -48,64 +57,96 @@ pub struct Request {
     pub name: &'static str,
 }
 
+impl Request {
+    /// What it maps, and whether writes are shared.
+    fn backing(&self, bytes: u64) -> Result<(Backing, bool), Errno> {
+        let kind = self.flags & 0xf;
+        let grows = self.flags & MAP_GROWSDOWN != 0;
+        let Some(file) = &self.file else {
+            return match kind {
+                MAP_PRIVATE => Ok((Backing::Anonymous, false)),
+                MAP_SHARED if !grows => {
+                    let file = fs::open_shared_memory(bytes);
+                    Ok((Backing::File { file, offset: 0 }, true))
+                }
+                _ => Err(Errno::EINVAL),
+            };
+        };
+        let shared = match kind {
+            MAP_PRIVATE => false,
+            MAP_SHARED_VALIDATE if self.flags & !VALIDATED != 0 => return Err(Errno::EOPNOTSUPP),
+            MAP_SHARED | MAP_SHARED_VALIDATE => true,
+            _ => return Err(Errno::EINVAL),
+        };
+        file.check_map(self.protection, shared)?;
+        if grows {
+            return Err(Errno::EINVAL);
+        }
+        let (file, offset) = (file.clone(), self.offset);
+        Ok((Backing::File { file, offset }, shared))
+    }
+}
+
 impl AddressSpace {
     /// mmap(2): the address.
     ///
     /// # Errors
     /// As the man page has them.
     pub fn map(&self, request: Request) -> SysResult {
+        let flags = request.flags;
+        if !request.offset.is_multiple_of(PAGE) {
+            return Err(Errno::EINVAL);
+        }
+        if flags & MAP_HUGETLB != 0 {
+            let known = HUGE_SIZES.contains(&(flags >> 26));
+            // No reserved huge pages, as on a host with nr_hugepages = 0.
+            return Err(if known && request.file.is_none() && request.bytes > 0 {
+                Errno::ENOMEM
+            } else {
+                Errno::EINVAL
+            });
+        }
         let bytes = round_up(request.bytes, PAGE).filter(|b| *b > 0);
         let bytes = bytes.ok_or(if request.bytes == 0 {
             Errno::EINVAL
         } else {
             Errno::ENOMEM
         })?;
-        let flags = request.flags;
-        if request.protection & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0
-            || !request.offset.is_multiple_of(PAGE)
-        {
-            return Err(Errno::EINVAL);
-        }
-        let shared = match flags & 0xf {
-            MAP_PRIVATE => false,
-            MAP_SHARED | MAP_SHARED_VALIDATE => true,
-            _ => return Err(Errno::EINVAL),
-        };
-        if flags & MAP_HUGETLB != 0 {
-            // No reserved huge pages, as on a host with nr_hugepages = 0.
-            return Err(Errno::ENOMEM);
-        }
-        if request.offset.checked_add(bytes).is_none() {
+        if request.file.is_some() && request.offset.checked_add(bytes).is_none() {
             return Err(Errno::EOVERFLOW);
-        }
-        let backing = match (flags & MAP_ANONYMOUS != 0, request.file) {
-            (true, _) => Backing::Anonymous,
-            (false, Some(file)) => {
-                file.check_map(request.protection, shared)?;
-                Backing::File {
-                    file,
-                    offset: request.offset,
-                }
-            }
-            (false, None) => return Err(Errno::EBADF),
-        };
-        let anonymous_write = matches!(backing, Backing::Anonymous)
-            && request.protection & PROT_WRITE != 0
-            && flags & MAP_NORESERVE == 0;
-        if anonymous_write && bytes > arena::limit_bytes() {
-            // Linux's heuristic overcommit refuses what can never fit.
-            return Err(Errno::ENOMEM);
         }
         let mut space = self.lock();
         let start = space.place(request.address, bytes, flags)?;
-        let area = Area {
+        let limit = bounds::locked_bytes();
+        let locked = flags & MAP_LOCKED != 0;
+        if locked && limit == 0 {
+            return Err(Errno::EPERM);
+        }
+        let locked = locked || space.lock_future;
+        if locked {
+            space.check_locked(bytes)?;
+        }
+        let (backing, shared) = request.backing(bytes)?;
+        let mut area = Area {
             start,
             end: start + bytes,
-            protection: request.protection,
+            protection: request.protection & ACCESS,
             shared,
             name: request.name,
             backing,
+            traits: Traits {
+                locked,
+                grows_down: flags & MAP_GROWSDOWN != 0,
+                ..Traits::default()
+            },
         };
+        area.check_seals()?;
+        if area.is_data() && flags & MAP_NORESERVE == 0 && bytes > arena::limit_bytes() {
+            // Linux's heuristic overcommit refuses what can never fit.
+            return Err(Errno::ENOMEM);
+        }
+        space.check_growth(bytes, area.is_data(), (start, start + bytes))?;
+        space.unmap_range(start, start + bytes)?;
         space.add(area.clone());
         space.populate_new(&area, flags);
         Ok(start as usize)
@@ -114,203 +155,17 @@ impl AddressSpace {
     /// munmap(2).
     ///
     /// # Errors
-    /// EINVAL, ENOMEM.
+    /// EINVAL, ENOMEM; EPERM over a sealed area.
     pub fn unmap(&self, address: u64, bytes: u64) -> SysResult {
         let end = checked_end(address, bytes).ok_or(Errno::EINVAL)?;
-        if !is_program_range(address.max(super::space::LOWEST), end) {
-            return if end <= super::space::LOWEST {
-                Ok(0)
-            } else {
-                Err(Errno::EINVAL)
-            };
-        }
-        let mut space = self.lock();
-        space.unmap_range(address, end).map(|()| 0)
-    }
-
-    /// mprotect(2).
-    ///
-    /// # Errors
-    /// EINVAL, EACCES, ENOMEM.
-    pub fn protect(&self, address: u64, bytes: u64, protection: u32) -> SysResult {
-        if !address.is_multiple_of(PAGE) || protection & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0
-        {
+        if end > unikiln_abi::layout::APP_END {
             return Err(Errno::EINVAL);
         }
-        if bytes == 0 {
-            return Ok(0);
-        }
-        let end = checked_end(address, bytes).ok_or(Errno::ENOMEM)?;
-        let mut space = self.lock();
-        if !space.areas.covers(address, end) {
-            return Err(Errno::ENOMEM);
-        }
-        for area in space.areas.overlapping(address, end) {
-            if let Backing::File { file, .. } = &area.backing
-                && area.shared
-            {
-                file.check_map(protection, true)?;
-            }
-        }
-        let mut changed = false;
-        for mut area in space.areas.remove(address, end) {
-            changed |= area.protection != protection;
-            area.protection = protection;
-            space.areas.insert(area);
-        }
-        if changed && !space.protect_pages(address, end, protection) {
-            return Err(Errno::ENOMEM);
-        }
-        Ok(0)
-    }
-
-    /// mremap(2): the new address.
-    ///
-    /// # Errors
-    /// EINVAL, EFAULT, ENOMEM.
-    pub fn remap(
-        &self,
-        old: u64,
-        old_bytes: u64,
-        new_bytes: u64,
-        flags: u32,
-        to: u64,
-    ) -> SysResult {
-        let old_bytes = round_up(old_bytes, PAGE).ok_or(Errno::EINVAL)?;
-        let new_bytes = round_up(new_bytes, PAGE)
-            .filter(|b| *b > 0)
-            .ok_or(Errno::EINVAL)?;
-        let fixed = flags & MREMAP_FIXED != 0;
-        if !old.is_multiple_of(PAGE)
-            || flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0
-            || (fixed && flags & MREMAP_MAYMOVE == 0)
-            || flags & MREMAP_DONTUNMAP != 0
-            || old_bytes == 0
-        {
-            return Err(Errno::EINVAL);
-        }
-        let mut space = self.lock();
-        let old_end = old.checked_add(old_bytes).ok_or(Errno::EINVAL)?;
-        let area = space.areas.find(old).ok_or(Errno::EFAULT)?.clone();
-        if area.end < old_end {
-            return Err(Errno::EFAULT);
-        }
-        if !fixed && new_bytes <= old_bytes {
-            if new_bytes < old_bytes {
-                space.unmap_range(old + new_bytes, old_end)?;
-            }
-            return Ok(old as usize);
-        }
-        if new_bytes > arena::limit_bytes() && matches!(area.backing, Backing::Anonymous) {
-            return Err(Errno::ENOMEM);
-        }
-        let new_end = old.checked_add(new_bytes).ok_or(Errno::ENOMEM)?;
-        let in_place = !fixed
-            && area.end == old_end
-            && is_program_range(old_end, new_end)
-            && space.areas.is_free(old_end, new_end);
-        if in_place {
-            let mut more = area.clone();
-            more.advance(old_end);
-            more.end = new_end;
-            space.add(more);
-            return Ok(old as usize);
-        }
-        if flags & MREMAP_MAYMOVE == 0 {
-            return Err(Errno::ENOMEM);
-        }
-        let target = if fixed {
-            let end = checked_end(to, new_bytes).ok_or(Errno::EINVAL)?;
-            if !is_program_range(to, end) || (to < old_end && end > old) {
-                return Err(Errno::EINVAL);
-            }
-            space.unmap_range(to, end)?;
-            to
-        } else {
-            space.find_free(new_bytes).ok_or(Errno::ENOMEM)?
-        };
-        space.move_area(&area, old, old_bytes.min(new_bytes), target, new_bytes)?;
-        space.unmap_range(old, old_end)?;
-        Ok(target as usize)
-    }
-
-    /// madvise(2): DONTNEED and FREE take the pages away, the rest is a hint.
-    ///
-    /// # Errors
-    /// EINVAL, ENOMEM.
-    pub fn advise(&self, address: u64, bytes: u64, advice: u32) -> SysResult {
-        if !address.is_multiple_of(PAGE) {
-            return Err(Errno::EINVAL);
-        }
-        let bytes = round_up(bytes, PAGE).ok_or(Errno::EINVAL)?;
-        let end = address.checked_add(bytes).ok_or(Errno::EINVAL)?;
-        if bytes == 0 {
-            return Ok(0);
-        }
-        match advice {
-            MADV_DONTNEED | MADV_FREE => {
-                let mut space = self.lock();
-                if !space.areas.covers(address, end) {
-                    return Err(Errno::ENOMEM);
-                }
-                if space.clear_pages(address, end) {
-                    Ok(0)
-                } else {
-                    Err(Errno::ENOMEM)
-                }
-            }
-            MADV_REMOVE => Err(Errno::EOPNOTSUPP),
-            // POPULATE_READ and POPULATE_WRITE.
-            22 | 23 => super::user::fault_in(address, bytes).map(|()| 0),
-            // NORMAL to WILLNEED, the fork and dump hints, MERGEABLE, HUGEPAGE
-            // and their opposites, COLD, PAGEOUT.
-            0..=4 | 10..=21 => {
-                if self.lock().areas.covers(address, end) {
-                    Ok(0)
-                } else {
-                    Err(Errno::ENOMEM)
-                }
-            }
-            _ => Err(Errno::EINVAL),
-        }
-    }
-
-    /// brk(2): the break after the call, the old one when it cannot move.
-    pub fn set_break(&self, wanted: u64) -> u64 {
-        let mut space = self.lock();
-        let old = space.brk;
-        if wanted < space.brk_start {
-            return old;
-        }
-        let (Some(old_end), Some(new_end)) = (round_up(old, PAGE), round_up(wanted, PAGE)) else {
-            return old;
-        };
-        if new_end > old_end {
-            let fits = is_program_range(old_end, new_end)
-                && space.areas.is_free(old_end, new_end)
-                && new_end - space.brk_start <= arena::limit_bytes();
-            if !fits {
-                return old;
-            }
-            let area = Area {
-                start: old_end,
-                end: new_end,
-                protection: PROT_READ | PROT_WRITE,
-                shared: false,
-                name: "[heap]",
-                backing: Backing::Anonymous,
-            };
-            space.add(area.clone());
-            space.populate_new(&area, 0);
-        } else if new_end < old_end && space.unmap_range(new_end, old_end).is_err() {
-            return old;
-        }
-        space.brk = wanted;
-        wanted
+        self.lock().unmap_range(address, end).map(|()| 0)
     }
 }
 
-fn checked_end(address: u64, bytes: u64) -> Option<u64> {
+pub(super) fn checked_end(address: u64, bytes: u64) -> Option<u64> {
     if !address.is_multiple_of(PAGE) || bytes == 0 {
         return None;
     }
@@ -319,47 +174,100 @@ fn checked_end(address: u64, bytes: u64) -> Option<u64> {
 
 impl Area {
     /// Moves the start forward to `start`, keeping what each address shows.
-    fn advance(&mut self, start: u64) {
+    pub(super) fn advance(&mut self, start: u64) {
         if let Backing::File { offset, .. } = &mut self.backing {
             *offset += start - self.start;
         }
         self.start = start;
     }
+
+    /// A new shared mapping of a sealed file is refused, or never written.
+    fn check_seals(&mut self) -> Result<(), Errno> {
+        let Backing::File { file, .. } = &self.backing else {
+            return Ok(());
+        };
+        if self.shared && file.file().seals() & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) != 0 {
+            if self.protection & PROT_WRITE != 0 {
+                return Err(Errno::EPERM);
+            }
+            self.traits.never_writable = true;
+        }
+        Ok(())
+    }
 }
 
 impl Space {
-    /// Where a new mapping goes; what a fixed one replaces is gone afterwards.
-    fn place(&mut self, address: u64, bytes: u64, flags: u32) -> Result<u64, Errno> {
+    /// Where a new mapping goes; the caller takes away what is there.
+    fn place(&self, address: u64, bytes: u64, flags: u32) -> Result<u64, Errno> {
         if self.areas.count() >= AREAS_MAX {
             return Err(Errno::ENOMEM);
         }
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
-            let end = checked_end(address, bytes).ok_or(Errno::EINVAL)?;
-            if address < super::space::LOWEST {
+            let end = address.checked_add(bytes).ok_or(Errno::ENOMEM)?;
+            if !address.is_multiple_of(PAGE) {
+                return Err(Errno::EINVAL);
+            }
+            if address < LOWEST {
                 return Err(Errno::EPERM);
             }
             if !is_program_range(address, end) {
                 return Err(Errno::ENOMEM);
             }
-            if flags & MAP_FIXED_NOREPLACE != 0 {
-                return if self.areas.is_free(address, end) {
-                    Ok(address)
-                } else {
-                    Err(Errno::EEXIST)
-                };
+            if flags & MAP_FIXED_NOREPLACE != 0 && !self.areas.is_free(address, end) {
+                return Err(Errno::EEXIST);
             }
-            self.unmap_range(address, end)?;
             return Ok(address);
         }
-        let hint = round_down(address, PAGE);
+        let low = flags & MAP_32BIT != 0;
+        let mut hint = round_down(address, PAGE);
+        if hint != 0 && hint < LOWEST {
+            hint = LOWEST;
+        }
         if let Some(end) = hint.checked_add(bytes)
             && hint != 0
             && is_program_range(hint, end)
+            && (!low || end <= LOW_RANGE.1)
             && self.areas.is_free(hint, end)
         {
             return Ok(hint);
         }
-        self.find_free(bytes).ok_or(Errno::ENOMEM)
+        let found = if low {
+            (self.areas).find_gap_below(LOW_RANGE.0, LOW_RANGE.1, bytes, PAGE)
+        } else {
+            self.find_free(bytes)
+        };
+        found.ok_or(Errno::ENOMEM)
+    }
+
+    /// Whether areas in the range may be changed or taken away, and their ends
+    /// cut: EPERM where one is sealed, ENOMEM where there would be too many.
+    pub(super) fn check_change(&self, start: u64, end: u64) -> Result<(), Errno> {
+        if (self.areas.overlapping(start, end)).any(|area| area.traits.sealed) {
+            return Err(Errno::EPERM);
+        }
+        let cut = |at: u64| self.areas.find(at).is_some_and(|area| area.start < at);
+        let more = usize::from(cut(start)) + usize::from(cut(end));
+        if more > 0 && self.areas.count() + more > AREAS_MAX {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(())
+    }
+
+    /// Changes the traits of all areas in the range.
+    pub(super) fn set_traits(
+        &mut self,
+        start: u64,
+        end: u64,
+        set: impl Fn(&mut Traits),
+    ) -> Result<(), Errno> {
+        if self.areas.count() + 2 > AREAS_MAX {
+            return Err(Errno::ENOMEM);
+        }
+        for mut area in self.areas.remove(start, end) {
+            set(&mut area.traits);
+            self.areas.insert(area);
+        }
+        Ok(())
     }
 
     /// Takes everything in the range away.
@@ -367,8 +275,14 @@ impl Space {
         if self.areas.is_free(start, end) {
             return Ok(());
         }
-        if !self.clear_pages(start, end) {
-            return Err(Errno::ENOMEM);
+        self.check_change(start, end)?;
+        let parts: alloc::vec::Vec<(u64, u64)> = (self.areas.overlapping(start, end))
+            .map(|area| (area.start.max(start), area.end.min(end)))
+            .collect();
+        for (first, last) in parts {
+            if !self.clear_pages(first, last) {
+                return Err(Errno::ENOMEM);
+            }
         }
         self.areas.remove(start, end);
         Ok(())
@@ -376,91 +290,37 @@ impl Space {
 
     /// Gives a new mapping what it will surely touch. Failures are left to the
     /// page faults, which can report them.
-    fn populate_new(&mut self, area: &Area, flags: u32) {
+    pub(super) fn populate_new(&mut self, area: &Area, flags: u32) {
         if area.protection == 0 {
             return;
         }
-        let asked = flags & MAP_POPULATE != 0;
+        let asked = flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE || area.traits.locked;
         match &area.backing {
             Backing::Anonymous => {
                 let small = area.len() <= POPULATE_ANONYMOUS_BYTES && flags & MAP_NORESERVE == 0;
                 if asked || (small && area.protection & PROT_WRITE != 0) {
-                    let mut at = area.start;
-                    while at < area.end {
-                        let attempt = fault::Attempt {
-                            address: at,
-                            write: false,
-                            execute: false,
-                        };
-                        if pagetable::lookup(at).0.is_empty()
-                            && fault::serve(self, attempt).is_err()
-                        {
-                            return;
-                        }
-                        at += PAGE;
-                    }
+                    // Not all of it fits: the rest is left to the faults.
+                    let _ = fault::populate(self, area.start, area.end, false);
                 }
             }
             Backing::File { file, offset } => {
                 let writable = area.protection & PROT_WRITE != 0 && !area.shared;
                 if writable && area.len() <= COPY_AHEAD_BYTES {
                     fault::copy_file_ahead(self, area, file, *offset);
-                } else if asked
-                    || (area.len() <= POPULATE_FILE_BYTES && flags & MAP_DENYWRITE == 0)
-                    || (area.protection & PROT_EXEC != 0 && area.len() <= POPULATE_FILE_BYTES)
-                {
-                    fault::populate_file(area, file, *offset, area.start, area.end);
+                } else if asked {
+                    fault::populate_file(self, area, file, *offset, area.start, area.end);
+                } else if wants_file_pages(area, file, flags) {
+                    fault::populate_there(self, area, file, *offset, area.start, area.end);
                 }
             }
         }
     }
+}
 
-    /// Moves the translations of `bytes` at `from` to `to`, where an area like
-    /// `area` of `new_bytes` is made.
-    fn move_area(
-        &mut self,
-        area: &Area,
-        from: u64,
-        bytes: u64,
-        to: u64,
-        new_bytes: u64,
-    ) -> Result<(), Errno> {
-        let mut moved = area.clone();
-        moved.advance(from);
-        moved.start = to;
-        moved.end = to + new_bytes;
-        let mut at = from;
-        loop {
-            at = pagetable::skip_empty(at, from + bytes);
-            if at >= from + bytes {
-                break;
-            }
-            let (entry, large) = pagetable::lookup(at);
-            let target = at - from + to;
-            let whole = at.is_multiple_of(super::LARGE_PAGE)
-                && target.is_multiple_of(super::LARGE_PAGE)
-                && at + super::LARGE_PAGE <= from + bytes;
-            if large && !whole {
-                if !pagetable::split(at) {
-                    return Err(Errno::ENOMEM);
-                }
-                continue;
-            }
-            if !entry.is_empty() {
-                let set = if large {
-                    pagetable::set_large(target, entry)
-                } else {
-                    pagetable::set_small(target, entry)
-                };
-                if !set {
-                    return Err(Errno::ENOMEM);
-                }
-                pagetable::clear(at, large);
-                self.owe_flush(at, entry);
-            }
-            at += pagetable::entry_bytes(large);
-        }
-        self.add(moved);
-        Ok(())
-    }
+/// Whether a file mapping gets its translations at once without being asked.
+/// Frames of memory files come by faults, as they take memory.
+fn wants_file_pages(area: &Area, file: &OpenFile, flags: u32) -> bool {
+    area.len() <= POPULATE_FILE_BYTES
+        && !(area.shared && file.writable())
+        && (flags & MAP_DENYWRITE == 0 || area.protection & PROT_EXEC != 0)
 }

@@ -2,12 +2,20 @@
 //!
 //! ```text
 //! arena.rs      guest-physical arenas, 2 MiB chunks, 4 KiB frames, the memory limit
+//! arena/host.rs   memory on its way back to the host
 //! frame.rs      a counted handle of one frame
 //! heap.rs       the libOS's own heap, made of frames
 //! pagetable.rs  the four-level table, edited in place
 //! vma.rs        what is mapped where, by address
 //! space.rs      the address space: both of the above under one lock
-//! map.rs        mmap, munmap, mprotect, mremap, madvise, brk
+//! map.rs        mmap, munmap
+//! protect.rs    mprotect, mseal, remap_file_pages
+//! remap.rs      mremap
+//! advise.rs     madvise, mincore
+//! lock.rs       mlock and its relatives
+//! brk.rs        the program break
+//! bounds.rs     what resource limits allow
+//! file_change.rs  mappings of a file whose pages went away
 //! fault.rs      page faults of the program, and of the libOS at program addresses
 //! user.rs       the one file that follows the program's pointers
 //! stack.rs      the libOS's own stacks
@@ -15,21 +23,31 @@
 //! phys.rs       guest-physical addresses and the direct map
 //! ```
 
+mod advise;
 pub mod arena;
+mod bounds;
+mod brk;
 pub mod fault;
+mod file_change;
 pub mod frame;
 #[cfg(target_os = "none")]
 mod heap;
+mod lock;
 pub mod map;
 pub mod pagetable;
 pub mod phys;
+mod protect;
+mod remap;
 pub mod rootfs;
 pub mod space;
 pub mod stack;
 pub mod user;
 pub mod vma;
 
-pub use arena::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
+pub use arena::{
+    arena_bytes, available_bytes, give_free_to_host, limit_bytes, peak_bytes, used_bytes,
+};
+pub use file_change::FilePages;
 pub use frame::Frame;
 
 /// Bytes of a small page.

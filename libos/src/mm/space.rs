@@ -13,11 +13,14 @@ use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 
 use super::pagetable::{self, Access, Entry};
 use super::vma::{Area, Areas, PROT_EXEC, PROT_READ, PROT_WRITE};
-use super::{LARGE_PAGE, PAGE, arena};
+use super::{LARGE_PAGE, PAGE, arena, bounds};
 use crate::{arch, sched};
 
 /// Lowest address that a program may map (Linux's vm.mmap_min_addr).
 pub const LOWEST: u64 = 0x1_0000;
+
+/// What stays free below an area that grows down (Linux's stack_guard_gap).
+const STACK_GAP_BYTES: u64 = 256 * PAGE;
 
 /// Pages that are flushed one by one; more are flushed all at once, because a
 /// single flush costs nearly as much as all (34 and 44 µs on a software KVM).
@@ -42,6 +45,8 @@ pub struct Space {
     pub brk: u64,
     /// Mappings without an address go below this.
     pub mmap_top: u64,
+    /// New areas are locked (MCL_FUTURE).
+    pub lock_future: bool,
     flush: Flush,
 }
 
@@ -71,6 +76,7 @@ impl AddressSpace {
                 brk_start: 0,
                 brk: 0,
                 mmap_top: APP_END,
+                lock_future: false,
                 flush: Flush {
                     pages: [0; FLUSH_PAGES_MAX],
                     count: 0,
@@ -295,6 +301,31 @@ impl Space {
         };
         let above = (self.areas).find_gap_below(LIBOS_END, self.mmap_top, bytes, align);
         above.or_else(|| self.areas.find_gap_below(LOWEST, LIBOS_START, bytes, align))
+    }
+
+    /// Lets an area that grows down reach `page`, as far as the stack limit and
+    /// the gap to the area below allow: the area.
+    pub fn grow_down(&mut self, page: u64) -> Option<Area> {
+        let above = self.areas.next_from(page)?;
+        let gap = page.checked_sub(STACK_GAP_BYTES)?;
+        if !above.traits.grows_down
+            || above.end - page > bounds::stack_bytes()
+            || !is_program_range(page, above.start)
+            || !self.areas.is_free(gap, page)
+        {
+            return None;
+        }
+        let mut below = above.clone();
+        (below.start, below.end) = (page, above.start);
+        let none = (page, page);
+        self.check_growth(below.len(), below.is_data(), none).ok()?;
+        self.add(below);
+        self.areas.find(page).cloned()
+    }
+
+    /// Whether one more area is allowed.
+    pub fn has_room_for_area(&self) -> bool {
+        self.areas.count() < super::map::AREAS_MAX
     }
 
     /// Adds an area whose range is free.

@@ -109,6 +109,28 @@ pub fn copy_in(address: u64, dst: &mut [u8]) -> Result<(), Errno> {
     }
 }
 
+/// Copies from the program as far as it can be read: bytes copied.
+pub fn copy_in_part(address: u64, dst: &mut [u8]) -> usize {
+    if dst.is_empty() || check_range(address, dst.len() as u64).is_err() {
+        return 0;
+    }
+    let source = core::ptr::with_exposed_provenance(address as usize);
+    // SAFETY: as `copy_in`.
+    let left = unsafe { user_copy(dst.as_mut_ptr(), source, dst.len()) };
+    dst.len().saturating_sub(left)
+}
+
+/// Copies to the program as far as it can be written: bytes copied.
+pub fn copy_out_part(address: u64, src: &[u8]) -> usize {
+    if src.is_empty() || check_range(address, src.len() as u64).is_err() {
+        return 0;
+    }
+    let target = core::ptr::with_exposed_provenance_mut(address as usize);
+    // SAFETY: as `copy_out`.
+    let left = unsafe { user_copy(target, src.as_ptr(), src.len()) };
+    src.len().saturating_sub(left)
+}
+
 /// Copies to the program.
 ///
 /// # Errors

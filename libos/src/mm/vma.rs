@@ -5,6 +5,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use crate::fs::OpenFile;
 
@@ -44,6 +45,23 @@ pub struct Area {
     pub name: &'static str,
     /// What it shows.
     pub backing: Backing,
+    /// What else is special about it.
+    pub traits: Traits,
+}
+
+/// What calls besides mmap made of an area.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Counted in VmLck (mlock, MAP_LOCKED).
+    pub locked: bool,
+    /// Grows by faults below it (MAP_GROWSDOWN).
+    pub grows_down: bool,
+    /// No large pages (MADV_NOHUGEPAGE).
+    pub small_pages: bool,
+    /// Shared with a memory file that is sealed against new writers.
+    pub never_writable: bool,
+    /// Can be neither changed nor taken away (mseal).
+    pub sealed: bool,
 }
 
 impl Area {
@@ -57,8 +75,13 @@ impl Area {
         self.end == self.start
     }
 
+    /// Private and writable, but for the stack: what RLIMIT_DATA counts.
+    pub fn is_data(&self) -> bool {
+        self.protection & PROT_WRITE != 0 && !self.shared && self.name != "[stack]"
+    }
+
     /// The part of this area inside `start..end`.
-    fn part(&self, start: u64, end: u64) -> Area {
+    pub fn part(&self, start: u64, end: u64) -> Area {
         let mut part = self.clone();
         part.start = self.start.max(start);
         part.end = self.end.min(end);
@@ -74,6 +97,7 @@ impl Area {
             && self.protection == next.protection
             && self.shared == next.shared
             && self.name == next.name
+            && self.traits == next.traits
             && match (&self.backing, &next.backing) {
                 (Backing::Anonymous, Backing::Anonymous) => true,
                 (Backing::File { file: a, offset: x }, Backing::File { file: b, offset: y }) => {
@@ -88,6 +112,20 @@ impl Area {
 #[derive(Default)]
 pub struct Areas {
     by_start: BTreeMap<u64, Area>,
+    /// Where the search for a gap may begin: thousands of mappings would
+    /// otherwise be walked for each new one.
+    hint: Cell<Hint>,
+}
+
+/// What the last searches for a gap learned.
+#[derive(Clone, Copy, Default)]
+struct Hint {
+    /// The gaps between here and `high` are known.
+    from: u64,
+    /// Upper end of the searches; the hint holds for this one alone.
+    high: u64,
+    /// Bytes of the largest gap in `from..high`.
+    largest: u64,
 }
 
 impl Areas {
@@ -95,6 +133,11 @@ impl Areas {
     pub const fn new() -> Areas {
         Areas {
             by_start: BTreeMap::new(),
+            hint: Cell::new(Hint {
+                from: 0,
+                high: 0,
+                largest: 0,
+            }),
         }
     }
 
@@ -157,6 +200,10 @@ impl Areas {
             .map(|area| area.start)
             .collect();
         let mut removed = Vec::new();
+        // A gap may have come about above the hint: search from the top again.
+        if self.hint.get().from < end {
+            self.hint.set(Hint::default());
+        }
         for key in touched {
             let Some(area) = self.by_start.remove(&key) else {
                 continue;
@@ -192,26 +239,47 @@ impl Areas {
 
     /// The highest free range of `bytes` in `low..high`, aligned.
     pub fn find_gap_below(&self, low: u64, high: u64, bytes: u64, align: u64) -> Option<u64> {
-        let mut top = high;
-        for (_, area) in self.by_start.range(..high).rev() {
-            if area.end <= top {
-                let start = top.checked_sub(bytes)? & !(align - 1);
+        let mut hint = self.hint.get();
+        if hint.high != high || bytes <= hint.largest {
+            hint = Hint {
+                from: high,
+                high,
+                largest: 0,
+            };
+        }
+        let found = self.search_gap(low, bytes, align, &mut hint);
+        self.hint.set(hint);
+        found
+    }
+
+    /// Walks down from `hint.from`, which follows; too small gaps are noted.
+    fn search_gap(&self, low: u64, bytes: u64, align: u64, hint: &mut Hint) -> Option<u64> {
+        for (_, area) in self.by_start.range(..hint.from).rev() {
+            if area.end <= hint.from {
+                let start = hint.from.checked_sub(bytes)? & !(align - 1);
                 if start >= area.end && start >= low {
                     return Some(start);
                 }
+                hint.largest = hint.largest.max(hint.from - area.end);
             }
-            top = top.min(area.start);
-            if top < low {
+            hint.from = hint.from.min(area.start);
+            if hint.from < low {
                 return None;
             }
         }
-        let start = top.checked_sub(bytes)? & !(align - 1);
+        let start = hint.from.checked_sub(bytes)? & !(align - 1);
         (start >= low).then_some(start)
     }
 
     /// Bytes mapped in all.
     pub fn total_bytes(&self) -> u64 {
         self.by_start.values().map(Area::len).sum()
+    }
+
+    /// Bytes of the areas that `is` picks.
+    pub fn bytes_of(&self, is: impl Fn(&Area) -> bool) -> u64 {
+        let picked = self.by_start.values().filter(|area| is(area));
+        picked.map(Area::len).sum()
     }
 }
 
@@ -227,6 +295,7 @@ mod tests {
             shared: false,
             name: "",
             backing: Backing::Anonymous,
+            traits: Traits::default(),
         }
     }
 
@@ -265,5 +334,33 @@ mod tests {
             Some(0x7000)
         );
         assert_eq!(areas.find_gap_below(0x1000, 0x10000, 0x9000, 0x1000), None);
+    }
+
+    /// The search with a hint finds what a search from the top finds.
+    #[test]
+    fn a_remembered_search_misses_no_gap() {
+        let mut areas = Areas::new();
+        let mut state = 12_345_u64;
+        let mut random = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % below
+        };
+        for _ in 0..4000 {
+            let bytes = (1 + random(4)) * 0x1000;
+            let align = if random(3) == 0 { 0x4000 } else { 0x1000 };
+            if random(2) == 0 {
+                let start = 0x1000 + random(0xff) * 0x1000;
+                areas.remove(start, start + bytes);
+                continue;
+            }
+            let found = areas.find_gap_below(0x1000, 0x10_0000, bytes, align);
+            areas.hint.set(Hint::default());
+            assert_eq!(found, areas.find_gap_below(0x1000, 0x10_0000, bytes, align));
+            if let Some(start) = found {
+                areas.insert(anonymous(start, start + bytes, random(2) as u32));
+            }
+        }
     }
 }

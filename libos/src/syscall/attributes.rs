@@ -199,7 +199,9 @@ fn by_path_or_descriptor(
 pub(super) fn utimensat(args: &[u64; 6]) -> SysResult {
     let [fd, path, times, flags, ..] = *args;
     let flags = flags as u32;
-    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+    // Without a path it is about the descriptor, and has no flags.
+    let bare = path == 0 && fd as i32 != AT_FDCWD && flags != 0;
+    if bare || flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
     let times = if times == 0 {

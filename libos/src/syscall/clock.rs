@@ -197,7 +197,7 @@ pub(super) fn clock_nanosleep(args: &[u64; 6]) -> SysResult {
         CLOCK_REALTIME | CLOCK_TAI => time::realtime_ns(),
         CLOCK_MONOTONIC => time::monotonic_ns(),
         CLOCK_BOOTTIME => time::now(Clock::Boottime),
-        CLOCK_THREAD_CPUTIME_ID => return Err(Errno::EINVAL),
+        CLOCK_THREAD_CPUTIME_ID => return Err(Errno::EOPNOTSUPP),
         CLOCK_PROCESS_CPUTIME_ID => cpu_time_ns(),
         _ => {
             read_clock(id)?;
@@ -241,6 +241,9 @@ pub(super) fn getitimer(args: &[u64; 6]) -> SysResult {
         1 | 2 => Schedule::STOPPED,
         _ => return Err(Errno::EINVAL),
     };
+    if args[1] == 0 {
+        return Err(Errno::EFAULT);
+    }
     write_itimerval(args[1], schedule).map(|()| 0)
 }
 
@@ -320,6 +323,9 @@ pub(super) fn timer_gettime(args: &[u64; 6]) -> SysResult {
 /// timer_settime(2).
 pub(super) fn timer_settime(args: &[u64; 6]) -> SysResult {
     let [id, flags, new, old, ..] = *args;
+    if new == 0 {
+        return Err(Errno::EINVAL);
+    }
     let interval_ns = read_timespec(new)?;
     let value_ns = read_timespec(new.wrapping_add(16))?;
     let before = timer::schedule(id as u32, |is_realtime| {

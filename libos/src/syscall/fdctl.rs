@@ -2,8 +2,9 @@
 
 use linux_raw_sys::general::{
     F_ADD_SEALS, F_DUPFD, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL, F_GETLK, F_GETOWN,
-    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SEAL_SEAL, F_SETFD, F_SETFL, F_SETLK,
-    F_SETLKW, F_SETOWN, F_SETPIPE_SZ, FD_CLOEXEC, O_APPEND, O_CLOEXEC, O_NONBLOCK,
+    F_GETPIPE_SZ, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SEAL_EXEC, F_SEAL_FUTURE_WRITE,
+    F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, F_SETFD, F_SETFL, F_SETLK, F_SETLKW,
+    F_SETOWN, F_SETPIPE_SZ, FD_CLOEXEC, O_APPEND, O_CLOEXEC, O_NONBLOCK,
 };
 use linux_raw_sys::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 
@@ -18,6 +19,9 @@ use crate::process;
 
 /// O_LARGEFILE, which every open file of a 64-bit process shows.
 const O_LARGEFILE: u32 = 0o100_000;
+/// All that F_ADD_SEALS takes.
+const ALL_SEALS: u32 =
+    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
 
 /// dup(2).
 pub(super) fn dup(args: &[u64; 6]) -> SysResult {
@@ -98,18 +102,7 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
             Ok(0)
         }
         F_GET_SEALS => with_seals(&file, |seals| Ok(*seals as usize)),
-        F_ADD_SEALS => {
-            if !file.writable() {
-                return Err(Errno::EPERM);
-            }
-            with_seals(&file, |seals| {
-                if *seals & F_SEAL_SEAL != 0 {
-                    return Err(Errno::EPERM);
-                }
-                *seals |= argument as u32;
-                Ok(0)
-            })
-        }
+        F_ADD_SEALS => add_seals(&file, argument as u32),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -130,11 +123,39 @@ fn duplicate_from(file: alloc::sync::Arc<OpenFile>, from: u64, close_on_exec: bo
 fn with_seals(file: &OpenFile, apply: impl FnOnce(&mut u32) -> SysResult) -> SysResult {
     match file.node() {
         Some(Node::Memory(inode)) => match inode.data() {
-            Ok(data) => apply(&mut data.lock().seals),
+            Ok(data) => {
+                let mut data = data.lock();
+                if data.takes_seals() {
+                    apply(&mut data.seals)
+                } else {
+                    Err(Errno::EINVAL)
+                }
+            }
             Err(_) => Err(Errno::EINVAL),
         },
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// F_ADD_SEALS, but while the file is mapped for writing that would be forbidden.
+fn add_seals(file: &OpenFile, added: u32) -> SysResult {
+    if !file.writable() {
+        return Err(Errno::EPERM);
+    }
+    if added & !ALL_SEALS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    process::current()
+        .space
+        .seal_file(file.inode_id(), added, || {
+            with_seals(file, |seals| {
+                if *seals & F_SEAL_SEAL != 0 {
+                    return Err(Errno::EPERM);
+                }
+                *seals |= added;
+                Ok(0)
+            })
+        })
 }
 
 /// ioctl(2): what all files have in common, then what the file's kind has.

@@ -10,7 +10,9 @@ use crate::fs::transfer::UserRanges;
 use crate::process;
 
 /// `RWF_*` flags that change nothing here.
-const RWF_IGNORED: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT;
+const RWF_IGNORED: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC;
+/// Newer than the list of the crate: O_APPEND does not count.
+const RWF_NOAPPEND: u32 = 0x20;
 
 /// The open file behind a descriptor argument.
 #[inline]
@@ -81,37 +83,50 @@ pub(super) fn pwritev(args: &[u64; 6]) -> SysResult {
     file.write_to(offset(at)?, &mut UserRanges::vector(vector, count)?)
 }
 
-/// preadv2(2): offset -1 is the file's position.
-pub(super) fn preadv2(args: &[u64; 6]) -> SysResult {
-    let [fd, vector, count, at, _, flags] = *args;
-    if flags as u32 & !RWF_IGNORED != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let file = descriptor(fd)?;
-    let mut ranges = UserRanges::vector(vector, count)?;
-    if at == u64::MAX {
-        file.read(&mut ranges)
+/// Offset -1 is the file's position.
+fn offset_or_position(value: u64) -> Result<Option<u64>, Errno> {
+    if value == u64::MAX {
+        Ok(None)
     } else {
-        file.read_from(offset(at)?, &mut ranges)
+        offset(value).map(Some)
     }
 }
 
-/// pwritev2(2): offset -1 is the file's position.
-pub(super) fn pwritev2(args: &[u64; 6]) -> SysResult {
+/// preadv2(2).
+pub(super) fn preadv2(args: &[u64; 6]) -> SysResult {
     let [fd, vector, count, at, _, flags] = *args;
-    if flags as u32 & !(RWF_IGNORED | RWF_APPEND) != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    let flags = flags as u32;
+    let at = offset_or_position(at)?;
     let file = descriptor(fd)?;
     let mut ranges = UserRanges::vector(vector, count)?;
-    if flags as u32 & RWF_APPEND != 0 {
-        return file.write_to(file.attributes()?.size, &mut ranges);
+    if flags & !(RWF_IGNORED | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND) != 0 {
+        return Err(Errno::EOPNOTSUPP);
     }
-    if at == u64::MAX {
-        file.write(&mut ranges)
-    } else {
-        file.write_to(offset(at)?, &mut ranges)
+    file.read_with(at, flags & RWF_NOWAIT != 0, &mut ranges)
+}
+
+/// pwritev2(2).
+pub(super) fn pwritev2(args: &[u64; 6]) -> SysResult {
+    let [fd, vector, count, at, _, flags] = *args;
+    let flags = flags as u32;
+    let at = offset_or_position(at)?;
+    let file = descriptor(fd)?;
+    let mut ranges = UserRanges::vector(vector, count)?;
+    let (append, no_append) = (flags & RWF_APPEND != 0, flags & RWF_NOAPPEND != 0);
+    if append && no_append {
+        return Err(Errno::EINVAL);
     }
+    let nowait = flags & RWF_NOWAIT != 0;
+    // Writes to a page cache may wait, so ext4 refuses the promise not to.
+    if flags & !(RWF_IGNORED | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND) != 0
+        || nowait && file.file().seekable()
+    {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if append || no_append {
+        return file.write_placed(at, append, &mut ranges);
+    }
+    file.write_with(at, nowait, &mut ranges)
 }
 
 /// lseek(2).

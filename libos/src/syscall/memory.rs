@@ -1,11 +1,18 @@
 //! Memory calls: argument words to `mm`.
 
-use linux_raw_sys::general::{MAP_ANONYMOUS, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT};
+use linux_raw_sys::general::{
+    MAP_ANONYMOUS, MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, MS_ASYNC, MS_INVALIDATE,
+    MS_SYNC,
+};
 
 use crate::errno::{Errno, SysResult};
 use crate::mm::map::Request;
-use crate::mm::{PAGE, user};
+use crate::mm::vma::Area;
+use crate::mm::{PAGE, round_up, user};
 use crate::process;
+
+/// Pages that mincore looks at in one go.
+const RESIDENCY_PAGES: u64 = 4096;
 
 /// mmap(2).
 pub fn mmap(args: &[u64; 6]) -> SysResult {
@@ -16,19 +23,14 @@ pub fn mmap(args: &[u64; 6]) -> SysResult {
     } else {
         None
     };
-    // PROT_GROWSDOWN and PROT_GROWSUP are no kinds of access.
-    let protection = u32::try_from(protection).map_err(|_| Errno::EINVAL)? & !0x0300_0000;
     process::current().space.map(Request {
         address,
         bytes,
-        protection,
+        // Unknown kinds of access mean nothing, as in Linux.
+        protection: protection as u32,
         flags,
         file,
-        offset: if flags & MAP_ANONYMOUS == 0 {
-            offset
-        } else {
-            0
-        },
+        offset,
         name: "",
     })
 }
@@ -78,58 +80,100 @@ pub fn brk(args: &[u64; 6]) -> SysResult {
 /// msync(2): there is no slower store behind the pages.
 pub fn msync(args: &[u64; 6]) -> SysResult {
     let [address, bytes, flags, ..] = *args;
-    if address % PAGE != 0 || flags & !7 != 0 || flags & 5 == 5 {
+    let flags = flags as u32;
+    let both = MS_ASYNC | MS_SYNC;
+    if address % PAGE != 0 || flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
         return Err(Errno::EINVAL);
     }
-    mapped(address, bytes).map(|()| 0)
+    // A length that wraps is none, as in Linux.
+    let bytes = round_up(bytes, PAGE).unwrap_or(0);
+    let end = address.checked_add(bytes).ok_or(Errno::ENOMEM)?;
+    let space = process::current().space.lock();
+    let locked = |area: &Area| area.traits.locked;
+    if flags & MS_INVALIDATE != 0 && space.areas.overlapping(address, end).any(locked) {
+        return Err(Errno::EBUSY);
+    }
+    if space.areas.covers(address, end) {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
-/// mlock(2), mlock2(2): nothing is ever paged out.
+/// mlock(2).
 pub fn mlock(args: &[u64; 6]) -> SysResult {
-    let start = args[0] & !(PAGE - 1);
-    let bytes = args[1].checked_add(args[0] - start).ok_or(Errno::EINVAL)?;
-    mapped(start, bytes).map(|()| 0)
+    process::current()
+        .space
+        .lock_range(args[0], args[1], true, true)
+}
+
+/// mlock2(2).
+pub fn mlock2(args: &[u64; 6]) -> SysResult {
+    let flags = args[2] as u32;
+    if flags & !MLOCK_ONFAULT != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let fill = flags & MLOCK_ONFAULT == 0;
+    (process::current().space).lock_range(args[0], args[1], true, fill)
 }
 
 /// munlock(2).
 pub fn munlock(args: &[u64; 6]) -> SysResult {
-    mlock(args)
+    process::current()
+        .space
+        .lock_range(args[0], args[1], false, false)
 }
 
 /// mlockall(2).
 pub fn mlockall(args: &[u64; 6]) -> SysResult {
-    let known = u64::from(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
-    if args[0] == 0 || args[0] & !known != 0 || args[0] == u64::from(MCL_ONFAULT) {
+    let flags = args[0] as u32;
+    if flags == 0 || flags & !(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || flags == MCL_ONFAULT
+    {
         return Err(Errno::EINVAL);
     }
-    Ok(0)
+    let current = (flags & MCL_CURRENT != 0).then_some(true);
+    let fill = flags & MCL_ONFAULT == 0;
+    (process::current().space).lock_all(current, flags & MCL_FUTURE != 0, fill)
 }
 
 /// munlockall(2).
 pub fn munlockall(_args: &[u64; 6]) -> SysResult {
-    Ok(0)
+    process::current().space.lock_all(Some(false), false, false)
 }
 
-/// mincore(2): a page is resident when it has a translation.
+/// mincore(2).
 pub fn mincore(args: &[u64; 6]) -> SysResult {
     let [address, bytes, vector, ..] = *args;
     if address % PAGE != 0 {
         return Err(Errno::EINVAL);
     }
-    mapped(address, bytes)?;
-    for index in 0..bytes.div_ceil(PAGE) {
-        let (entry, _) = crate::mm::pagetable::lookup(address + index * PAGE);
-        user::write(vector + index, &u8::from(!entry.is_empty()))?;
+    user::check_range(address, bytes).map_err(|_| Errno::ENOMEM)?;
+    let pages = bytes.div_ceil(PAGE);
+    user::check_range(vector, pages)?;
+    let mut done = 0;
+    while done < pages {
+        let count = (pages - done).min(RESIDENCY_PAGES);
+        let space = &process::current().space;
+        let residency = space.residency(address + done * PAGE, count)?;
+        user::copy_out(vector + done, &residency)?;
+        done += count;
     }
     Ok(0)
 }
 
-/// All of the range has areas, or ENOMEM.
-fn mapped(address: u64, bytes: u64) -> Result<(), Errno> {
-    let end = address.checked_add(bytes).ok_or(Errno::ENOMEM)?;
-    if bytes == 0 || process::current().space.lock().areas.covers(address, end) {
-        Ok(())
-    } else {
-        Err(Errno::ENOMEM)
+/// mseal(2).
+pub fn mseal(args: &[u64; 6]) -> SysResult {
+    if args[2] != 0 {
+        return Err(Errno::EINVAL);
     }
+    process::current().space.seal(args[0], args[1])
+}
+
+/// remap_file_pages(2): the protection stays what it was.
+pub fn remap_file_pages(args: &[u64; 6]) -> SysResult {
+    let [address, bytes, protection, page, ..] = *args;
+    if protection != 0 {
+        return Err(Errno::EINVAL);
+    }
+    (process::current().space).remap_file_pages(address, bytes, page)
 }

@@ -9,7 +9,7 @@ mod attributes;
 mod capabilities;
 mod clock;
 mod clone;
-mod credentials;
+pub mod credentials;
 mod directory;
 mod epoll;
 mod fdctl;

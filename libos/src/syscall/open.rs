@@ -1,8 +1,9 @@
 //! Opening and closing.
 
 use linux_raw_sys::general::{
-    __O_TMPFILE, AT_FDCWD, O_CLOEXEC, O_CREAT, O_PATH, O_TRUNC, O_WRONLY, RESOLVE_BENEATH,
-    RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+    __O_TMPFILE, AT_FDCWD, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_TRUNC, O_WRONLY,
+    RESOLVE_BENEATH, RESOLVE_CACHED, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS,
+    RESOLVE_NO_XDEV,
 };
 
 use super::path::{PathArgument, start_of};
@@ -72,15 +73,15 @@ pub(super) fn openat2(args: &[u64; 6]) -> SysResult {
     }
     let mut rest = OPEN_HOW_BYTES;
     while rest < size {
-        if user::read::<u8>(how + rest)? != 0 {
+        if user::read::<u8>(how.wrapping_add(rest))? != 0 {
             return Err(Errno::E2BIG);
         }
         rest += 1;
     }
     let [flags, mode, resolve] = [
         user::read::<u64>(how)?,
-        user::read::<u64>(how + 8)?,
-        user::read::<u64>(how + 16)?,
+        user::read::<u64>(how.wrapping_add(8))?,
+        user::read::<u64>(how.wrapping_add(16))?,
     ];
     let creates = flags & u64::from(O_CREAT | __O_TMPFILE) != 0;
     if flags & !O_VALID != 0 || mode & !0o7777 != 0 || (!creates && mode != 0) {
@@ -96,7 +97,8 @@ pub(super) fn openat2(args: &[u64; 6]) -> SysResult {
     if resolve & !known != 0 || resolve & RESOLVE_BENEATH != 0 && resolve & RESOLVE_IN_ROOT != 0 {
         return Err(Errno::EINVAL);
     }
-    if flags as u32 & O_PATH != 0 && flags as u32 & O_CREAT != 0 {
+    let place_only = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    if flags as u32 & O_PATH != 0 && flags as u32 & !place_only != 0 {
         return Err(Errno::EINVAL);
     }
     let path = PathArgument::read(path)?;

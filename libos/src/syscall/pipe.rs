@@ -1,22 +1,22 @@
 //! Calls that make files without a name: pipes, event counters, memory files.
 
 use linux_raw_sys::general::{
-    EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, F_SEAL_SEAL, MFD_ALLOW_SEALING, MFD_CLOEXEC,
-    MFD_EXEC, MFD_NOEXEC_SEAL, O_CLOEXEC, O_DIRECT, O_NONBLOCK, O_RDWR,
+    EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC,
+    MFD_HUGETLB, MFD_NOEXEC_SEAL, O_CLOEXEC, O_DIRECT, O_NONBLOCK,
 };
-use spin::Mutex;
 
 use super::open::install;
 use crate::errno::{Errno, SysResult};
-use crate::fs::attributes::SHM_DEVICE;
-use crate::fs::memory::{Body, Data, MemoryInode};
 use crate::fs::pipe::Pipe;
-use crate::fs::{self, Caller, event};
+use crate::fs::{self, event};
 use crate::mm::user;
 use crate::process;
 
 /// Most bytes of a memory file's name, without its prefix.
 const MEMORY_NAME_MAX: usize = 249;
+const MFD_KNOWN: u32 = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC | MFD_NOEXEC_SEAL;
+/// Size of a huge page, as a power of two.
+const MFD_HUGE_BITS: u32 = 0x3f << 26;
 
 /// pipe(2).
 pub(super) fn pipe(args: &[u64; 6]) -> SysResult {
@@ -74,28 +74,22 @@ pub(super) fn eventfd2(args: &[u64; 6]) -> SysResult {
 /// memfd_create(2).
 pub(super) fn memfd_create(args: &[u64; 6]) -> SysResult {
     let flags = args[1] as u32;
-    if flags & !(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC | MFD_NOEXEC_SEAL) != 0 {
+    if flags & MFD_HUGETLB != 0 {
+        // As a kernel without huge pages for files says it.
+        let known = flags & !(MFD_KNOWN | MFD_HUGETLB | MFD_HUGE_BITS) == 0;
+        return Err(if known { Errno::ENOSYS } else { Errno::EINVAL });
+    }
+    let sealed_exec = flags & MFD_NOEXEC_SEAL != 0;
+    if flags & !MFD_KNOWN != 0 || sealed_exec && flags & MFD_EXEC != 0 {
         return Err(Errno::EINVAL);
     }
     let name = user::read_cstr(args[0], MEMORY_NAME_MAX + 1).map_err(|errno| match errno {
         Errno::ENAMETOOLONG => Errno::EINVAL,
         errno => errno,
     })?;
-    let mut data = Data::new();
-    if flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL) == 0 {
-        data.seals = F_SEAL_SEAL;
-    }
-    let caller = Caller::current();
-    let mode = if flags & MFD_NOEXEC_SEAL != 0 {
-        0o666
-    } else {
-        0o777
-    };
-    let body = Body::Regular(Mutex::new(data));
-    let inode = MemoryInode::new(SHM_DEVICE, mode, caller.uid, caller.gid, body);
-    inode.meta.lock().nlink = 0;
+    let sealable = sealed_exec || flags & MFD_ALLOW_SEALING != 0;
     install(
-        fs::open_memory(inode, &name, O_RDWR),
+        fs::open_memory(&name, sealable, !sealed_exec),
         flags & MFD_CLOEXEC != 0,
     )
 }

@@ -163,6 +163,8 @@ pub(super) fn ppoll(args: &[u64; 6]) -> SysResult {
 }
 
 fn poll_files(fds: u64, count: u64, deadline_ns: Option<u64>) -> SysResult {
+    // Linux looks at the low half only.
+    let count = u64::from(count as u32);
     if count > u64::from(fs::open_files()) {
         return Err(Errno::EINVAL);
     }

@@ -9,7 +9,7 @@ table! {
     { 6 lstat 2 super::stat::lstat, Full }
     { 7 poll 3 super::poll::poll, Full }
     { 8 lseek 3 super::file::lseek, Full }
-    { 9 mmap 6 super::memory::mmap, Partial("no huge pages; shared file mappings of memory files only") }
+    { 9 mmap 6 super::memory::mmap, Partial("no reserved huge pages") }
     { 10 mprotect 3 super::memory::mprotect, Full }
     { 11 munmap 2 super::memory::munmap, Full }
     { 12 brk 1 super::memory::brk, Full }
@@ -25,10 +25,10 @@ table! {
     { 22 pipe 1 super::pipe::pipe, Full }
     { 23 select 5 super::poll::select, Full }
     { 24 sched_yield 0 super::schedule::sched_yield, Full }
-    { 25 mremap 5 super::memory::mremap, Partial("no MREMAP_DONTUNMAP") }
+    { 25 mremap 5 super::memory::mremap, Full }
     { 26 msync 3 super::memory::msync, Full }
     { 27 mincore 3 super::memory::mincore, Full }
-    { 28 madvise 3 super::memory::madvise, Partial("FREE acts at once; hints are accepted") }
+    { 28 madvise 3 super::memory::madvise, Partial("FREE acts at once; no COLLAPSE, no guard pages, no failure injection") }
     { 32 dup 1 super::fdctl::dup, Full }
     { 33 dup2 2 super::fdctl::dup2, Full }
     { 34 pause 0 super::signal::pause, Full }
@@ -151,7 +151,7 @@ table! {
     { 157 prctl 5 super::thread::prctl, Partial("no seccomp, no speculation control; most settings are kept without effect") }
     { 158 arch_prctl 2 super::thread::arch_prctl, Partial("GS base belongs to the libOS") }
     { 159 adjtimex 1 Stub(EPERM, "the clock is the host's") }
-    { 160 setrlimit 2 super::system::setrlimit, Partial("STACK, NOFILE and DATA are looked at, others kept") }
+    { 160 setrlimit 2 super::system::setrlimit, Partial("AS, DATA, FSIZE, MEMLOCK, NOFILE and STACK are looked at, others kept") }
     { 161 chroot 1 super::path::chroot, Full }
     { 162 sync 0 super::space::sync, Full }
     { 164 settimeofday 2 Stub(EPERM, "the clock is the host's") }
@@ -192,6 +192,7 @@ table! {
     { 210 io_cancel 3 Stub(ENOSYS, "no asynchronous I/O yet") }
     { 211 get_thread_area 1 Stub(ENOSYS, "no segments but the flat ones") }
     { 213 epoll_create 1 super::epoll::epoll_create, Full }
+    { 216 remap_file_pages 5 super::memory::remap_file_pages, Full }
     { 217 getdents64 3 super::directory::getdents64, Full }
     { 218 set_tid_address 1 super::thread::set_tid_address, Full }
     { 221 fadvise64 4 super::space::fadvise64, Full }
@@ -251,7 +252,7 @@ table! {
     { 282 signalfd 3 super::signal_file::signalfd, Full }
     { 283 timerfd_create 2 super::timer::timerfd_create, Full }
     { 284 eventfd 1 super::pipe::eventfd, Full }
-    { 285 fallocate 4 super::space::fallocate, Partial("no COLLAPSE_RANGE, INSERT_RANGE, UNSHARE_RANGE") }
+    { 285 fallocate 4 super::space::fallocate, Partial("no UNSHARE_RANGE, as on ext4") }
     { 286 timerfd_settime 4 super::timer::timerfd_settime, Partial("TFD_TIMER_CANCEL_ON_SET changes nothing") }
     { 287 timerfd_gettime 2 super::timer::timerfd_gettime, Full }
     { 288 accept4 4 super::socket::accept4, Full }
@@ -268,7 +269,7 @@ table! {
     { 299 recvmmsg 5 super::message::recvmmsg, Partial("no MSG_OOB") }
     { 300 fanotify_init 2 Stub(EPERM, "no change notification") }
     { 301 fanotify_mark 5 Stub(EBADF, "no change notification") }
-    { 302 prlimit64 4 super::system::prlimit64, Partial("STACK, NOFILE and DATA are looked at, others kept") }
+    { 302 prlimit64 4 super::system::prlimit64, Partial("AS, DATA, FSIZE, MEMLOCK, NOFILE and STACK are looked at, others kept") }
     { 303 name_to_handle_at 5 Stub(EOPNOTSUPP, "files have no handles") }
     { 304 open_by_handle_at 3 Stub(EPERM, "files have no handles") }
     { 305 clock_adjtime 2 Stub(EPERM, "the clock is the host's") }
@@ -285,18 +286,18 @@ table! {
     { 316 renameat2 5 super::names::renameat2, Partial("no RENAME_WHITEOUT") }
     { 317 seccomp 3 Stub(EINVAL, "no filters: nothing inside the guest is less trusted") }
     { 318 getrandom 3 super::random::getrandom, Full }
-    { 319 memfd_create 2 super::pipe::memfd_create, Partial("no huge pages; seals bind writes, not mappings") }
+    { 319 memfd_create 2 super::pipe::memfd_create, Partial("no reserved huge pages") }
     { 321 bpf 3 Stub(ENOSYS, "no BPF") }
     { 323 userfaultfd 1 Stub(ENOSYS, "faults are not handed to the program") }
     { 324 membarrier 2 super::schedule::membarrier, Partial("no restartable sequences") }
-    { 325 mlock2 3 super::memory::mlock, Full }
+    { 325 mlock2 3 super::memory::mlock2, Full }
     { 326 copy_file_range 6 super::space::copy_file_range, Full }
-    { 327 preadv2 6 super::file::preadv2, Partial("RWF_NOWAIT changes nothing") }
-    { 328 pwritev2 6 super::file::pwritev2, Partial("RWF_NOWAIT changes nothing") }
+    { 327 preadv2 6 super::file::preadv2, Partial("no RWF_ATOMIC, RWF_DONTCACHE") }
+    { 328 pwritev2 6 super::file::pwritev2, Partial("no RWF_ATOMIC, RWF_DONTCACHE; RWF_NOWAIT for streams alone, as on ext4") }
     { 329 pkey_mprotect 4 super::memory::pkey_mprotect, Partial("no protection keys") }
     { 330 pkey_alloc 2 Stub(ENOSPC, "no protection keys") }
     { 331 pkey_free 1 Stub(EINVAL, "no protection keys") }
-    { 332 statx 5 super::stat::statx, Partial("no birth time") }
+    { 332 statx 5 super::stat::statx, Partial("no birth time of files of the image") }
     { 334 rseq 4 Stub(ENOSYS, "no restartable sequences; C libraries do without") }
     { 424 pidfd_send_signal 4 Stub(ENOSYS, "no process descriptors") }
     { 425 io_uring_setup 2 Stub(ENOSYS, "no asynchronous I/O yet") }
@@ -329,5 +330,5 @@ table! {
     { 454 futex_wake 4 Stub(ENOSYS, "programs fall back to futex") }
     { 455 futex_wait 6 Stub(ENOSYS, "programs fall back to futex") }
     { 456 futex_requeue 4 Stub(ENOSYS, "programs fall back to futex") }
-    { 462 mseal 3 Stub(ENOSYS, "mappings cannot be sealed") }
+    { 462 mseal 3 super::memory::mseal, Full }
 }

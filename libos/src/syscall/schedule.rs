@@ -45,6 +45,15 @@ fn check_pid(pid: u64) -> Result<(), Errno> {
     with_thread(pid, |_| ())
 }
 
+/// The address, which must be one: these calls answer NULL with EINVAL.
+fn not_null(address: u64) -> Result<u64, Errno> {
+    if address == 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(address)
+    }
+}
+
 /// vCPUs that there are, as a mask.
 fn online() -> u64 {
     u64::MAX >> (64 - sched::cpu_count().min(64))
@@ -90,7 +99,7 @@ pub(super) fn sched_getscheduler(args: &[u64; 6]) -> SysResult {
 /// sched_getparam(2).
 pub(super) fn sched_getparam(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    user::write(args[1], &0u32).map(|()| 0)
+    user::write(not_null(args[1])?, &0u32).map(|()| 0)
 }
 
 fn set_policy(policy: u32, priority: u32) -> SysResult {
@@ -105,13 +114,13 @@ fn set_policy(policy: u32, priority: u32) -> SysResult {
 /// sched_setscheduler(2): real-time classes are not to be had.
 pub(super) fn sched_setscheduler(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    set_policy(args[1] as u32, user::read(args[2])?)
+    set_policy(args[1] as u32, user::read(not_null(args[2])?)?)
 }
 
 /// sched_setparam(2).
 pub(super) fn sched_setparam(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    set_policy(SCHED_OTHER, user::read(args[1])?)
+    set_policy(SCHED_OTHER, user::read(not_null(args[1])?)?)
 }
 
 /// sched_get_priority_max(2).
@@ -149,14 +158,15 @@ pub(super) fn sched_getattr(args: &[u64; 6]) -> SysResult {
     attributes[..4].copy_from_slice(&(ATTRIBUTES_BYTES as u32).to_le_bytes());
     let nice = with_thread(pid, |thread| thread.nice.load(Ordering::Relaxed))?;
     attributes[16..20].copy_from_slice(&nice.to_le_bytes());
-    user::copy_out(address, &attributes).map(|()| 0)
+    user::copy_out(not_null(address)?, &attributes).map(|()| 0)
 }
 
 /// sched_setattr(2).
 pub(super) fn sched_setattr(args: &[u64; 6]) -> SysResult {
     check_pid(args[0])?;
-    let policy: u32 = user::read(args[1].wrapping_add(4))?;
-    let priority: u32 = user::read(args[1].wrapping_add(20))?;
+    let attributes = not_null(args[1])?;
+    let policy: u32 = user::read(attributes.wrapping_add(4))?;
+    let priority: u32 = user::read(attributes.wrapping_add(20))?;
     set_policy(policy, priority)
 }
 

@@ -2,9 +2,8 @@
 //! from file to file.
 
 use linux_raw_sys::general::{
-    AT_FDCWD, F_SEAL_GROW, F_SEAL_WRITE, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE,
-    FALLOC_FL_ZERO_RANGE, IN_MODIFY, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER,
-    SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
+    AT_FDCWD, IN_MODIFY, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
+    SYNC_FILE_RANGE_WRITE,
 };
 
 use super::file::{descriptor, offset};
@@ -12,8 +11,6 @@ use super::path::{PathArgument, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
-use crate::fs::memory::data::SIZE_MAX_BYTES;
-use crate::fs::node::Node;
 use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES};
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
@@ -35,6 +32,7 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
         _ => return Err(Errno::EINVAL),
     }
     caller.check(&attributes, WRITE)?;
+    fs::check_not_running(&node)?;
     let inode = node.writable()?;
     fs::resize(&inode, size)?;
     reached.notify(IN_MODIFY);
@@ -59,45 +57,16 @@ pub(super) fn ftruncate(args: &[u64; 6]) -> SysResult {
 /// fallocate(2).
 pub(super) fn fallocate(args: &[u64; 6]) -> SysResult {
     let [fd, mode, start, len, ..] = *args;
-    let mode = mode as u32;
     let file = descriptor(fd)?;
+    if file.is_path() {
+        return Err(Errno::EBADF);
+    }
     let (start, len) = (offset(start)?, offset(len)?);
     if len == 0 {
         return Err(Errno::EINVAL);
     }
-    let known = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
-    if mode & !known != 0 || mode & FALLOC_FL_PUNCH_HOLE != 0 && mode & FALLOC_FL_KEEP_SIZE == 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    if !file.writable() {
-        return Err(Errno::EBADF);
-    }
-    let end = start
-        .checked_add(len)
-        .filter(|&end| end <= SIZE_MAX_BYTES)
-        .ok_or(Errno::EFBIG)?;
-    let inode = match file.node() {
-        Some(Node::Memory(inode)) if inode.file_type() == FileType::Regular => inode,
-        Some(node) if node.is_directory() => return Err(Errno::EISDIR),
-        Some(_) => return Err(Errno::ENODEV),
-        None => return Err(Errno::ESPIPE),
-    };
-    {
-        let mut data = inode.data()?.lock();
-        let grows = mode & FALLOC_FL_KEEP_SIZE == 0 && end > data.size();
-        if data.seals & F_SEAL_WRITE != 0 || grows && data.seals & F_SEAL_GROW != 0 {
-            return Err(Errno::EPERM);
-        }
-        if mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE) != 0 {
-            data.zero_range(start, len)?;
-        } else {
-            data.reserve(start, len)?;
-        }
-        if grows {
-            data.resize(end)?;
-        }
-    }
-    inode.touch_modified();
+    let (change, keeps_size) = fs::Change::from_mode(mode as u32)?;
+    fs::allocate(&file, change, keeps_size, start, len)?;
     file.notify(IN_MODIFY);
     Ok(0)
 }
@@ -142,16 +111,15 @@ pub(super) fn sync_file_range(args: &[u64; 6]) -> SysResult {
 
 /// fadvise64(2): advice about a cache that is the memory itself.
 pub(super) fn fadvise64(args: &[u64; 6]) -> SysResult {
-    const ADVICE_MAX: u64 = 5;
+    const ADVICE_MAX: u32 = 5;
     let file = descriptor(args[0])?;
-    if args[3] > ADVICE_MAX || args[2] > i64::MAX as u64 {
+    if file.node().is_none() {
+        return Err(Errno::ESPIPE);
+    }
+    if args[3] as u32 > ADVICE_MAX || args[2] > i64::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    if file.node().is_some() {
-        Ok(0)
-    } else {
-        Err(Errno::ESPIPE)
-    }
+    Ok(0)
 }
 
 /// readahead(2).
@@ -183,7 +151,12 @@ pub(super) fn read_offset(addr: u64) -> Result<At, Errno> {
 }
 
 /// Copies up to `len` bytes; stops early where the source ends or the target is full.
-fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: usize) -> SysResult {
+fn copy(
+    (from, from_at): (&OpenFile, &mut At),
+    (to, to_at): (&OpenFile, &mut At),
+    len: usize,
+    nowait: bool,
+) -> SysResult {
     let mut buffer = alloc::vec![0; len.min(COPY_CHUNK_BYTES)];
     let mut done = 0;
     while done < len {
@@ -191,7 +164,7 @@ fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: u
         let chunk = buffer.get_mut(..room).ok_or(Errno::EIO)?;
         let before = from.position();
         let step = match from_at {
-            At::Position => from.read(&mut BufferSink(chunk)),
+            At::Position => from.read_with(None, nowait, &mut BufferSink(chunk)),
             At::Offset(at) => from.read_from(*at, &mut BufferSink(chunk)),
         };
         let count = match step {
@@ -202,7 +175,7 @@ fn copy(from: &OpenFile, from_at: &mut At, to: &OpenFile, to_at: &mut At, len: u
         };
         let bytes = chunk.get(..count).ok_or(Errno::EIO)?;
         let written = match to_at {
-            At::Position => to.write(&mut BufferSource(bytes)),
+            At::Position => to.write_with(None, nowait, &mut BufferSource(bytes)),
             At::Offset(at) => to.write_to(*at, &mut BufferSource(bytes)),
         };
         let taken = *written.as_ref().unwrap_or(&0);
@@ -245,7 +218,7 @@ pub(super) fn sendfile(args: &[u64; 6]) -> SysResult {
     }
     let mut from_at = read_offset(at)?;
     let len = (len as usize).min(TRANSFER_MAX_BYTES);
-    let done = copy(&from, &mut from_at, &to, &mut At::Position, len)?;
+    let done = copy((&from, &mut from_at), (&to, &mut At::Position), len, false)?;
     write_back(at, &from_at)?;
     Ok(done)
 }
@@ -279,7 +252,7 @@ pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
             return Err(Errno::EINVAL);
         }
     }
-    let done = copy(&from, &mut from_at, &to, &mut to_at, len)?;
+    let done = copy((&from, &mut from_at), (&to, &mut to_at), len, false)?;
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)

@@ -108,7 +108,8 @@ pub(super) fn fstat(args: &[u64; 6]) -> SysResult {
 pub(super) fn newfstatat(args: &[u64; 6]) -> SysResult {
     let [fd, path, out, flags, ..] = *args;
     let flags = flags as u32;
-    if flags & !(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH) != 0 {
+    let known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE;
+    if flags & !known != 0 {
         return Err(Errno::EINVAL);
     }
     stat_at(fd, path, out, flags)
@@ -128,7 +129,8 @@ pub(super) fn statx(args: &[u64; 6]) -> SysResult {
     let path = PathArgument::read(path)?;
     let attributes = place(&Caller::current(), fd, path.as_bytes(), flags)?.attributes()?;
     let mut statx = Fields::<256>::new();
-    statx.put_u32(0, STATX_BASIC_STATS & !STATX_BTIME);
+    let birth = attributes.btime.map_or(0, |_| STATX_BTIME);
+    statx.put_u32(0, STATX_BASIC_STATS & !STATX_BTIME | birth);
     statx.put_u32(4, PAGE_BYTES as u32);
     statx.put_u32(16, attributes.nlink);
     statx.put_u32(20, attributes.uid);
@@ -142,6 +144,9 @@ pub(super) fn statx(args: &[u64; 6]) -> SysResult {
         statx.put_u32(offset + 8, time.nsec);
     };
     put_time(64, attributes.atime);
+    if let Some(btime) = attributes.btime {
+        put_time(80, btime);
+    }
     put_time(96, attributes.ctime);
     put_time(112, attributes.mtime);
     statx.put_u32(128, attributes.rdev >> 8 & 0xfff);

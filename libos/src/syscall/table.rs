@@ -175,4 +175,49 @@ mod tests {
     fn a_missing_call_is_enosys() {
         assert_eq!(call(u64::MAX, &[0; 6]), Err(Errno::ENOSYS));
     }
+
+    /// `tests/guests/wild_pointers.c` gives wild pointers to each call, or says
+    /// why it does not.
+    #[test]
+    fn every_call_gets_wild_pointers() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/guests/wild_pointers.c"
+        );
+        let text = std::fs::read_to_string(path).unwrap();
+        let reasons: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("// no"))
+            .filter_map(|line| line.split_once(": "))
+            .flat_map(|(_, names)| names.split([' ', ',', ':']))
+            .collect();
+        let missing: Vec<&str> = ROWS
+            .iter()
+            .filter(|row| row.handler.is_some())
+            .map(|row| row.name)
+            .filter(|name| !text.contains(&format!("C({name}, ")) && !reasons.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "not tried: {missing:?}");
+    }
+
+    /// `tests/guests/fuzz_syscalls.c` makes each call, but those that end it.
+    #[test]
+    fn every_call_is_made_at_random() {
+        const ENDS: [&str; 3] = ["exit", "exit_group", "rt_sigreturn"];
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/guests/fuzz_syscalls.c"
+        );
+        let text = std::fs::read_to_string(path).unwrap();
+        let is_made = |name: &str| {
+            text.contains(&format!("C({name}, ")) || text.contains(&format!("{{\"{name}\", "))
+        };
+        let missing: Vec<&str> = ROWS
+            .iter()
+            .filter(|row| row.handler.is_some())
+            .map(|row| row.name)
+            .filter(|name| !is_made(name) && !ENDS.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "not made: {missing:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Records as a reader sees them.
 
 use super::*;
-use crate::mm::vma::{Area, Backing};
+use crate::mm::vma::{Area, Backing, Traits};
 use crate::signal::{SigInfo, Trap};
 use alloc::string::ToString;
 
@@ -123,6 +123,7 @@ fn an_access_below_the_stack_is_an_overflow() {
         shared: false,
         name: "[stack]",
         backing: Backing::Anonymous,
+        traits: Traits::default(),
     };
     let map = Map::new([stack].iter());
     assert!(map.is_stack_guard(0x7ffe_ffff_fff8));

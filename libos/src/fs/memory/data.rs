@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
-use super::quota::{CountedFrame, limit_pages};
+use super::quota::{CountedFrame, Quota, limit_pages};
 use crate::errno::Errno;
 use crate::fs::PAGE_BYTES;
 use crate::fs::erofs::{Image, Inode};
@@ -60,6 +60,7 @@ pub struct Data {
     chunks: BTreeMap<u64, Box<Chunk>>,
     frames: u64,
     base: Option<Base>,
+    quota: Quota,
     /// `F_SEAL_*` bits.
     pub seals: u32,
 }
@@ -68,6 +69,15 @@ impl Data {
     /// An empty file.
     pub fn new() -> Data {
         Data::default()
+    }
+
+    /// A file without a name, bound by the memory limit alone.
+    pub fn unnamed(size: u64) -> Data {
+        Data {
+            size,
+            quota: Quota::Memory,
+            ..Data::default()
+        }
     }
 
     /// A file that shows the image's `inode` until it is written.
@@ -81,6 +91,11 @@ impl Data {
             }),
             ..Data::default()
         }
+    }
+
+    /// Whether F_ADD_SEALS is for it: only for memory files without a name.
+    pub fn takes_seals(&self) -> bool {
+        self.quota == Quota::Memory
     }
 
     /// Bytes of the file.
@@ -144,12 +159,18 @@ impl Data {
         }
     }
 
+    /// Whether the page is in memory or in the image, and no hole.
+    pub fn has_page(&self, index: u64) -> bool {
+        let below = |base: &Base| index * PAGE_BYTES < base.bytes;
+        self.frame(index).is_some() || self.base.as_ref().is_some_and(below)
+    }
+
     /// The frame of page `index`, made and filled where there is none.
     pub fn frame_for_write(&mut self, index: u64) -> Result<Frame, Errno> {
         if let Some(counted) = self.frame(index) {
             return Ok(counted.frame().clone());
         }
-        let counted = CountedFrame::zeroed()?;
+        let counted = CountedFrame::zeroed(self.quota)?;
         if let Some(base) = &self.base {
             let start = index * PAGE_BYTES;
             let end = base.bytes.min(start.saturating_add(PAGE_BYTES));
@@ -278,6 +299,56 @@ impl Data {
             self.frame_for_write(index)?;
         }
         Ok(())
+    }
+
+    /// Takes pages `first..end` out; what follows moves down. The size stays.
+    pub fn collapse(&mut self, first: u64, end: u64) -> Result<(), Errno> {
+        self.own_all()?;
+        self.drop_pages(first, end);
+        self.move_pages(end, |index| index - (end - first));
+        Ok(())
+    }
+
+    /// Moves pages from `first` on up by `end - first`. The size stays.
+    pub fn insert(&mut self, first: u64, end: u64) -> Result<(), Errno> {
+        self.own_all()?;
+        // What a shared mapping left behind the end is not to come into sight.
+        self.clear_after_end();
+        self.size = self.size.saturating_add((end - first) * PAGE_BYTES);
+        self.move_pages(first, |index| index + (end - first));
+        Ok(())
+    }
+
+    /// Makes frames for all that the image still shows.
+    fn own_all(&mut self) -> Result<(), Errno> {
+        if let Some(bytes) = self.base.as_ref().map(|base| base.bytes) {
+            self.reserve(0, bytes)?;
+            self.base = None;
+        }
+        Ok(())
+    }
+
+    /// Gives the frames from page `first` on other places.
+    fn move_pages(&mut self, first: u64, place: impl Fn(u64) -> u64) {
+        let mut moved = alloc::vec::Vec::new();
+        for (&number, chunk) in self.chunks.range_mut(first / CHUNK_PAGES..) {
+            for (slot, index) in chunk.iter_mut().zip(number * CHUNK_PAGES..) {
+                if index >= first
+                    && let Some(frame) = slot.take()
+                {
+                    moved.push((place(index), frame));
+                }
+            }
+        }
+        for (index, frame) in moved {
+            let chunk = (self.chunks.entry(index / CHUNK_PAGES))
+                .or_insert_with(|| Box::new([const { None }; CHUNK_PAGES as usize]));
+            if let Some(slot) = chunk.get_mut((index % CHUNK_PAGES) as usize) {
+                *slot = Some(frame);
+            }
+        }
+        self.chunks
+            .retain(|_, chunk| chunk.iter().any(Option::is_some));
     }
 
     /// The next offset from `offset` with data (`true`) or in a hole; the end of the file is a hole.

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{S_ISGID, S_ISUID};
 use spin::Mutex;
@@ -56,6 +56,8 @@ pub struct Meta {
     pub mtime: Timestamp,
     /// Last change of the inode.
     pub ctime: Timestamp,
+    /// When it was made; not known of what was in the image.
+    pub btime: Option<Timestamp>,
     /// Extended attributes; most files have none.
     pub xattrs: Option<Box<Xattrs>>,
 }
@@ -86,6 +88,8 @@ pub struct MemoryInode {
     pub ino: u64,
     /// The image's inode that this one replaces.
     pub replaces: Option<u64>,
+    /// Whether a mapping may show its pages: then changes of them are told.
+    pub mapped: AtomicBool,
     /// Changing attributes.
     pub meta: Mutex<Meta>,
     /// What it holds.
@@ -118,6 +122,7 @@ impl MemoryInode {
             atime: now,
             mtime: now,
             ctime: now,
+            btime: Some(now),
             xattrs: None,
         };
         let ino = NEXT_INO.fetch_add(1, Ordering::Relaxed);
@@ -125,6 +130,7 @@ impl MemoryInode {
             device,
             ino,
             replaces: None,
+            mapped: AtomicBool::new(false),
             meta: Mutex::new(meta),
             body,
         })
@@ -169,6 +175,7 @@ impl MemoryInode {
             atime: meta.atime,
             mtime: meta.mtime,
             ctime: meta.ctime,
+            btime: meta.btime,
         }
     }
 

@@ -18,18 +18,31 @@ pub fn limit_pages() -> u64 {
     mm::limit_bytes() / PAGE_BYTES / 2
 }
 
+/// What a file's frames are counted against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Quota {
+    /// The writable layer and the file systems in memory.
+    #[default]
+    Layer,
+    /// The memory limit alone: files without a name, memfd and shared memory.
+    Memory,
+}
+
 /// A frame of a memory file, counted until it is dropped.
-pub(crate) struct CountedFrame(Frame);
+pub(crate) struct CountedFrame(Frame, Quota);
 
 impl CountedFrame {
     /// A zero frame; ENOSPC at the limit.
-    pub(crate) fn zeroed() -> Result<CountedFrame, Errno> {
+    pub(crate) fn zeroed(quota: Quota) -> Result<CountedFrame, Errno> {
+        if quota == Quota::Memory {
+            return Ok(CountedFrame(Frame::zeroed()?, quota));
+        }
         if USED_PAGES.fetch_add(1, Ordering::Relaxed) >= limit_pages() {
             USED_PAGES.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::ENOSPC);
         }
         match Frame::zeroed() {
-            Ok(frame) => Ok(CountedFrame(frame)),
+            Ok(frame) => Ok(CountedFrame(frame, quota)),
             Err(errno) => {
                 USED_PAGES.fetch_sub(1, Ordering::Relaxed);
                 Err(errno)
@@ -44,6 +57,9 @@ impl CountedFrame {
 
 impl Drop for CountedFrame {
     fn drop(&mut self) {
+        if self.1 == Quota::Memory {
+            return;
+        }
         USED_PAGES.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -97,6 +97,11 @@ pub(super) fn heap() -> (u64, u64) {
     (space.brk_start, space.brk)
 }
 
+/// Bytes that mlock and its relatives hold.
+pub(super) fn locked_bytes() -> u64 {
+    process::current().space.lock().locked_bytes()
+}
+
 /// Bytes of program memory that are in use, as near as frames in use tell.
 pub(super) fn resident_bytes() -> u64 {
     let files = crate::fs::memory::used_pages() * crate::fs::PAGE_BYTES;

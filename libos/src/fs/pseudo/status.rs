@@ -171,7 +171,7 @@ fn put_memory(content: &mut Vec<u8>) {
     let rows = [
         ("VmPeak", size),
         ("VmSize", size),
-        ("VmLck", 0),
+        ("VmLck", source::locked_bytes() / 1024),
         ("VmPin", 0),
         ("VmHWM", peak),
         ("VmRSS", resident),

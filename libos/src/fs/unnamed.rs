@@ -1,0 +1,42 @@
+//! Memory files without a name: of memfd_create, and behind shared anonymous
+//! mappings. The memory limit alone bounds them.
+
+use alloc::sync::Arc;
+
+use linux_raw_sys::general::{F_SEAL_EXEC, F_SEAL_SEAL, O_RDWR};
+use spin::Mutex;
+
+use super::OpenFile;
+use super::access::Caller;
+use super::attributes::SHM_DEVICE;
+use super::memory::{Body, Data, MemoryInode};
+use super::regular::MemoryFile;
+
+fn make(mode: u32, size: u64, seals: u32) -> Arc<MemoryInode> {
+    let caller = Caller::current();
+    let mut data = Data::unnamed(size);
+    data.seals = seals;
+    let body = Body::Regular(Mutex::new(data));
+    let inode = MemoryInode::new(SHM_DEVICE, mode, caller.uid, caller.gid, body);
+    inode.meta.lock().nlink = 0;
+    inode
+}
+
+/// A memory file that shows as `name`. One that takes no seals is sealed
+/// against them; one that is never executed cannot be made executable either.
+pub fn open_memory(name: &[u8], sealable: bool, executable: bool) -> Arc<OpenFile> {
+    let mut seals = if sealable { 0 } else { F_SEAL_SEAL };
+    if !executable {
+        seals |= F_SEAL_EXEC;
+    }
+    let inode = make(if executable { 0o777 } else { 0o666 }, 0, seals);
+    let label = [b"/memfd:", name, b" (deleted)"].concat();
+    OpenFile::new(MemoryFile::unnamed(inode, label), O_RDWR, None)
+}
+
+/// What a shared anonymous mapping of `bytes` maps.
+pub fn open_shared_memory(bytes: u64) -> Arc<OpenFile> {
+    let inode = make(0o777, bytes, F_SEAL_SEAL);
+    let label = b"/dev/zero (deleted)".to_vec();
+    OpenFile::new(MemoryFile::unnamed(inode, label), O_RDWR, None)
+}
