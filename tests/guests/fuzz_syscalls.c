@@ -245,6 +245,8 @@ int main(int argc, char **argv) {
             size_t pick = below(sizeof CALLS / sizeof *CALLS);
             long with[6] = {0};
             for (int k = 0; CALLS[pick].kinds[k]; k++) with[k] = argument(CALLS[pick].kinds[k]);
+            // From a low address, a length that does not wrap would reach all that the program has.
+            if (CALLS[pick].kinds[0] == 'a' && with[0] >= 0 && with[0] < (long)ARENA && with[1] < 0) continue;
             if (is_harmful(CALLS[pick].name, with)) continue;
             mend();
             if (argc > 3) {
