@@ -94,6 +94,13 @@ static void names_and_peers(void) {
     CHECK_FAILS(getpeername(server, (void *)&from, &len), ENOTCONN);
     CHECK_FAILS(read(client, got, 16), ECONNRESET);
     CHECK_FAILS(read(client, got, 16), EAGAIN);
+    // Where nothing is lost, nobody is told.
+    CHECK_EQ(connect(server, (void *)&c, c_len), 0);
+    CHECK_EQ(connect(server, &none, sizeof none), 0);
+    CHECK_FAILS(read(client, got, 16), EAGAIN);
+    // An address of no bytes is none.
+    CHECK_EQ(sendto(client, "peer", 4, 0, (void *)&a, 0), 4);
+    CHECK_EQ(read(server, got, 16), 4);
     close(client);
     close(server);
     close(nobody);

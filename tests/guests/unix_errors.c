@@ -209,6 +209,15 @@ static void wild_pointers(void) {
     m = (struct msghdr){.msg_name = got, .msg_namelen = (socklen_t)-1};
     CHECK_FAILS(syscall(SYS_sendmsg, s[0], &m, 0), EINVAL);
     CHECK_FAILS(syscall(SYS_sendmsg, s[0], &m, 0x80000000), EINVAL);
+    m = (struct msghdr){.msg_namelen = (socklen_t)-1}; // without a name, its length is not looked at
+    CHECK_EQ(syscall(SYS_sendmsg, s[0], &m, 0), 0);
+    // An unconnected socket does not look at what goes along.
+    int alone = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    m = (struct msghdr){.msg_control = got, .msg_controllen = sizeof got};
+    memset(got, 0, sizeof got);
+    CHECK_FAILS(syscall(SYS_sendmsg, alone, &m, 0), ENOTCONN);
+    CHECK_FAILS(syscall(SYS_sendmsg, s[0], &m, 0), EINVAL);
+    close(alone);
     len = (socklen_t)-1;
     CHECK_FAILS(getsockname(s[0], (void *)&a, &len), EINVAL);
     // None of that took a byte, or let one through.

@@ -64,6 +64,8 @@ static void listening(void) {
     CHECK_EQ(shutdown(server, SHUT_RD), 0);
     CHECK_EQ(events(server), POLLIN | POLLRDHUP);
     CHECK_FAILS(accept(server, NULL, NULL), EINVAL);
+    CHECK_EQ(fcntl(server, F_SETFL, O_NONBLOCK), 0);
+    CHECK_FAILS(accept(server, NULL, NULL), EAGAIN); // who does not wait sees no end
     int late = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK_FAILS(connect(late, (void *)&a, sizeof a), ECONNREFUSED);
     close(late), close(accepted), close(client), close(server);
@@ -106,6 +108,15 @@ static void edges(void) {
     CHECK(got[0].events == EPOLLIN && got[0].data.u64 == 1);
     CHECK_EQ(read(s[1], big, 10), 2);
     CHECK_EQ(epoll_wait(ep, got, 2, 0), 0);
+    // Room is news whenever there is more of it.
+    CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_ADD, s[0], &out), 0);
+    CHECK_EQ(epoll_wait(ep, got, 2, 0), 1);
+    CHECK_EQ(write(s[0], "a", 1), 1);
+    CHECK_EQ(epoll_wait(ep, got, 2, 0), 1); // the reader's byte
+    CHECK_EQ(read(s[1], big, 10), 1);
+    CHECK_EQ(epoll_wait(ep, got, 2, 0), 1);
+    CHECK(got[0].events == EPOLLOUT && got[0].data.u64 == 2);
+    CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_DEL, s[0], NULL), 0);
     // A full stream becomes writable again.
     CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_DEL, s[1], NULL), 0);
     CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_ADD, s[0], &out), 0);

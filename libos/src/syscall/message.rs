@@ -53,10 +53,11 @@ impl Header {
         user::copy_in(at, &mut raw)?;
         let (words, _) = raw.as_chunks();
         let word = |index: usize| words.get(index).map_or(0, |word| u64::from_le_bytes(*word));
+        let name = word(0);
         let header = Header {
             at,
-            name: word(0),
-            name_bytes: word(1) as u32,
+            name,
+            name_bytes: if name == 0 { 0 } else { word(1) as u32 },
             vector: word(2),
             count: word(3),
             control: word(4),
@@ -65,10 +66,15 @@ impl Header {
         if (header.name_bytes as i32) < 0 {
             return Err(Errno::EINVAL);
         }
-        if header.count > IOV_MAX as u64 {
+        Ok(header)
+    }
+
+    /// Where the data is.
+    fn ranges(&self) -> Result<UserRanges, Errno> {
+        if self.count > IOV_MAX as u64 {
             return Err(Errno::EMSGSIZE);
         }
-        Ok(header)
+        UserRanges::vector(self.vector, self.count)
     }
 }
 
@@ -116,12 +122,12 @@ pub(super) fn sendmsg(args: &[u64; 6]) -> SysResult {
 fn send_one(file: &SocketFile, at: u64, flags: u32) -> SysResult {
     let header = Header::read(at)?;
     let name_bytes = header.name_bytes.min(ADDRESS_MAX_BYTES as u32);
-    let address = if header.name != 0 && name_bytes > 0 {
+    let address = if name_bytes > 0 {
         Some(read_address(header.name, u64::from(name_bytes))?)
     } else {
         None
     };
-    let mut data = UserRanges::vector(header.vector, header.count)?;
+    let mut data = header.ranges()?;
     let socket = file.socket()?;
     let patience = socket.send_patience(file.nonblocking() || flags & MSG_DONTWAIT != 0);
     let mut message = Outgoing::new(&mut data, flags, patience);
@@ -147,17 +153,14 @@ pub(super) fn recvmsg(args: &[u64; 6]) -> SysResult {
 
 fn receive_one(file: &SocketFile, at: u64, flags: u32) -> SysResult {
     let header = Header::read(at)?;
-    let mut data = UserRanges::vector(header.vector, header.count)?;
+    let mut data = header.ranges()?;
     let socket = file.socket()?;
     let patience = socket.receive_patience(file.nonblocking() || flags & MSG_DONTWAIT != 0);
     let mut message = Incoming::new(&mut data, flags, patience);
     let count = socket.family().receive(&mut message)?;
     let control_bytes = deliver(&header, &mut message);
     if header.name != 0 {
-        let room = header.name_bytes as usize;
-        let raw = message.address.as_slice();
-        user::copy_out(header.name, raw.get(..room).unwrap_or(raw))?;
-        user::write::<u32>(header.at + 8, &(raw.len() as u32))?;
+        write_address(&message.address, header.name, header.at + 8)?;
     }
     let reported = message.reported | flags & MSG_CMSG_CLOEXEC;
     user::write::<u32>(header.at + 48, &reported)?;

@@ -39,12 +39,12 @@ table! {
     { 39 getpid 0 super::credentials::getpid, Full }
     { 40 sendfile 4 super::space::sendfile, Full }
     { 41 socket 3 super::socket::socket, Partial("AF_UNIX only: other families need the host's network, EAFNOSUPPORT") }
-    { 42 connect 3 super::socket::connect, Full }
-    { 43 accept 3 super::socket::accept, Full }
-    { 44 sendto 6 super::message::sendto, Partial("no MSG_OOB") }
-    { 45 recvfrom 6 super::message::recvfrom, Partial("no MSG_OOB; starts again after a signal even with SO_RCVTIMEO") }
-    { 46 sendmsg 3 super::message::sendmsg, Partial("no MSG_OOB") }
-    { 47 recvmsg 3 super::message::recvmsg, Partial("no MSG_OOB; starts again after a signal even with SO_RCVTIMEO") }
+    { 42 connect 3 super::socket::connect, Partial("starts again after a signal even with a timeout set") }
+    { 43 accept 3 super::socket::accept, Partial("starts again after a signal even with a timeout set") }
+    { 44 sendto 6 super::message::sendto, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
+    { 45 recvfrom 6 super::message::recvfrom, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
+    { 46 sendmsg 3 super::message::sendmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
+    { 47 recvmsg 3 super::message::recvmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
     { 48 shutdown 2 super::socket::shutdown, Full }
     { 49 bind 3 super::socket::bind, Full }
     { 50 listen 2 super::socket::listen, Full }
@@ -255,7 +255,7 @@ table! {
     { 285 fallocate 4 super::space::fallocate, Partial("no UNSHARE_RANGE, as on ext4") }
     { 286 timerfd_settime 4 super::timer::timerfd_settime, Partial("TFD_TIMER_CANCEL_ON_SET changes nothing") }
     { 287 timerfd_gettime 2 super::timer::timerfd_gettime, Full }
-    { 288 accept4 4 super::socket::accept4, Full }
+    { 288 accept4 4 super::socket::accept4, Partial("starts again after a signal even with a timeout set") }
     { 289 signalfd4 4 super::signal_file::signalfd4, Full }
     { 290 eventfd2 2 super::pipe::eventfd2, Full }
     { 291 epoll_create1 1 super::epoll::epoll_create1, Full }
@@ -266,7 +266,7 @@ table! {
     { 296 pwritev 5 super::file::pwritev, Full }
     { 297 rt_tgsigqueueinfo 4 super::signal::rt_tgsigqueueinfo, Full }
     { 298 perf_event_open 5 Stub(ENOSYS, "no performance counters") }
-    { 299 recvmmsg 5 super::message::recvmmsg, Partial("no MSG_OOB") }
+    { 299 recvmmsg 5 super::message::recvmmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
     { 300 fanotify_init 2 Stub(EPERM, "no change notification") }
     { 301 fanotify_mark 5 Stub(EBADF, "no change notification") }
     { 302 prlimit64 4 super::system::prlimit64, Partial("AS, DATA, FSIZE, MEMLOCK, NOFILE and STACK are looked at, others kept") }
@@ -274,7 +274,7 @@ table! {
     { 304 open_by_handle_at 3 Stub(EPERM, "files have no handles") }
     { 305 clock_adjtime 2 Stub(EPERM, "the clock is the host's") }
     { 306 syncfs 1 super::space::syncfs, Full }
-    { 307 sendmmsg 4 super::message::sendmmsg, Partial("no MSG_OOB") }
+    { 307 sendmmsg 4 super::message::sendmmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
     { 308 setns 2 Stub(EPERM, "no namespaces") }
     { 309 getcpu 3 super::schedule::getcpu, Full }
     { 310 process_vm_readv 6 Stub(EPERM, "there is no other process") }

@@ -73,8 +73,8 @@ pub(super) fn read_address(addr: u64, len: u64) -> Result<Vec<u8>, Errno> {
 pub(super) fn write_address(raw: &[u8], addr: u64, len_at: u64) -> Result<(), Errno> {
     let room = user::read::<i32>(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
-    user::copy_out(addr, raw.get(..room).unwrap_or(raw))?;
-    user::write::<u32>(len_at, &(raw.len() as u32))
+    user::write::<u32>(len_at, &(raw.len() as u32))?;
+    user::copy_out(addr, raw.get(..room).unwrap_or(raw))
 }
 
 /// Type and flags of the type argument; EINVAL for flags that do not exist.
