@@ -165,9 +165,9 @@ pub(super) fn thread(tid: u32) -> Result<Listed, Errno> {
     threads.find(|thread| thread.tid == tid).ok_or(Errno::ESRCH)
 }
 
-/// CPU time of all threads.
+/// CPU time of all threads, ended ones included.
 pub(super) fn process_cpu_ns() -> u64 {
-    process::roster().iter().map(|thread| thread.cpu_ns).sum()
+    time::ticks_to_ns(process::threads::cpu_ticks())
 }
 
 /// A NUL-padded name without its padding.
