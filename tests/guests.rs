@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::guest::{Build, Guest, all};
 use common::skip::{Need, has_all};
 use common::{Unikiln, native};
@@ -19,7 +21,19 @@ fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
         return Ok(());
     }
     let program = guest.compile(build);
-    let mut unikiln = Unikiln::run(format!("host:{}", program.display())).options(&guest.options);
+    if guest.cpus.is_empty() {
+        check_run(guest, &program, &[]);
+    }
+    for cpus in &guest.cpus {
+        check_run(guest, &program, &["--cpus", cpus]);
+    }
+    Ok(())
+}
+
+fn check_run(guest: &Guest, program: &Path, cpus: &[&str]) {
+    let mut unikiln = Unikiln::run(format!("host:{}", program.display()))
+        .options(&guest.options)
+        .options(cpus);
     for assignment in &guest.env {
         unikiln = unikiln.env(assignment);
     }
@@ -35,9 +49,8 @@ fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
         outcome.assert_stderr_has(words);
     }
     if guest.native && !guest.stdin {
-        outcome.assert_same(&native(&program, &guest.args, &guest.env));
+        outcome.assert_same(&native(program, &guest.args, &guest.env));
     }
-    Ok(())
 }
 
 fn main() {

@@ -6,6 +6,7 @@ packages=(
     gcc libc6-dev musl-tools                              # compilers of tests/guests
     busybox-static coreutils findutils diffutils grep sed # programs that run unmodified
     gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
+    strace                                                # what --strace is compared with
     erofs-utils mmdebstrap skopeo umoci                   # makers of images, checkers of file systems
     cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
 )

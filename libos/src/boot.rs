@@ -67,7 +67,7 @@ mod start {
     use unikiln_abi::{ABI_VERSION, exit};
 
     use super::{INFO, parse_strings};
-    use crate::{arch, fs, hypercall, mm, process, stats, time};
+    use crate::{arch, fs, hypercall, mm, process, stats, strace, time};
 
     /// Called by the entry code, on the boot stack, with the address that the
     /// monitor put into RDI.
@@ -86,6 +86,7 @@ mod start {
         }
         let info = INFO.call_once(|| *info);
         stats::set_entry(entry_tsc);
+        strace::init(info);
         let (bottom, top) = arch::stack_bounds();
         arch::set_kernel_stack(bottom, top);
         mm::pagetable::init(info.pml4_gpa);

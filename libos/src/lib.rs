@@ -13,10 +13,12 @@
 //! | [`dev`] | what is behind standard streams and `/dev` |
 //! | [`fs`] | the VFS: EROFS below, memory overlay above, `/proc`, `/dev`, pipes |
 //! | [`mm`] | frames, page tables, mappings, faults, access to program memory |
+//! | [`net`] | sockets |
 //! | [`process`] | the process, its threads, `execve` |
 //! | [`sched`] | blocking and waking |
 //! | [`signal`] | dispositions, masks, delivery |
 //! | [`stats`] | counters |
+//! | [`strace`] | system calls in the log |
 //! | [`syscall`] | the table and the calls |
 //! | [`time`] | clocks, the vDSO |
 //!
@@ -37,9 +39,11 @@ pub mod errno;
 pub mod fs;
 pub mod hypercall;
 pub mod mm;
+pub mod net;
 pub mod process;
 pub mod sched;
 pub mod signal;
 pub mod stats;
+pub mod strace;
 pub mod syscall;
 pub mod time;

@@ -58,6 +58,16 @@ pub(super) struct Run {
         default_missing_value = "text"
     )]
     stats: Option<StatsFormat>,
+    /// Write system calls and signals to the log: all, or those of FILTER (names, %file, %desc,
+    /// %memory, %process, %signal, %network, with commas; ! in front negates).
+    #[arg(
+        long,
+        value_name = "FILTER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    strace: Option<String>,
     /// Shape of the program's output.
     #[arg(long, value_name = "FORMAT", default_value = "raw")]
     log_format: LogShape,
@@ -92,6 +102,12 @@ impl Run {
     pub(super) fn execute(mut self, start_tsc: u64) -> Result<u8> {
         let args = self.command.split_off(1);
         let image = self.command.remove(0);
+        // Before a build that may take its time.
+        let strace = self
+            .strace
+            .as_deref()
+            .map(unikiln_vmm::strace::parse)
+            .transpose()?;
         let (file, _open) = self.unikernel(&image)?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
@@ -113,6 +129,7 @@ impl Run {
             LogShape::Raw => LogFormat::Raw,
             LogShape::Cri => LogFormat::Cri,
         };
+        config.strace = strace;
         config.forward_signals = true;
         config.start_tsc = Some(start_tsc);
         let outcome = unikiln_vmm::run(config)?;

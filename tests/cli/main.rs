@@ -6,6 +6,7 @@ mod common;
 mod failures;
 mod options;
 mod signals;
+mod strace;
 
 use common::skip::{Need, has_all};
 use common::{Outcome, Unikiln};

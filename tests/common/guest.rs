@@ -7,6 +7,7 @@
 //! | `flags` | more compiler flags, by space | |
 //! | `args`, `env` | arguments and environment, by `\|` | |
 //! | `options` | options of `unikiln run`, by space | |
+//! | `cpus` | numbers of vCPUs, by comma: one run with each | one run with the default |
 //! | `stdin` | `yes`: gets bytes by `-i` | no |
 //! | `native` | `no`: is not run on the host for comparison | yes |
 //! | `exit` | exit code | 0 |
@@ -93,6 +94,8 @@ pub struct Guest {
     pub env: Vec<String>,
     /// Options of `unikiln run`.
     pub options: Vec<String>,
+    /// Numbers of vCPUs to run it with; none for the default.
+    pub cpus: Vec<String>,
     /// Whether it reads standard input.
     pub stdin: bool,
     /// Whether it also runs on the host.
@@ -137,6 +140,7 @@ impl Guest {
             args: Vec::new(),
             env: Vec::new(),
             options: Vec::new(),
+            cpus: Vec::new(),
             stdin: false,
             native: true,
             exit: 0,
@@ -168,6 +172,7 @@ impl Guest {
                 "args" => guest.args = bars(value),
                 "env" => guest.env = bars(value),
                 "options" => guest.options = spaces(value),
+                "cpus" => guest.cpus = value.split(", ").map(str::to_owned).collect(),
                 "stdin" => guest.stdin = value == "yes",
                 "native" => guest.native = value != "no",
                 "exit" => {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
+use unikiln_abi::strace::CallSet;
 use unikiln_vmm::{Config, LogFormat, LogTarget, Stdin};
 
 /// Help text.
@@ -24,6 +25,8 @@ Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
   -i, --interactive     pass standard input on
       --log-format F    raw (default) or cri
       --log-file PATH   append the log to a file
+      --strace[=FILTER] write system calls to the log: all, or names and %file, %desc,
+                        %memory, %process, %signal, %network, with commas; ! negates
       --stats[=json]    print what the run cost to standard error
       --help, --version
 
@@ -54,6 +57,9 @@ pub(crate) enum CliError {
         /// The option.
         option: &'static str,
     },
+    /// A filter with a wrong name.
+    #[error(transparent)]
+    Strace(#[from] unikiln_vmm::strace::FilterError),
 }
 
 impl From<lexopt::Error> for CliError {
@@ -109,6 +115,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
             Short('i') | Long("interactive") => config.stdin = Stdin::Inherit,
             Long("log-format") => config.log_format = log_format(&parser.value()?.string()?)?,
             Long("log-file") => config.log_target = LogTarget::Path(parser.value()?.into()),
+            Long("strace") => config.strace = Some(strace_filter(parser.optional_value())?),
             Long("stats") => stats = Some(stats_format(parser.optional_value())?),
             Value(file) => {
                 config.unikernel = PathBuf::from(file);
@@ -165,6 +172,11 @@ fn log_format(text: &str) -> Result<LogFormat, CliError> {
     }
 }
 
+fn strace_filter(value: Option<OsString>) -> Result<CallSet, CliError> {
+    let filter = value.unwrap_or_else(|| "all".into());
+    Ok(unikiln_vmm::strace::parse(&filter.to_string_lossy())?)
+}
+
 fn stats_format(value: Option<OsString>) -> Result<StatsFormat, CliError> {
     match value.as_deref().map(OsStrExt::as_bytes) {
         None | Some(b"text") => Ok(StatsFormat::Text),
@@ -198,6 +210,15 @@ mod tests {
     }
 
     #[test]
+    fn strace_takes_a_filter_or_all() {
+        let set = |line| options(line).unwrap().config.strace;
+        assert_eq!(set("x.uk"), None);
+        assert_eq!(set("--strace x.uk"), Some(CallSet::ALL));
+        let read = set("--strace=read x.uk").unwrap();
+        assert!(read.has(0) && !read.has(1));
+    }
+
+    #[test]
     fn sizes() {
         for (text, bytes) in [
             ("4096", 4096),
@@ -221,6 +242,8 @@ mod tests {
             "--log-format xml x.uk",
             "-m",
             "--stats=x f",
+            "--strace=nope f",
+            "--strace= f",
         ] {
             assert!(options(line).is_err(), "{line}");
         }

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use unikiln_abi::strace::CallSet;
+
 use crate::hypercall::Stdin;
 use crate::log::{LogFormat, LogTarget};
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub log_target: LogTarget,
     /// Shape of its output.
     pub log_format: LogFormat,
+    /// System calls to write to the log ([`crate::strace::parse`]), and signals with them.
+    pub strace: Option<CallSet>,
     /// Pass SIGTERM and others on to the guest. Only for a process that runs
     /// this guest alone.
     pub forward_signals: bool,
@@ -65,6 +69,7 @@ impl Config {
             stdin: Stdin::Empty,
             log_target: LogTarget::Inherit,
             log_format: LogFormat::Raw,
+            strace: None,
             forward_signals: false,
             start_tsc: None,
         }

@@ -18,7 +18,7 @@
 //! | [`exit`], [`fault`], [`record`] | exits, faults and their record |
 //! | [`hypercall`] | one file per call |
 //! | [`events`], [`alarm`], [`clock`] | signals, timers, time |
-//! | [`log`], [`stats`] | what a user sees |
+//! | [`log`], [`stats`], [`strace`] | what a user sees |
 //!
 //! Nothing here panics on what a guest or a file does: see [`fault`].
 
@@ -54,6 +54,7 @@ pub mod program;
 pub mod record;
 pub mod rootfs;
 pub mod stats;
+pub mod strace;
 pub mod vcpu;
 pub mod vcpus;
 pub mod vm;

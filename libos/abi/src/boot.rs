@@ -9,6 +9,8 @@
 
 use core::mem::{offset_of, size_of};
 
+use crate::strace::CallSet;
+
 /// First eight bytes of the boot information.
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"UKBOOT01");
 
@@ -20,6 +22,8 @@ pub const FLAG_STDIN_TTY: u32 = 1 << 1;
 pub const FLAG_STDOUT_TTY: u32 = 1 << 2;
 /// Standard error is a terminal.
 pub const FLAG_STDERR_TTY: u32 = 1 << 3;
+/// System calls of [`BootInfo::strace`] and signals are written to the log.
+pub const FLAG_STRACE: u32 = 1 << 5;
 
 /// What one vCPU flushes is flushed on all: the host shadows page tables, and
 /// does not need [`crate::call::VCPU_FLUSH`] for it.
@@ -107,12 +111,16 @@ pub struct BootInfo {
     pub entropy: [u8; 64],
     /// Guest TSC when the monitor process began to build this VM.
     pub start_tsc: u64,
+
+    /// System calls to write to the log, with [`FLAG_STRACE`].
+    pub strace: CallSet,
 }
 
 const _: () = assert!(size_of::<BootInfo>() <= crate::PAGE_BYTES as usize);
-const _: () = assert!(size_of::<BootInfo>() == 520);
+const _: () = assert!(size_of::<BootInfo>() == 584);
 const _: () = assert!(offset_of!(BootInfo, boot_arena_gpa) == 24);
 const _: () = assert!(offset_of!(BootInfo, rootfs_gpa) == 88);
 const _: () = assert!(offset_of!(BootInfo, strings_gpa) == 128);
 const _: () = assert!(offset_of!(BootInfo, groups) == 168);
 const _: () = assert!(offset_of!(BootInfo, entropy) == 448);
+const _: () = assert!(offset_of!(BootInfo, strace) == 520);

@@ -15,6 +15,7 @@
 //! | [`log`] | log streams |
 //! | [`exit`] | why a guest ended |
 //! | [`stats`] | what the libOS counted |
+//! | [`strace`] | names of system calls, the set of those to be traced |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod layout;
 pub mod log;
 pub mod shared;
 pub mod stats;
+pub mod strace;
 pub mod vcpu;
 
 /// Version of everything in this crate. A monitor refuses a unikernel file of

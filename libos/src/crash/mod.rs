@@ -43,7 +43,7 @@ use unikiln_abi::exit;
 
 use crate::arch::{self, Registers};
 use crate::signal::{SigInfo, Trap};
-use crate::{hypercall, mm, process};
+use crate::{hypercall, mm, process, strace};
 use map::Map;
 use report::{Reason, Report};
 use text::Text;
@@ -135,6 +135,7 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
         &crate::signal::number::name(signal),
     );
     write_report(Reason::Signal(fatal), registers);
+    strace::killed(signal);
     end()
 }
 

@@ -69,6 +69,11 @@ fn log(stream: u64, bytes: &[u8]) -> SysResult {
     Ok(bytes.len())
 }
 
+/// Whether standard input has something, be it its end.
+fn input_waits() -> bool {
+    hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0
+}
+
 /// An open stream.
 pub struct StreamFile {
     kind: StreamKind,
@@ -168,7 +173,7 @@ impl File for StreamFile {
         if self.kind != StreamKind::Stdin {
             return Readiness::of(EPOLLOUT);
         }
-        let ready = !self.has_input() || hypercall::wait(Some(0), EVENT_STDIN) & EVENT_STDIN != 0;
+        let ready = !self.has_input() || input_waits();
         Readiness {
             events: if ready { EPOLLIN } else { 0 },
             generation: STDIN_READS.load(Ordering::Relaxed),

@@ -19,6 +19,9 @@ pub const SYS_DEVICE: u64 = 33;
 /// Device number of files that are in no directory: pipes, event counters.
 pub const ANONYMOUS_DEVICE: u64 = 14;
 
+/// Device number of sockets.
+pub const SOCKET_DEVICE: u64 = 8;
+
 /// Kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileType {

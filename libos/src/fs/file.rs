@@ -169,6 +169,11 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// The socket behind it.
+    fn as_socket(&self) -> Option<&crate::net::Socket> {
+        None
+    }
+
     /// The event poll behind it.
     fn as_epoll(&self) -> Option<&super::epoll::Epoll> {
         None

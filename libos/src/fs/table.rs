@@ -13,7 +13,8 @@ pub const NR_OPEN: u32 = 1 << 20;
 
 #[derive(Clone)]
 struct Slot {
-    file: Arc<OpenFile>,
+    /// None for a number that is reserved for a file to come.
+    file: Option<Arc<OpenFile>>,
     close_on_exec: bool,
 }
 
@@ -44,8 +45,13 @@ impl FdTable {
     /// The file behind `fd`.
     #[inline]
     pub fn get(&self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
+        self.slot(fd)?.file.clone().ok_or(Errno::EBADF)
+    }
+
+    #[inline]
+    fn slot(&self, fd: i32) -> Result<&Slot, Errno> {
         match usize::try_from(fd).ok().and_then(|fd| self.slots.get(fd)) {
-            Some(Some(slot)) => Ok(slot.file.clone()),
+            Some(Some(slot)) if slot.file.is_some() => Ok(slot),
             _ => Err(Errno::EBADF),
         }
     }
@@ -58,6 +64,40 @@ impl FdTable {
         from: u32,
         limit: u32,
     ) -> Result<u32, Errno> {
+        let slot = Slot {
+            file: Some(file),
+            close_on_exec,
+        };
+        self.insert_slot(slot, from, limit)
+    }
+
+    /// Takes the lowest free number for a file that [`FdTable::fill`] puts there, so
+    /// that a table without room is noticed before the file is made. Until then, or
+    /// until [`FdTable::give_back`], the number is neither open nor free.
+    pub fn reserve(&mut self, close_on_exec: bool, limit: u32) -> Result<u32, Errno> {
+        let slot = Slot {
+            file: None,
+            close_on_exec,
+        };
+        self.insert_slot(slot, 0, limit)
+    }
+
+    /// Opens a reserved number.
+    pub fn fill(&mut self, fd: u32, file: Arc<OpenFile>) {
+        if let Some(Some(slot)) = self.slots.get_mut(fd as usize) {
+            slot.file = Some(file);
+        }
+    }
+
+    /// Frees a reserved number.
+    pub fn give_back(&mut self, fd: u32) {
+        if let Some(place) = self.slots.get_mut(fd as usize) {
+            *place = None;
+            self.lowest_free = self.lowest_free.min(fd as usize);
+        }
+    }
+
+    fn insert_slot(&mut self, slot: Slot, from: u32, limit: u32) -> Result<u32, Errno> {
         let limit = limit.min(NR_OPEN) as usize;
         let first = self.lowest_free.max(from as usize);
         let fd = match self.slots.iter().skip(first).position(Option::is_none) {
@@ -67,13 +107,7 @@ impl FdTable {
         if fd >= limit {
             return Err(Errno::EMFILE);
         }
-        self.set(
-            fd,
-            Slot {
-                file,
-                close_on_exec,
-            },
-        );
+        self.set(fd, slot);
         if from as usize <= self.lowest_free {
             self.lowest_free = fd + 1;
         }
@@ -87,7 +121,7 @@ impl FdTable {
         self.slots.get_mut(fd).and_then(|place| place.replace(slot))
     }
 
-    /// Puts `file` at `fd` and gives back what was there.
+    /// Puts `file` at `fd` and gives back what was there; EBUSY where it is reserved.
     pub fn replace(
         &mut self,
         fd: i32,
@@ -99,36 +133,29 @@ impl FdTable {
         if fd >= limit.min(NR_OPEN) {
             return Err(Errno::EBADF);
         }
-        Ok(self
-            .set(
-                fd as usize,
-                Slot {
-                    file,
-                    close_on_exec,
-                },
-            )
-            .map(|slot| slot.file))
+        if let Some(Some(Slot { file: None, .. })) = self.slots.get(fd as usize) {
+            return Err(Errno::EBUSY);
+        }
+        let slot = Slot {
+            file: Some(file),
+            close_on_exec,
+        };
+        Ok(self.set(fd as usize, slot).and_then(|slot| slot.file))
     }
 
     /// Takes `fd` out. The file closes when the last reference is dropped: drop
     /// it after the table's lock is released.
     pub fn remove(&mut self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
+        self.slot(fd)?;
         let fd = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
-        let slot = self
-            .slots
-            .get_mut(fd)
-            .and_then(Option::take)
-            .ok_or(Errno::EBADF)?;
+        let taken = self.slots.get_mut(fd).and_then(Option::take);
         self.lowest_free = self.lowest_free.min(fd);
-        Ok(slot.file)
+        taken.and_then(|slot| slot.file).ok_or(Errno::EBADF)
     }
 
     /// Whether `fd` closes at `execve`.
     pub fn closes_on_exec(&self, fd: i32) -> Result<bool, Errno> {
-        match usize::try_from(fd).ok().and_then(|fd| self.slots.get(fd)) {
-            Some(Some(slot)) => Ok(slot.close_on_exec),
-            _ => Err(Errno::EBADF),
-        }
+        self.slot(fd).map(|slot| slot.close_on_exec)
     }
 
     /// Sets whether `fd` closes at `execve`.
@@ -137,7 +164,7 @@ impl FdTable {
             .ok()
             .and_then(|fd| self.slots.get_mut(fd))
         {
-            Some(Some(slot)) => {
+            Some(Some(slot)) if slot.file.is_some() => {
                 slot.close_on_exec = close_on_exec;
                 Ok(())
             }
@@ -149,8 +176,9 @@ impl FdTable {
     pub fn close_on_exec(&mut self) -> Vec<Arc<OpenFile>> {
         let mut closed = Vec::new();
         for (fd, place) in self.slots.iter_mut().enumerate() {
-            if let Some(slot) = place.take_if(|slot| slot.close_on_exec) {
-                closed.push(slot.file);
+            let closes = |slot: &mut Slot| slot.close_on_exec && slot.file.is_some();
+            if let Some(slot) = place.take_if(closes) {
+                closed.extend(slot.file);
                 self.lowest_free = self.lowest_free.min(fd);
             }
         }
@@ -161,7 +189,35 @@ impl FdTable {
     pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         (0u32..)
             .zip(&self.slots)
-            .filter(|(_, slot)| slot.is_some())
+            .filter(|(_, slot)| slot.as_ref().is_some_and(|slot| slot.file.is_some()))
             .map(|(fd, _)| fd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::event;
+
+    #[test]
+    fn a_reserved_number_is_neither_open_nor_free() {
+        let mut table = FdTable::new();
+        let fd = table.reserve(true, 8).unwrap();
+        assert_eq!(table.get(fd as i32).err(), Some(Errno::EBADF));
+        assert_eq!(table.remove(fd as i32).err(), Some(Errno::EBADF));
+        assert_eq!(table.closes_on_exec(fd as i32), Err(Errno::EBADF));
+        assert_eq!(table.numbers().count(), 0);
+        let file = event::open(0, 0);
+        let replaced = table.replace(fd as i32, file.clone(), false, 8);
+        assert_eq!(replaced.err(), Some(Errno::EBUSY));
+        assert_eq!(table.insert(file.clone(), false, 0, 8), Ok(fd + 1));
+        table.close_on_exec();
+        table.fill(fd, file.clone());
+        assert_eq!(table.closes_on_exec(fd as i32), Ok(true));
+        table.close_on_exec();
+        assert_eq!(table.reserve(false, 1), Ok(fd));
+        assert_eq!(table.reserve(false, 1), Err(Errno::EMFILE));
+        table.give_back(fd);
+        assert_eq!(table.insert(file, false, 0, 8), Ok(fd));
     }
 }

@@ -21,7 +21,7 @@ use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use crate::mm::{PAGE, arena, round_down, space};
-use crate::{boot, dev, hypercall, signal, stats, time};
+use crate::{boot, dev, hypercall, signal, stats, strace, time};
 
 /// `#!` lines followed before ELOOP.
 const SCRIPTS_MAX: usize = 4;
@@ -249,6 +249,7 @@ fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
             thread().robust_list.store(0, Ordering::Relaxed);
             arch::reset_floating_point();
             stats::set_program(arch::rdtsc());
+            strace::program_starts(&program.name);
             arch::switch_to_program(&regs)
         }
         Err(Errno::ENOMEM) => {

@@ -39,6 +39,7 @@ use crate::arch::Registers;
 use crate::boot::Start;
 use crate::fs::{FdTable, FsContext};
 use crate::signal::ProcessSignals;
+use crate::strace;
 
 /// Limits by RLIMIT_* number.
 pub const LIMITS: usize = 16;
@@ -187,6 +188,7 @@ pub fn return_to_program(regs: &mut Registers, mut restart: Option<u64>) -> bool
 
 /// Ends the process, and with it the guest.
 pub fn exit_group(status: i32) -> ! {
+    strace::exited(status);
     crate::hypercall::exit(unikiln_abi::exit::EXITED, (status & 0xff) as u64)
 }
 

@@ -14,6 +14,7 @@ use spin::{Mutex, Once};
 use super::Recent;
 use crate::arch::{self, context::Context};
 use crate::signal::ThreadSignals;
+use crate::strace::InFlight;
 
 /// Where a thread is between running and sleeping.
 ///
@@ -63,6 +64,8 @@ pub struct Thread {
     pub killed: AtomicBool,
     /// The last system calls.
     pub recent: Recent,
+    /// The system call that it is in, where calls are traced.
+    pub traced: InFlight,
     /// Cleared and woken when the thread ends (set_tid_address).
     pub clear_tid: AtomicU64,
     /// Robust futex list (set_robust_list).
@@ -137,6 +140,7 @@ impl Thread {
             attention: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             recent: Recent::new(),
+            traced: InFlight::new(),
             clear_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             comm: Mutex::new([0; 16]),

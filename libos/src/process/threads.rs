@@ -189,6 +189,7 @@ pub fn exit(status: i32) -> ! {
     if left == 0 {
         super::exit_group(status);
     }
+    crate::strace::exited(status);
     ENDED_TICKS.fetch_add(me.cpu_ticks(), Relaxed);
     ENDED.wake_all();
     sched::exit_current()

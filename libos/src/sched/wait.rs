@@ -8,7 +8,7 @@ use spin::Mutex;
 use super::{deadline, run};
 use crate::errno::Errno;
 use crate::process::{self, State, Thread};
-use crate::{signal, time};
+use crate::{signal, strace, time};
 
 /// Those who wait for one thing.
 #[derive(Default)]
@@ -148,6 +148,7 @@ pub fn wait_any<T>(
             None => None,
         };
         if outcome.is_none() {
+            strace::suspend();
             if let Some(at) = deadline_ns {
                 deadline::add(at, me);
             }

@@ -47,7 +47,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs::signal_file;
 use crate::process::{Thread, threads};
 use crate::sched::{self, WaitQueue};
-use crate::{hypercall, process, time};
+use crate::{hypercall, process, strace, time};
 use number::{Default as DefaultAction, SI_USER, default_action};
 use state::{Action, AltStack};
 
@@ -63,6 +63,11 @@ pub struct Trap {
     pub error: u64,
     /// CR2.
     pub address: u64,
+}
+
+/// Whether a call that a signal interrupted may start again.
+pub fn restarts(number: u64) -> bool {
+    restart::is_restartable(number)
 }
 
 /// Bytes of extended state in a signal frame, for AT_MINSIGSTKSZ.
@@ -254,6 +259,7 @@ fn force_with(regs: &mut Registers, info: SigInfo, trap: Trap, note: &'static st
         Some(process.action(signal)).filter(|a| a.is_handler() && !blocked)?;
         Some(process.action_for_delivery(signal))
     });
+    strace::signal_delivered(&info);
     match action {
         Some(action) => enter_handler(regs, &info, action, trap),
         None => crash::fatal(regs, &Fatal { info, trap, note }),
@@ -271,6 +277,7 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
         let info = state::dequeue(process, thread)?;
         Some((info, process.action_for_delivery(info.number())))
     }) {
+        strace::signal_delivered(&info);
         if action.ignores(info.number()) {
             continue;
         }
@@ -306,6 +313,7 @@ fn end_by(regs: &Registers, info: SigInfo) -> ! {
             },
         );
     }
+    strace::killed(info.number());
     hypercall::exit(exit::SIGNALED, u64::from(info.number()))
 }
 
@@ -372,13 +380,16 @@ fn push_frame(
 /// returned through is SIGSEGV.
 pub fn sigreturn(regs: &mut Registers) {
     match frame::leave(regs) {
-        Ok(restored) => with_state(|_, thread| {
-            thread.set_mask(restored.mask);
-            // SS_ONSTACK in it only says where the interrupted code ran.
-            if let Ok(stack) = restored.stack.checked() {
-                thread.stack = stack;
-            }
-        }),
+        Ok(restored) => {
+            strace::handler_returned(restored.mask, regs.rax);
+            with_state(|_, thread| {
+                thread.set_mask(restored.mask);
+                // SS_ONSTACK in it only says where the interrupted code ran.
+                if let Ok(stack) = restored.stack.checked() {
+                    thread.stack = stack;
+                }
+            });
+        }
         Err(_) => {
             let note = "the signal frame that the program returned through was overwritten";
             force_with(regs, SigInfo::from_kernel(SIGSEGV), Trap::default(), note);

@@ -56,13 +56,18 @@ const RESTARTABLE: [u32; 33] = [
     __NR_getrandom,
 ];
 
+/// Whether a call is among those that start again.
+pub(super) fn is_restartable(number: u64) -> bool {
+    RESTARTABLE.iter().any(|call| u64::from(*call) == number)
+}
+
 /// Makes the program run its system call again, if that call can.
 ///
 /// A site that was rewritten has no `syscall` instruction before its return
 /// address; such a call ends with EINTR, which every caller must handle anyway.
 pub(super) fn rewind(regs: &mut Registers, number: u64) {
     let site = regs.rip.wrapping_sub(SYSCALL_BYTES);
-    if RESTARTABLE.contains(&(number as u32)) && user::read::<u16>(site) == Ok(SYSCALL) {
+    if is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL) {
         regs.rip = site;
         regs.rax = number;
     }

@@ -17,6 +17,7 @@ mod futex;
 mod inotify;
 mod lock;
 mod memory;
+mod message;
 mod names;
 mod open;
 mod path;
@@ -27,6 +28,7 @@ mod random;
 mod schedule;
 mod signal;
 mod signal_file;
+mod socket;
 mod space;
 mod splice;
 mod stat;
@@ -37,7 +39,7 @@ mod xattr;
 
 use crate::arch::Registers;
 use crate::errno::Errno;
-use crate::{process as processes, signal as signals, stats};
+use crate::{process as processes, signal as signals, stats, strace};
 
 /// rt_sigreturn: restores all registers, so it is no row like the others.
 const RT_SIGRETURN: u64 = 15;
@@ -56,7 +58,11 @@ pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
     }
     let args = [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9];
     let slot = processes::thread().recent.begin(number, &args);
-    let result = table::call(number, &args);
+    let result = if strace::is_on() {
+        strace::call(number, &args)
+    } else {
+        table::call(number, &args)
+    };
     regs.rax = match result {
         Ok(value) => value as u64,
         Err(errno) => errno.to_return(),

@@ -9,9 +9,10 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use unikiln_abi::boot::{
     BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY,
-    FLAG_STDOUT_TTY, GROUPS_MAX,
+    FLAG_STDOUT_TTY, FLAG_STRACE, GROUPS_MAX,
 };
 use unikiln_abi::layout::DIRECT_MAP_BASE;
+use unikiln_abi::strace::CallSet;
 use unikiln_abi::{ABI_VERSION, PAGE_BYTES, VCPUS_MAX};
 use unikiln_unikernel::UnikernelFile;
 
@@ -61,7 +62,8 @@ impl Machine {
         }
         let strings_bytes = program.strings.len() as u64;
         let plan = plan(unikernel.segments(), strings_bytes, config.cpus)?;
-        let flags = stream_flags(&config) | flush_flags();
+        let strace_flag = config.strace.map_or(0, |_| FLAG_STRACE);
+        let flags = stream_flags(&config) | flush_flags() | strace_flag;
         let log = Log::open(config.log_format, config.log_target)?;
         let stdin = config.stdin.open().map_err(Error::Stdin)?;
 
@@ -91,6 +93,7 @@ impl Machine {
         let clock = Clock::new(vcpu.tsc_khz(), vcpu.tsc_offset());
         let mut boot_info = boot_info(&plan, &unikernel, &program, &cpu);
         boot_info.flags = flags;
+        boot_info.strace = config.strace.unwrap_or(CallSet::NONE);
         boot_info.rootfs_gpa = rootfs_gpa;
         boot_info.memory_limit_bytes = config.memory_bytes;
         boot_info.tsc_khz = clock.tsc_khz();
@@ -224,6 +227,7 @@ fn boot_info(
         tsc_khz: 0,
         entropy: [0; 64],
         start_tsc: 0,
+        strace: CallSet::NONE,
     }
 }
 

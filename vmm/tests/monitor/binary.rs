@@ -239,6 +239,7 @@ fn what_a_user_gets_wrong_is_explained() {
         (vec!["--nope", file], "--nope"),
         (vec!["-m", "lots", file], "is no memory size"),
         (vec!["-m", "16M", file], "give it at least 48 MiB"),
+        (vec!["--strace=opnat", file], "did you mean openat"),
         (vec!["/nonexistent.uk"], "cannot open /nonexistent.uk"),
         (vec![VMM], "is not a unikernel file"),
         (vec!["--entrypoint", "", file], "names no program"),

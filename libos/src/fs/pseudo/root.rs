@@ -33,6 +33,7 @@ const ITEMS: &[Item] = &[
         let pid = process::current().pid;
         alloc::format!("{pid}/task/{}", process::thread().tid()).into_bytes()
     }),
+    link("net", || b"self/net".to_vec()),
     link("mounts", || b"self/mounts".to_vec()),
     text("cmdline", |_, content| {
         out!(content, "unikiln\n");

@@ -14,6 +14,7 @@ use crate::fs::memory::used_pages;
 use crate::fs::node::Node;
 use crate::fs::path::Resolver;
 use crate::fs::{PAGE_BYTES, overlay, place};
+use crate::net::unix::listing;
 use crate::process;
 
 pub(super) static PROCESS: Item = Item {
@@ -128,7 +129,13 @@ const PROCESS_ITEMS: &[Item] = &[
         );
         Ok(())
     }),
-    directory("net", &[]),
+    directory(
+        "net",
+        &[text("unix", |_, content| {
+            content.extend(listing::text());
+            Ok(())
+        })],
+    ),
 ];
 
 const COMM: Item = setting(
