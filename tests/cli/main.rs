@@ -7,6 +7,7 @@ mod failures;
 mod options;
 mod signals;
 mod strace;
+mod terminal;
 
 use common::skip::{Need, has_all};
 use common::{Outcome, Unikiln};

@@ -40,6 +40,33 @@ int main(void) {
     CHECK_EQ(symlink(absolute, "absolute"), 0);
     CHECK_EQ(get_file("absolute/e/deep", got, sizeof got), 4);
 
+    // 40 symlinks in all, also where each has more behind it; circles end.
+    char chain[32], target[32];
+    CHECK_EQ(mkdir("c0", 0755), 0);
+    for (int i = 1; i <= 60; i++) {
+        snprintf(chain, sizeof chain, "c%d", i);
+        snprintf(target, sizeof target, i % 2 ? "c%d" : "c%d/.", i - 1);
+        CHECK_EQ(symlink(target, chain), 0);
+    }
+    CHECK_EQ(stat("c40/.", &a), 0);
+    CHECK(S_ISDIR(a.st_mode) && stat("c20/../c20/.", &b) == 0 && a.st_ino == b.st_ino);
+    CHECK_FAILS(stat("c41/.", &a), ELOOP);
+    CHECK_FAILS(stat("c60", &a), ELOOP);
+    CHECK_FAILS(stat("c21/../c20/.", &a), ELOOP); // counted along the whole path
+    CHECK(symlink("circle/x", "circle") == 0 && symlink("self", "self") == 0);
+    CHECK_FAILS(stat("circle/y", &a), ELOOP);
+    CHECK_FAILS(stat("circle", &a), ELOOP);
+    CHECK_FAILS(stat("self/y", &a), ELOOP);
+    CHECK_FAILS(mkdir("c0/absent/..", 0755), ENOENT);
+    CHECK(symlink("c0/absent", "nowhere") == 0);
+    CHECK_FAILS(stat("nowhere/x", &a), ENOENT);
+    CHECK_FAILS(stat("nowhere/..", &a), ENOENT);
+    put_file("c0/plain", "x");
+    CHECK(symlink("c0/plain", "to-plain") == 0);
+    CHECK_FAILS(stat("to-plain/x", &a), ENOTDIR);
+    CHECK_FAILS(stat("to-plain/", &a), ENOTDIR);
+    CHECK_FAILS(stat("to-plain/.", &a), ENOTDIR);
+
     // Hard links are the same inode.
     CHECK_EQ(link("file", "hard"), 0);
     CHECK(stat("file", &a) == 0 && stat("hard", &b) == 0 && a.st_ino == b.st_ino && a.st_nlink == 2);

@@ -5,6 +5,7 @@
 mod common;
 mod refused;
 mod running;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -104,6 +104,12 @@ pub(super) const CASES: &[Case] = &[
         Words("ok files"),
     ),
     (
+        "python_pty",
+        Debian("/usr/bin/python3.11"),
+        &["-c", PYTHON_PTY],
+        Words("ok pty"),
+    ),
+    (
         "python_traceback",
         Debian("/usr/bin/python3.11"),
         &["-c", "def f(n):\n    return 1 // n\nf(0)"],
@@ -170,4 +176,23 @@ except OSError:
 blocks = [bytearray(1 << 20) for _ in range(40)]
 del blocks
 print("ok files", sys.version_info[:2], file=sys.stdout)
+"#;
+
+/// Pseudo-terminals as the standard modules use them.
+const PYTHON_PTY: &str = r#"
+import os, pty, tty, termios, fcntl, struct, select, signal
+m, s = pty.openpty()
+assert os.isatty(m) and os.isatty(s) and os.ttyname(s).startswith("/dev/pts/"), os.ttyname(s)
+assert os.get_terminal_size(s) == (0, 0)
+termios.tcsetwinsize(s, (30, 90)); assert termios.tcgetwinsize(m) == (30, 90)
+os.write(m, b"clay\n"); assert os.read(s, 100) == b"clay\n" and os.read(m, 100) == b"clay\r\n"
+mode = termios.tcgetattr(s); tty.setraw(s); assert termios.tcgetattr(s)[3] & termios.ECHO == 0
+os.write(m, b"\x03\x04"); assert os.read(s, 100) == b"\x03\x04"
+termios.tcsetattr(s, termios.TCSADRAIN, mode); assert termios.tcgetattr(s) == mode
+with open(os.ttyname(s), "w") as f: print("glaze", file=f)
+assert select.select([m], [], [], 10)[0] and os.read(m, 100) == b"glaze\r\n"
+os.close(s)
+try: os.read(m, 1); raise SystemExit("read of a master without a slave")
+except OSError as e: assert e.errno == 5
+print("ok pty")
 "#;

@@ -7,6 +7,7 @@ mod busybox;
 mod common;
 mod coreutils;
 mod interpreters;
+mod system;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -122,10 +123,15 @@ fn check((name, source, args, want): Case) -> Result<(), Failed> {
 }
 
 fn main() {
-    let trials = [busybox::CASES, coreutils::CASES, interpreters::CASES]
-        .into_iter()
-        .flatten()
-        .map(|case| Trial::test(case.0, || check(*case)))
-        .collect();
+    let trials = [
+        busybox::CASES,
+        coreutils::CASES,
+        interpreters::CASES,
+        system::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|case| Trial::test(case.0, || check(*case)))
+    .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

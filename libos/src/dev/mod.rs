@@ -4,22 +4,28 @@
 //! |---|---|
 //! | `memory` | `null`, `zero`, `full`, `random` |
 //! | `stream` | standard input, output and error |
+//! | `pty` | pseudo-terminals: `ptmx`, `pts/` |
+//! | `terminal` | the process's controlling terminal: `tty` |
 //! | `random` | the random number generator |
 
 mod memory;
+pub mod pty;
 pub mod random;
 pub mod stream;
+pub mod terminal;
 
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::O_NONBLOCK;
+use linux_raw_sys::general::{O_NOCTTY, O_NONBLOCK};
 
+use crate::boot;
 use crate::errno::Errno;
 use crate::fs::OpenFile;
 use crate::fs::node::Node;
 use crate::fs::open_file::Origin;
 use memory::{MemoryDevice, MemoryKind};
 use stream::{StreamFile, StreamKind};
+use terminal::Controlling;
 
 /// Device number of `major:minor` (both below 256).
 const fn number(major: u32, minor: u32) -> u32 {
@@ -33,6 +39,9 @@ const RANDOM: u32 = number(1, 8);
 const URANDOM: u32 = number(1, 9);
 const TTY: u32 = number(5, 0);
 const CONSOLE: u32 = number(5, 1);
+const PTMX: u32 = number(5, 2);
+/// Group `tty`.
+const TTY_GROUP: u32 = 5;
 
 /// A device node in `/dev`.
 pub struct DeviceNode {
@@ -42,44 +51,35 @@ pub struct DeviceNode {
     pub rdev: u32,
     /// Permission bits.
     pub mode: u32,
+    /// Group; the user is 0.
+    pub gid: u32,
+}
+
+impl DeviceNode {
+    /// One that everybody may use.
+    const fn open_to_all(name: &'static [u8], rdev: u32) -> DeviceNode {
+        DeviceNode {
+            name,
+            rdev,
+            mode: 0o666,
+            gid: 0,
+        }
+    }
 }
 
 /// The device nodes of `/dev`.
 pub const NODES: &[DeviceNode] = &[
-    DeviceNode {
-        name: b"null",
-        rdev: NULL,
-        mode: 0o666,
-    },
-    DeviceNode {
-        name: b"zero",
-        rdev: ZERO,
-        mode: 0o666,
-    },
-    DeviceNode {
-        name: b"full",
-        rdev: FULL,
-        mode: 0o666,
-    },
-    DeviceNode {
-        name: b"random",
-        rdev: RANDOM,
-        mode: 0o666,
-    },
-    DeviceNode {
-        name: b"urandom",
-        rdev: URANDOM,
-        mode: 0o666,
-    },
-    DeviceNode {
-        name: b"tty",
-        rdev: TTY,
-        mode: 0o666,
-    },
+    DeviceNode::open_to_all(b"null", NULL),
+    DeviceNode::open_to_all(b"zero", ZERO),
+    DeviceNode::open_to_all(b"full", FULL),
+    DeviceNode::open_to_all(b"random", RANDOM),
+    DeviceNode::open_to_all(b"urandom", URANDOM),
+    DeviceNode::open_to_all(b"tty", TTY),
     DeviceNode {
         name: b"console",
         rdev: CONSOLE,
         mode: 0o620,
+        gid: TTY_GROUP,
     },
 ];
 
@@ -89,27 +89,51 @@ pub const LINKS: &[(&[u8], &[u8])] = &[
     (b"stdin", b"/proc/self/fd/0"),
     (b"stdout", b"/proc/self/fd/1"),
     (b"stderr", b"/proc/self/fd/2"),
-    (b"core", b"/proc/kcore"),
+    (b"ptmx", b"pts/ptmx"),
 ];
 
-/// Opens the character device `rdev`; ENXIO where there is none, as for `tty`,
-/// because no program has a controlling terminal.
+/// Opens the character device `rdev`; ENXIO where there is none, as for `tty`
+/// without a controlling terminal.
 pub fn open(
     rdev: u32,
     node: Node,
     flags: u32,
     origin: Option<Origin>,
 ) -> Result<Arc<OpenFile>, Errno> {
+    // O_NOCTTY says something about the opening alone.
+    let kept = flags & !O_NOCTTY;
     let kind = match rdev {
         NULL => MemoryKind::Null,
         ZERO => MemoryKind::Zero,
         FULL => MemoryKind::Full,
         RANDOM | URANDOM => MemoryKind::Random,
+        CONSOLE if boot::has_flag(stream::TERMINAL_FLAGS) => {
+            let file = StreamFile::new(StreamKind::Terminal);
+            return Ok(OpenFile::new(file, kept, origin));
+        }
+        // Nobody is there to type: it is the log.
         CONSOLE => {
             let file = StreamFile::new(StreamKind::Stderr);
-            return Ok(OpenFile::new(file, flags & !O_NONBLOCK, origin));
+            return Ok(OpenFile::new(file, kept & !O_NONBLOCK, origin));
+        }
+        TTY => return open_terminal(node, kept, origin),
+        PTMX => return pty::open_master(node, kept, origin),
+        _ if rdev >> 8 == pty::SLAVE_MAJOR => {
+            return pty::open_slave(rdev & 0xff, node, flags, origin);
         }
         _ => return Err(Errno::ENXIO),
     };
-    Ok(OpenFile::new(MemoryDevice::new(kind, node), flags, origin))
+    Ok(OpenFile::new(MemoryDevice::new(kind, node), kept, origin))
+}
+
+/// `/dev/tty`.
+fn open_terminal(node: Node, flags: u32, origin: Option<Origin>) -> Result<Arc<OpenFile>, Errno> {
+    match terminal::current() {
+        Controlling::None => Err(Errno::ENXIO),
+        Controlling::Console => {
+            let file = StreamFile::new(StreamKind::Terminal);
+            Ok(OpenFile::new(file, flags, origin))
+        }
+        Controlling::Pty(terminal) => terminal.open(node, flags | O_NOCTTY, origin),
+    }
 }

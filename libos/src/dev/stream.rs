@@ -11,14 +11,17 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
 };
-use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TIOCGPGRP, TIOCGWINSZ};
+use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TCGETS2, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCSPGRP};
+use spin::Once;
 use unikiln_abi::boot::{FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY};
 use unikiln_abi::call::EVENT_STDIN;
 use unikiln_abi::log::{STREAM_STDERR, STREAM_STDOUT};
 
+use super::pty::settings::{SETTINGS_BYTES, Settings, WindowSize};
 use crate::boot;
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::{ANONYMOUS_DEVICE, Attributes};
+use crate::fs::node::Node;
 use crate::fs::open_file::{File, OpenFile, Readiness};
 use crate::fs::readiness::Watchers;
 use crate::fs::transfer::{Sink, Source};
@@ -39,6 +42,9 @@ static NOBODY: WaitQueue = WaitQueue::new();
 static STDIN_READS: AtomicU64 = AtomicU64::new(0);
 static STDIN_WATCHERS: Watchers = Watchers::new();
 
+/// 24 rows by 80 columns: the size of the host's terminal is not known.
+const WINDOW_SIZE: WindowSize = [24, 0, 80, 0, 0, 0, 0, 0];
+
 /// Which stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {
@@ -48,6 +54,19 @@ pub enum StreamKind {
     Stdout,
     /// Standard error.
     Stderr,
+    /// The terminal behind one of them, as `/dev/tty`.
+    Terminal,
+}
+
+/// A stream is a terminal.
+pub const TERMINAL_FLAGS: u32 = FLAG_STDIN_TTY | FLAG_STDOUT_TTY | FLAG_STDERR_TTY;
+
+/// `/dev/console`, which a terminal shows as: `ttyname` finds it by comparing the two.
+static CONSOLE: Once<Node> = Once::new();
+
+/// Tells where `/dev/console` is.
+pub fn set_console(node: Node) {
+    CONSOLE.call_once(|| node);
 }
 
 /// Opens the three streams.
@@ -90,29 +109,38 @@ impl StreamFile {
             StreamKind::Stdin => FLAG_STDIN_TTY,
             StreamKind::Stdout => FLAG_STDOUT_TTY,
             StreamKind::Stderr => FLAG_STDERR_TTY,
+            StreamKind::Terminal => return true,
         };
         boot::has_flag(flag)
     }
 
     /// Standard input that nobody feeds reads as `/dev/null` does.
     fn has_input(&self) -> bool {
-        self.kind == StreamKind::Stdin && boot::has_flag(FLAG_STDIN)
+        match self.kind {
+            StreamKind::Stdin => boot::has_flag(FLAG_STDIN),
+            StreamKind::Terminal => boot::has_flag(FLAG_STDIN) && boot::has_flag(FLAG_STDIN_TTY),
+            StreamKind::Stdout | StreamKind::Stderr => false,
+        }
     }
 }
 
 impl File for StreamFile {
     fn attributes(&self) -> Result<Attributes, Errno> {
+        if let (true, Some(console)) = (self.is_terminal(), CONSOLE.get()) {
+            return console.attributes();
+        }
         let ino = FIRST_INO + self.kind as u64;
-        // A terminal's number is that of a pseudo-terminal; null's for empty input.
-        let (mode, rdev) = if self.is_terminal() {
-            (S_IFCHR | 0o620, super::number(136, 0))
-        } else if self.kind == StreamKind::Stdin && !self.has_input() {
+        // Empty input is null.
+        let (mode, rdev) = if self.kind == StreamKind::Stdin && !self.has_input() {
             (S_IFCHR | 0o666, super::NULL)
         } else {
             (S_IFIFO | 0o600, 0)
         };
         Ok(Attributes {
             rdev,
+            // As container engines do it, they belong to the user of the image.
+            uid: boot::info().map_or(0, |info| info.uid),
+            gid: 0,
             ..Attributes::generated(ANONYMOUS_DEVICE, ino, mode)
         })
     }
@@ -140,10 +168,10 @@ impl File for StreamFile {
     }
 
     fn write(&self, _offset: u64, _nonblocking: bool, source: &mut dyn Source) -> SysResult {
-        let stream = if self.kind == StreamKind::Stdout {
-            STREAM_STDOUT
-        } else {
-            STREAM_STDERR
+        let stream = match self.kind {
+            StreamKind::Stdout => STREAM_STDOUT,
+            StreamKind::Terminal if boot::has_flag(FLAG_STDOUT_TTY) => STREAM_STDOUT,
+            _ => STREAM_STDERR,
         };
         let len = source.remaining();
         let mut small = [0; SMALL_BYTES];
@@ -170,12 +198,15 @@ impl File for StreamFile {
     }
 
     fn readiness(&self) -> Readiness {
-        if self.kind != StreamKind::Stdin {
-            return Readiness::of(EPOLLOUT);
-        }
-        let ready = !self.has_input() || input_waits();
+        let ready = || !self.has_input() || input_waits();
+        let readable = |ready: bool| if ready { EPOLLIN } else { 0 };
+        let events = match self.kind {
+            StreamKind::Stdin => readable(ready()),
+            StreamKind::Terminal => EPOLLOUT | readable(ready()),
+            StreamKind::Stdout | StreamKind::Stderr => return Readiness::of(EPOLLOUT),
+        };
         Readiness {
-            events: if ready { EPOLLIN } else { 0 },
+            events,
             generation: STDIN_READS.load(Ordering::Relaxed),
         }
     }
@@ -202,9 +233,17 @@ impl File for StreamFile {
             return Err(Errno::ENOTTY);
         }
         match request {
-            TCGETS => user::copy_out(argument, &terminal_settings())?,
-            TIOCGWINSZ => user::copy_out(argument, &window_size())?,
-            TIOCGPGRP => user::write::<u32>(argument, &process::current().pid)?,
+            TCGETS => {
+                let raw = Settings::NEW.to_bytes();
+                user::copy_out(argument, raw.get(..SETTINGS_BYTES).ok_or(Errno::EIO)?)?;
+            }
+            TCGETS2 => user::copy_out(argument, &Settings::NEW.to_bytes())?,
+            TIOCGWINSZ => user::copy_out(argument, &WINDOW_SIZE)?,
+            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid)?,
+            TIOCSPGRP if user::read::<u32>(argument)? != process::current().pid => {
+                return Err(Errno::ESRCH);
+            }
+            TIOCSPGRP => {}
             // Settings are the host terminal's; they are taken and not applied.
             linux_raw_sys::ioctl::TCSETS
             | linux_raw_sys::ioctl::TCSETSW
@@ -220,14 +259,15 @@ impl File for StreamFile {
             StreamKind::Stdin if !self.has_input() => b"/dev/null".to_vec(),
             StreamKind::Stdin => b"pipe:[1048576]".to_vec(),
             StreamKind::Stdout => b"pipe:[1048577]".to_vec(),
-            StreamKind::Stderr => b"pipe:[1048578]".to_vec(),
+            StreamKind::Stderr | StreamKind::Terminal => b"pipe:[1048578]".to_vec(),
         })
     }
 
     fn reopen(&self, flags: u32) -> Result<Arc<OpenFile>, Errno> {
         let wrong = match self.kind {
             StreamKind::Stdin => flags & O_ACCMODE == O_WRONLY,
-            _ => flags & O_ACCMODE == O_RDONLY,
+            StreamKind::Terminal => false,
+            StreamKind::Stdout | StreamKind::Stderr => flags & O_ACCMODE == O_RDONLY,
         };
         // Both ways is for terminals and pipes alike; the other way fails when it is used.
         if wrong && flags & O_ACCMODE != O_RDWR {
@@ -239,33 +279,4 @@ impl File for StreamFile {
             None,
         ))
     }
-}
-
-/// `struct termios` of a terminal in its usual cooked state.
-fn terminal_settings() -> [u8; 36] {
-    const ICRNL_IXON: u32 = 0x500;
-    const OPOST_ONLCR: u32 = 0x5;
-    const CS8_CREAD_38400: u32 = 0xbf;
-    const ISIG_ICANON_ECHO_AND_KIN: u32 = 0x8a3b;
-    let mut raw = [0; 36];
-    let flags = [
-        ICRNL_IXON,
-        OPOST_ONLCR,
-        CS8_CREAD_38400,
-        ISIG_ICANON_ECHO_AND_KIN,
-    ];
-    for (slot, value) in raw.chunks_exact_mut(4).zip(flags) {
-        slot.copy_from_slice(&value.to_le_bytes());
-    }
-    // VINTR, VQUIT, VERASE, VKILL, VEOF, VTIME, VMIN after the line discipline byte.
-    let characters = [3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26];
-    for (slot, value) in raw.iter_mut().skip(17).zip(characters) {
-        *slot = value;
-    }
-    raw
-}
-
-/// `struct winsize` of 24 rows by 80 columns.
-fn window_size() -> [u8; 8] {
-    [24, 0, 80, 0, 0, 0, 0, 0]
 }

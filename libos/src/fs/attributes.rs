@@ -4,7 +4,7 @@ use linux_raw_sys::general::{
     S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK,
 };
 
-use crate::time;
+use crate::{process, time};
 
 /// Device number (`st_dev`) of the root file system.
 pub const ROOT_DEVICE: u64 = 29;
@@ -16,6 +16,12 @@ pub const DEV_DEVICE: u64 = 31;
 pub const SHM_DEVICE: u64 = 32;
 /// Device number of `/sys`.
 pub const SYS_DEVICE: u64 = 33;
+/// Device number of `/sys/fs/cgroup`.
+pub const CGROUP_DEVICE: u64 = 34;
+/// Device number of `/dev/pts`.
+pub const PTS_DEVICE: u64 = 35;
+/// Device number of namespaces.
+pub const NAMESPACE_DEVICE: u64 = 4;
 /// Device number of files that are in no directory: pipes, event counters.
 pub const ANONYMOUS_DEVICE: u64 = 14;
 
@@ -138,14 +144,23 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Attributes of something that is made up as it is looked at.
+    /// Attributes of something that is made up as it is looked at: user 0's, but
+    /// what is in no directory is the process's own.
     pub fn generated(device: u64, ino: u64, mode: u32) -> Attributes {
         let now = Timestamp::now();
+        let (uid, gid) = if device == ANONYMOUS_DEVICE {
+            let own = process::current().credentials.lock();
+            (own.fsuid, own.fsgid)
+        } else {
+            (0, 0)
+        };
         Attributes {
             device,
             ino,
             mode,
             nlink: 1,
+            uid,
+            gid,
             atime: now,
             mtime: now,
             ctime: now,

@@ -1,7 +1,5 @@
 //! A process's place in the file system: [`FsContext`].
 
-use alloc::vec::Vec;
-
 use super::access::Caller;
 use super::node::Node;
 use super::open_file::Origin;
@@ -114,7 +112,7 @@ pub fn look_up(
         start: start_nid,
         path,
         follow,
-        is_root: caller.is_root(),
+        is_root: caller.overrides(),
     };
     if let Some(place) = path_cache::get(&key) {
         let directory = Node::Lower(place.directory);
@@ -140,7 +138,11 @@ pub fn look_up(
 impl From<Found> for Spot {
     fn from(found: Found) -> Spot {
         let named = found.last == Last::Name;
-        let origin = named.then(|| Origin::new(found.directory, found.name.as_bytes()));
+        let origin = if named {
+            Some(Origin::new(found.directory, found.name.as_bytes()))
+        } else {
+            found.origin
+        };
         Spot {
             node: found.node,
             origin,
@@ -198,11 +200,7 @@ pub fn enter_or_make_directory(path: &[u8]) -> Result<(), Errno> {
         Err(Errno::ENOENT) => {}
         result => return result,
     }
-    let root = Caller {
-        uid: 0,
-        gid: 0,
-        groups: Vec::new(),
-    };
+    let root = Caller::default();
     for end in 1..=path.len() {
         if path.get(end).is_some_and(|byte| *byte != b'/') {
             continue;

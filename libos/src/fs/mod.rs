@@ -11,7 +11,7 @@
 //! | `erofs` | reading the image |
 //! | `memory` | inodes in memory, their data and names, the space limit |
 //! | `overlay` | which inodes of the image were replaced |
-//! | `node`, `path`, `place` | the tree: asking a node, walking to it, walking back |
+//! | `node`, `path`, `rest`, `place` | the tree: asking a node, walking to it, walking back |
 //! | `path_cache` | walks that are remembered |
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
@@ -52,6 +52,7 @@ pub mod pseudo;
 pub mod readiness;
 mod regular;
 pub mod rename;
+mod rest;
 pub mod signal_file;
 pub mod table;
 #[cfg(test)]
@@ -62,7 +63,7 @@ pub mod tree;
 
 pub use access::Caller;
 pub use context::{
-    FsContext, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
+    FsContext, Spot, change_directory, enter_directory, enter_or_make_directory, look_up, resolve,
     resolve_name,
 };
 pub use limits::open_files;

@@ -13,6 +13,7 @@ use super::overlay;
 use super::path::Resolver;
 use super::pseudo::Pseudo;
 use super::tree::{self, NewFile};
+use crate::boot;
 use crate::dev;
 use crate::errno::Errno;
 use crate::process;
@@ -74,10 +75,15 @@ fn device_directory(root: &Node) -> Result<Arc<MemoryInode>, Errno> {
     let parent = Node::Memory(top.clone());
     let put = |name: &[u8], inode: Arc<MemoryInode>| mount_at(&top, name, Node::Memory(inode));
     for node in dev::NODES {
-        put(
-            node.name,
-            MemoryInode::new(DEV_DEVICE, node.mode, 0, 0, Body::CharDevice(node.rdev)),
-        )?;
+        let body = Body::CharDevice(node.rdev);
+        let is_console = node.name == b"console";
+        // A terminal that is passed on belongs to the user of the image.
+        let uid = boot::info().map_or(0, |info| if is_console { info.uid } else { 0 });
+        let inode = MemoryInode::new(DEV_DEVICE, node.mode, uid, node.gid, body);
+        if is_console {
+            dev::stream::set_console(Node::Memory(inode.clone()));
+        }
+        put(node.name, inode)?;
     }
     for (name, target) in dev::LINKS {
         put(
@@ -86,8 +92,7 @@ fn device_directory(root: &Node) -> Result<Arc<MemoryInode>, Errno> {
         )?;
     }
     put(b"shm", directory(SHM_DEVICE, 0o1777, &parent))?;
-    put(b"pts", directory(DEV_DEVICE, 0o755, &parent))?;
-    put(b"mqueue", directory(DEV_DEVICE, 0o1777, &parent))?;
-    top.meta.lock().nlink += 3;
+    put(b"pts", dev::pty::directory(parent.clone()))?;
+    top.meta.lock().nlink += 2;
     Ok(top)
 }

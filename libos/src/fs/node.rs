@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::attributes::{Attributes, FileType, ROOT_DEVICE};
 use super::erofs::Inode;
 use super::memory::{Body, Entry, MemoryInode};
-use super::open_file::OpenFile;
+use super::open_file::{OpenFile, Origin};
 use super::overlay::{Replacement, lower_ino, lower_mtime, overlay};
 use super::pseudo::Pseudo;
 use crate::errno::Errno;
@@ -45,8 +45,8 @@ pub enum Target {
     Memory(Arc<MemoryInode>),
     /// To a path made up for the occasion.
     Made(Vec<u8>),
-    /// Straight to a node (`/proc/self/fd/N` and its like).
-    Node(Node),
+    /// Straight to a node (`/proc/self/fd/N` and its like), and where that is.
+    Node(Node, Option<Origin>),
 }
 
 impl Target {
@@ -59,7 +59,7 @@ impl Target {
                 _ => None,
             },
             Target::Made(path) => Some(path),
-            Target::Node(_) => None,
+            Target::Node(..) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use linux_raw_sys::general::{
     O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
 };
 
-use super::access::{Caller, EXECUTE, READ, WRITE};
+use super::access::{Caller, EXECUTE, READ, WRITE, is_no_exec};
 use super::attributes::FileType;
 use super::context::{Spot, look_up, resolve};
 use super::directory::{DirectoryFile, PathFile};
@@ -20,6 +20,7 @@ use super::tree::{self, NewFile};
 use crate::dev;
 use crate::errno::Errno;
 use crate::process;
+use crate::process::capabilities::{DAC_OVERRIDE, FOWNER};
 
 /// Opens `path` for the current process; `mode` is for a file that is made, the
 /// creation mask not yet applied.
@@ -176,14 +177,17 @@ fn open_memory_inode(
             origin,
         )),
         Body::Fifo(pipe) => pipe.open_named(inode, kept, origin),
-        Body::CharDevice(rdev) => dev::open(*rdev, Node::Memory(inode.clone()), kept, origin),
+        Body::CharDevice(rdev) => {
+            let flags = kept | flags & linux_raw_sys::general::O_NOCTTY;
+            dev::open(*rdev, Node::Memory(inode.clone()), flags, origin)
+        }
         Body::Symlink(_) => Err(Errno::ELOOP),
         Body::BlockDevice(_) | Body::Socket => Err(Errno::ENXIO),
     }
 }
 
 fn check_open(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {
-    if caller.is_root() {
+    if caller.can(DAC_OVERRIDE | FOWNER) {
         return Ok(());
     }
     let mut wanted = match flags & O_ACCMODE {
@@ -239,7 +243,7 @@ pub fn execute_check(path: &[u8]) -> Result<(), Errno> {
     let caller = Caller::current();
     let node = look_up(&caller, None, path, true)?.existing()?;
     let attributes = node.attributes()?;
-    if attributes.file_type() != FileType::Regular {
+    if attributes.file_type() != FileType::Regular || is_no_exec(&attributes) {
         return Err(Errno::EACCES);
     }
     caller.check(&attributes, EXECUTE)

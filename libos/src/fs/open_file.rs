@@ -8,12 +8,13 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
     IN_ACCESS, IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_MODIFY, O_ACCMODE, O_APPEND, O_NONBLOCK,
-    O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_WRITE, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE,
-    SEEK_SET,
+    O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_EXEC, PROT_WRITE, SEEK_CUR, SEEK_DATA, SEEK_END,
+    SEEK_HOLE, SEEK_SET,
 };
 
 use spin::Mutex;
 
+use super::access::is_no_exec;
 use super::attributes::Attributes;
 use super::epoll::Watch;
 pub use super::file::{File, Page, Readiness};
@@ -293,13 +294,17 @@ impl OpenFile {
     }
 
     /// Whether the file may be mapped so: ENODEV where it cannot be mapped at
-    /// all, EACCES where it was not opened for what the mapping does.
+    /// all, EACCES where it was not opened for what the mapping does, EPERM for
+    /// code where nothing is executed.
     pub fn check_map(&self, protection: u32, shared: bool) -> Result<(), Errno> {
         if self.is_path() {
             return Err(Errno::EBADF);
         }
         if !self.readable() || shared && protection & PROT_WRITE != 0 && !self.writable() {
             return Err(Errno::EACCES);
+        }
+        if protection & PROT_EXEC != 0 && is_no_exec(&self.file.attributes()?) {
+            return Err(Errno::EPERM);
         }
         if self.file.mappable() {
             Ok(())

@@ -1,8 +1,11 @@
 //! Path resolution: from bytes to a [`Found`] place.
 //!
 //! Components are looked up one by one on the nodes themselves, without a
-//! cache: the image's directories are searched in place. Symlinks inside a path
-//! are followed by recursion, the last one in a loop, at most 40 in all.
+//! cache: the image's directories are searched in place. Symlinks are followed
+//! in a loop, at most 40 in all: what comes after one inside the path is kept
+//! until its own path is walked, so that no stack grows with them.
+
+use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
     RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
@@ -12,8 +15,10 @@ use super::access::{Caller, EXECUTE};
 use super::attributes::FileType;
 use super::name::{NAME_MAX, Name, name_hash};
 use super::node::{Lower, Node, Target};
+use super::open_file::Origin;
 use super::overlay::overlay;
 use super::path_cache::Place;
+use super::rest::{Rest, Text, trim_slashes};
 use crate::errno::Errno;
 
 /// Most bytes of a path, with its NUL.
@@ -45,6 +50,8 @@ pub struct Found {
     pub last: Last,
     /// What is there, if anything.
     pub node: Option<Node>,
+    /// Where the node is, of one that a magic link led to.
+    pub origin: Option<Origin>,
     /// The path ended with a slash.
     pub slash: bool,
 }
@@ -74,7 +81,15 @@ pub struct Resolver<'a> {
     steady: bool,
 }
 
-/// A round of the walk: done, or on with a symlink's path from a directory.
+fn check_length(path: &[u8]) -> Result<(), Errno> {
+    match path.len() {
+        0 => Err(Errno::ENOENT),
+        PATH_MAX.. => Err(Errno::ENAMETOOLONG),
+        _ => Ok(()),
+    }
+}
+
+/// What the end of a path is: done, or on with a symlink's path from a directory.
 enum Step {
     Done(Found),
     Link {
@@ -114,74 +129,86 @@ impl<'a> Resolver<'a> {
 
     /// Resolves `path` from `start`; `follow` says what happens to a symlink at the end.
     pub fn find(&mut self, start: &Node, path: &[u8], follow: bool) -> Result<Found, Errno> {
-        if path.is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        if path.len() >= PATH_MAX {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        let mut step = self.step(start.clone(), path, follow)?;
-        let mut slash_seen = false;
+        check_length(path)?;
+        let mut directory = self.begin(start.clone(), path)?;
+        let mut here = Rest::of(Text::Given(path));
+        // What is left to walk after symlinks inside the path: at most one for each.
+        let mut outer: Vec<Rest<'_>> = Vec::new();
+        let (mut follow, mut slash_seen) = (follow, false);
         loop {
-            match step {
-                Step::Done(mut found) => {
-                    found.slash |= slash_seen;
-                    return Ok(found);
-                }
-                Step::Link {
-                    directory,
-                    target,
-                    slash,
-                } => {
-                    slash_seen |= slash;
-                    let path = target.path().ok_or(Errno::EIO)?;
-                    step = self.step(directory, path, true)?;
-                }
-            }
-        }
-    }
-
-    fn step(&mut self, start: Node, path: &[u8], follow: bool) -> Result<Step, Errno> {
-        let mut directory = start;
-        let mut rest = path;
-        if path.first() == Some(&b'/') {
-            if self.restrictions & RESOLVE_BENEATH != 0 {
-                return Err(Errno::EXDEV);
-            }
-            directory = self.root.clone();
-            rest = trim_slashes(path);
+            let rest = here.bytes();
             if rest.is_empty() {
-                return self.done(directory.clone(), b"", Last::Place, Some(directory), true);
+                match outer.pop() {
+                    Some(next) => here = next,
+                    None => {
+                        let node = Some(directory.clone());
+                        return self.found(directory, b"", Last::Place, node, true);
+                    }
+                }
+                continue;
             }
-        } else if !directory.is_directory() {
-            return Err(Errno::ENOTDIR);
-        }
-        loop {
             let end = rest
                 .iter()
                 .position(|&byte| byte == b'/')
                 .unwrap_or(rest.len());
             let (component, tail) = rest.split_at_checked(end).ok_or(Errno::EIO)?;
-            let after = trim_slashes(tail);
             if component.len() > NAME_MAX {
                 return Err(Errno::ENAMETOOLONG);
             }
             self.enter(&directory)?;
-            if after.is_empty() {
-                return self.last(directory, component, !tail.is_empty(), follow);
+            if outer.is_empty() && trim_slashes(tail).is_empty() {
+                match self.last(directory, component, !tail.is_empty(), follow)? {
+                    Step::Done(mut found) => {
+                        found.slash |= slash_seen;
+                        return Ok(found);
+                    }
+                    Step::Link {
+                        directory: from,
+                        target,
+                        slash,
+                    } => {
+                        slash_seen |= slash;
+                        follow = true;
+                        let path = target.path().ok_or(Errno::EIO)?;
+                        check_length(path)?;
+                        directory = self.begin(from, path)?;
+                        here = Rest::of(Text::Link(target));
+                    }
+                }
+                continue;
             }
-            rest = after;
             let next = match component {
-                b"." => continue,
+                b"." => directory.clone(),
                 b".." => self.up(&directory)?,
                 name => directory.lookup(name)?.ok_or(Errno::ENOENT)?,
             };
-            directory = match next.file_type() {
-                FileType::Directory => next,
-                FileType::Symlink => self.follow_inside(directory, &next)?,
+            here.done = here.whole().len().saturating_sub(tail.len());
+            match next.file_type() {
+                FileType::Directory => directory = next,
+                FileType::Symlink => match self.target(&next)? {
+                    Target::Node(node, _) if node.is_directory() => directory = node,
+                    Target::Node(..) => return Err(Errno::ENOTDIR),
+                    target => {
+                        let path = target.path().ok_or(Errno::EIO)?;
+                        check_length(path)?;
+                        directory = self.begin(directory, path)?;
+                        outer.push(core::mem::replace(&mut here, Rest::of(Text::Link(target))));
+                    }
+                },
                 _ => return Err(Errno::ENOTDIR),
-            };
+            }
             self.check_device(&directory)?;
+        }
+    }
+
+    /// The directory that `path` is walked from.
+    #[inline]
+    fn begin(&self, from: Node, path: &[u8]) -> Result<Node, Errno> {
+        match path.first() {
+            Some(b'/') if self.restrictions & RESOLVE_BENEATH != 0 => Err(Errno::EXDEV),
+            Some(b'/') => Ok(self.root.clone()),
+            _ if from.is_directory() => Ok(from),
+            _ => Err(Errno::ENOTDIR),
         }
     }
 
@@ -195,7 +222,7 @@ impl<'a> Resolver<'a> {
             Node::Memory(inode) => self.steady &= overlay()?.is_root(inode),
             Node::Pseudo(_) | Node::Open(_) => self.steady = false,
         }
-        if self.caller.is_root() {
+        if self.caller.overrides() {
             return Ok(());
         }
         let attributes = directory.attributes()?;
@@ -257,7 +284,11 @@ impl<'a> Resolver<'a> {
             && link.file_type() == FileType::Symlink
         {
             return match self.target(link)? {
-                Target::Node(node) => self.done(directory, b"", Last::Place, Some(node), slash),
+                Target::Node(node, origin) => {
+                    let mut found = self.found(directory, b"", Last::Place, Some(node), slash)?;
+                    found.origin = origin;
+                    Ok(Step::Done(found))
+                }
                 target => Ok(Step::Link {
                     directory,
                     target,
@@ -276,16 +307,29 @@ impl<'a> Resolver<'a> {
         node: Option<Node>,
         slash: bool,
     ) -> Result<Step, Errno> {
+        self.found(directory, name, last, node, slash)
+            .map(Step::Done)
+    }
+
+    fn found(
+        &self,
+        directory: Node,
+        name: &[u8],
+        last: Last,
+        node: Option<Node>,
+        slash: bool,
+    ) -> Result<Found, Errno> {
         if let Some(node) = &node {
             self.check_device(node)?;
         }
-        Ok(Step::Done(Found {
+        Ok(Found {
             directory,
             name: Name::new(name)?,
             last,
             node,
+            origin: None,
             slash,
-        }))
+        })
     }
 
     /// Counts one more symlink, then reads it.
@@ -295,27 +339,11 @@ impl<'a> Resolver<'a> {
         }
         self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
         let target = link.link_target()?;
-        let magic = matches!(target, Target::Node(_));
+        let magic = matches!(target, Target::Node(..));
         if magic && self.restrictions & (RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH) != 0 {
             return Err(Errno::ELOOP);
         }
         Ok(target)
-    }
-
-    /// Follows a symlink that more components come after.
-    fn follow_inside(&mut self, directory: Node, link: &Node) -> Result<Node, Errno> {
-        let node = match self.target(link)? {
-            Target::Node(node) => node,
-            target => {
-                let found = self.find(&directory, target.path().ok_or(Errno::EIO)?, true)?;
-                found.node.ok_or(Errno::ENOENT)?
-            }
-        };
-        if node.is_directory() {
-            Ok(node)
-        } else {
-            Err(Errno::ENOTDIR)
-        }
     }
 
     /// The directory above, or the same at the root.
@@ -335,11 +363,4 @@ impl<'a> Resolver<'a> {
             && node.identity().device != self.root.identity().device;
         if crosses { Err(Errno::EXDEV) } else { Ok(()) }
     }
-}
-
-/// `path` without its leading slashes.
-#[inline]
-fn trim_slashes(path: &[u8]) -> &[u8] {
-    let slashes = path.iter().take_while(|&&byte| byte == b'/').count();
-    path.get(slashes..).unwrap_or(&[])
 }

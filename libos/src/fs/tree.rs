@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::S_ISGID;
+use linux_raw_sys::general::{S_ISGID, S_IXGRP};
 use spin::{Mutex, MutexGuard};
 
 use super::access::Caller;
@@ -21,6 +21,7 @@ use super::path::{Found, Last};
 use super::path_cache;
 use super::pipe::Pipe;
 use crate::errno::Errno;
+use crate::process::capabilities::FSETID;
 
 /// Most names of one file.
 const LINK_MAX: u32 = 65_000;
@@ -44,6 +45,10 @@ pub enum NewFile<'a> {
     Fifo,
     /// The name of a bound socket.
     Socket,
+    /// A character device by number.
+    CharDevice(u32),
+    /// A block device by number; it cannot be opened.
+    BlockDevice(u32),
 }
 
 /// Makes a file where `found` says that there is none. `mode` has the creation mask applied.
@@ -88,6 +93,12 @@ pub fn make(
             gid = parent.gid;
             if matches!(file, NewFile::Directory) {
                 mode |= S_ISGID;
+            } else if mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP
+                && !caller.in_group(gid)
+                && !caller.can(FSETID)
+            {
+                // Nobody makes programs that run as a group that they are not in.
+                mode &= !S_ISGID;
             }
         }
     }
@@ -99,6 +110,8 @@ pub fn make(
         NewFile::Symlink(target) => Body::Symlink(Box::from(*target)),
         NewFile::Fifo => Body::Fifo(Pipe::new()),
         NewFile::Socket => Body::Socket,
+        NewFile::CharDevice(rdev) => Body::CharDevice(*rdev),
+        NewFile::BlockDevice(rdev) => Body::BlockDevice(*rdev),
     };
     Ok(MemoryInode::new(parent.device, mode, caller.uid, gid, body))
 }

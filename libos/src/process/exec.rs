@@ -17,6 +17,7 @@ use super::load::{self, Object, Placed};
 use super::{current, stack, thread, threads};
 use crate::arch::{self, Registers};
 use crate::errno::{Errno, SysResult};
+use crate::fs::attributes::ROOT_DEVICE;
 use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
@@ -303,10 +304,15 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
         offset: 0,
         name: "[stack]",
     })?;
+    // A set-ID program runs as its owner, where the file system honours that.
+    let file = program.object.file.attributes()?;
+    let honours = file.device == ROOT_DEVICE && !crate::syscall::no_new_privileges();
+    let secure = (process.credentials.lock()).program_changed(&file, honours);
     let layout = build_stack(
         program,
         environment,
         stack_bytes,
+        secure,
         &placed,
         interpreter.as_ref(),
     )?;
@@ -326,6 +332,7 @@ fn build_stack(
     program: &Program,
     environment: &[Vec<u8>],
     stack_bytes: u64,
+    secure: bool,
     placed: &Placed,
     interpreter: Option<&Placed>,
 ) -> Result<stack::Layout, Errno> {
@@ -348,7 +355,7 @@ fn build_stack(
         (12, u64::from(credentials.euid)),                // AT_EUID
         (13, u64::from(credentials.gid)),                 // AT_GID
         (14, u64::from(credentials.egid)),                // AT_EGID
-        (23, 0),                                          // AT_SECURE
+        (23, u64::from(secure)),                          // AT_SECURE
         // AT_HWCAP2: no FSGSBASE, because GS belongs to the libOS.
         (26, 0),
         (51, signal::frame_bytes()), // AT_MINSIGSTKSZ
@@ -380,6 +387,6 @@ fn set_image(program: &Program, layout: &stack::Layout) {
     image.arguments = layout.arguments;
     image.environment = layout.environment;
     image.auxv = layout.auxv.clone();
-    image.start_ns = time::monotonic_ns();
+    image.start_ns = time::now(time::Clock::Boottime);
     image.stack_start = layout.pointer;
 }

@@ -13,10 +13,14 @@
 //! | `stack.rs` | the initial stack: strings, auxv |
 //! | `thread.rs` | what a thread is, and the running one |
 //! | `threads.rs` | all threads by id; making, ending and stopping them |
+//! | `capabilities.rs` | what root may do, and what becomes of it |
 //! | `recent.rs` | the last system calls of a thread |
+//! | `roster.rs` | the list of threads |
 
+pub mod capabilities;
 pub mod elf;
 mod recent;
+mod roster;
 mod thread;
 pub mod threads;
 
@@ -29,14 +33,18 @@ pub mod trap;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use linux_raw_sys::general::{S_ISGID, S_ISUID, S_IXGRP};
 use spin::{Mutex, Once};
 use unikiln_abi::boot::BootInfo;
 
+pub use capabilities::Capabilities;
 pub use recent::{Call, Recent};
+pub use roster::{COMM_BYTES, Listed, rename_thread, roster};
 pub use thread::{State, Thread, thread, thread_at};
 
 use crate::arch::Registers;
 use crate::boot::Start;
+use crate::fs::attributes::Attributes;
 use crate::fs::{FdTable, FsContext};
 use crate::signal::ProcessSignals;
 use crate::strace;
@@ -81,6 +89,7 @@ pub struct Credentials {
     pub sgid: u32,
     pub fsgid: u32,
     pub groups: Vec<u32>,
+    pub capabilities: Capabilities,
 }
 
 impl Credentials {
@@ -96,7 +105,29 @@ impl Credentials {
             sgid: gid,
             fsgid: gid,
             groups,
+            capabilities: Capabilities::of_user(uid),
         }
+    }
+}
+
+impl Credentials {
+    /// What execve makes of them for a program file: its owner's where its set-ID
+    /// bits say so and `honours` them. Whether the program must trust nobody (AT_SECURE).
+    pub fn program_changed(&mut self, file: &Attributes, honours: bool) -> bool {
+        let (uid, gid) = (self.euid, self.egid);
+        if honours && file.mode & S_ISUID != 0 {
+            self.euid = file.uid;
+        }
+        // Without execution for the group the bit means something else.
+        if honours && file.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP {
+            self.egid = file.gid;
+        }
+        (self.suid, self.fsuid) = (self.euid, self.euid);
+        (self.sgid, self.fsgid) = (self.egid, self.egid);
+        let set_id = self.euid != uid || self.egid != gid;
+        self.capabilities
+            .program_changed(self.uid, self.euid, set_id);
+        self.euid != self.uid || self.egid != self.gid
     }
 }
 

@@ -8,7 +8,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 use super::thread::first;
 use super::{State, Thread, current, thread};
@@ -57,11 +57,25 @@ impl Table {
     }
 }
 
+#[cfg(target_os = "none")]
+fn table() -> MutexGuard<'static, Table> {
+    TABLE.lock()
+}
+
+/// Unit tests have the first thread without a boot.
+#[cfg(not(target_os = "none"))]
+fn table() -> MutexGuard<'static, Table> {
+    let mut table = TABLE.lock();
+    let first = first();
+    table.by_tid.entry(first.tid()).or_insert(first);
+    table
+}
+
 /// Makes the flow of control that booted the first thread.
 pub(super) fn adopt_first() {
     sched::adopt_boot_cpu();
     let first = first();
-    TABLE.lock().by_tid.insert(first.tid(), first);
+    table().by_tid.insert(first.tid(), first);
     #[cfg(target_os = "none")]
     // Its stack is the boot stack; without memory for it nothing would have started.
     let _ = first.context.prepare(arch::stack_bounds());
@@ -109,7 +123,7 @@ fn reserve() -> Result<&'static Thread, Errno> {
     let limit = usize::try_from(limit)
         .unwrap_or(THREADS_MAX)
         .min(THREADS_MAX);
-    let mut table = TABLE.lock();
+    let mut table = table();
     if table.by_tid.len() >= limit {
         return Err(Errno::EAGAIN);
     }
@@ -171,14 +185,14 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
 
 /// Takes a thread out of the table.
 fn forget(ended: &'static Thread) -> usize {
-    let mut table = TABLE.lock();
+    let mut table = table();
     table.by_tid.remove(&ended.tid());
     table.by_tid.len()
 }
 
 /// Gives the structure of a thread that will never run again back.
 pub(crate) fn retire(ended: &'static Thread) {
-    TABLE.lock().unused.push(ended);
+    table().unused.push(ended);
 }
 
 /// Ends the running thread; with the last one, the process.
@@ -219,7 +233,7 @@ pub(super) fn stop_others() {
     }
     let pid = current().pid;
     if me.tid() != pid {
-        let mut table = TABLE.lock();
+        let mut table = table();
         table.by_tid.remove(&me.tid());
         me.set_tid(pid);
         table.by_tid.insert(pid, me);
@@ -228,34 +242,34 @@ pub(super) fn stop_others() {
 
 /// Runs `with` on a thread, which stays that thread meanwhile.
 pub fn with<R>(tid: u32, with: impl FnOnce(&'static Thread) -> R) -> Option<R> {
-    let table = TABLE.lock();
+    let table = table();
     table.by_tid.get(&tid).map(|thread| with(thread))
 }
 
 /// Whether there is a thread with this id.
 pub fn exists(tid: u32) -> bool {
-    TABLE.lock().by_tid.contains_key(&tid)
+    table().by_tid.contains_key(&tid)
 }
 
 /// The first thread, in the order of their ids, that `wanted` takes.
 pub fn find(wanted: impl Fn(&'static Thread) -> bool) -> Option<&'static Thread> {
-    let table = TABLE.lock();
+    let table = table();
     table.by_tid.values().copied().find(|thread| wanted(thread))
 }
 
 /// All threads, in the order of their ids.
 pub fn list() -> Vec<&'static Thread> {
-    TABLE.lock().by_tid.values().copied().collect()
+    table().by_tid.values().copied().collect()
 }
 
 /// How many there are.
 pub fn count() -> usize {
-    TABLE.lock().by_tid.len().max(1)
+    table().by_tid.len().max(1)
 }
 
 /// TSC ticks of all threads, ended ones included.
 pub fn cpu_ticks() -> u64 {
-    let table = TABLE.lock();
+    let table = table();
     let live: u64 = table.by_tid.values().map(|thread| thread.cpu_ticks()).sum();
     live + ENDED_TICKS.load(Relaxed)
 }

@@ -188,10 +188,15 @@ pub(super) fn queued() -> usize {
     QUEUED.load(SeqCst)
 }
 
-/// vCPUs that there may be: what a program counts.
-pub fn cpu_count() -> usize {
-    let count = boot::info().map_or(1, |info| info.vcpu_count as usize);
-    count.clamp(1, VCPUS_MAX)
+/// vCPUs that there may be: the processors that a program counts.
+pub fn cpu_count() -> u32 {
+    let count = boot::info().map_or(1, |info| info.vcpu_count);
+    count.clamp(1, VCPUS_MAX as u32)
+}
+
+/// The same, to count indices.
+pub(super) fn count() -> usize {
+    cpu_count() as usize
 }
 
 /// vCPUs that were started.
@@ -203,19 +208,19 @@ pub fn online() -> usize {
 /// Indices of the vCPUs that were started, but for the calling one.
 pub(super) fn others() -> impl Iterator<Item = usize> {
     let here = here();
-    (0..cpu_count()).filter(move |index| *index != here && cpu(*index).state() != State::Offline)
+    (0..count()).filter(move |index| *index != here && cpu(*index).state() != State::Offline)
 }
 
 /// Room in all run queues for so many threads.
 pub(super) fn reserve_queues(threads: usize) -> bool {
-    (0..cpu_count()).all(|index| cpu(index).reserve(threads))
+    (0..count()).all(|index| cpu(index).reserve(threads))
 }
 
 /// Starts a vCPU. Where that fails the guest goes on with those it has.
 pub(super) fn start(index: usize) -> bool {
     let _one = STARTING.lock();
     let new = cpu(index);
-    if new.state() != State::Offline || index >= cpu_count() {
+    if new.state() != State::Offline || index >= count() {
         return new.state() != State::Offline;
     }
     // One that failed is not asked for again and again.

@@ -89,7 +89,7 @@ pub(super) fn ensure_covered() {
     if next == NEVER {
         return;
     }
-    let covered = (0..cpu::cpu_count()).any(|index| cpu::cpu(index).covers_ns.load(SeqCst) <= next);
+    let covered = (0..cpu::count()).any(|index| cpu::cpu(index).covers_ns.load(SeqCst) <= next);
     if !covered {
         let this = cpu::this();
         this.armed_ns.store(next, Relaxed);

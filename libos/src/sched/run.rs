@@ -68,7 +68,7 @@ fn enqueue(thread: &'static Thread) {
         let fits = |index: &usize| cpu::cpu(*index).state() == wanted && thread.may_run_on(*index);
         Some(last)
             .filter(fits)
-            .or_else(|| (0..cpu::cpu_count()).find(fits))
+            .or_else(|| (0..cpu::count()).find(fits))
     };
     let current = arch::current_thread();
     if current == thread.address() || current == 0 && thread.may_run_on(here()) {
@@ -82,7 +82,7 @@ fn enqueue(thread: &'static Thread) {
         return push(index, thread);
     }
     // All are busy: one more, if there may be one.
-    if cpu::online() < cpu::cpu_count()
+    if cpu::online() < cpu::count()
         && let Some(index) = idle(CpuState::Offline)
     {
         cpu::cpu(index).push(thread);
@@ -105,7 +105,7 @@ fn fallback(thread: &'static Thread) -> usize {
         return here;
     }
     let online = |index: &usize| cpu::cpu(*index).state() != CpuState::Offline;
-    let allowed = (0..cpu::cpu_count()).filter(online);
+    let allowed = (0..cpu::count()).filter(online);
     let mut allowed = allowed.filter(|index| thread.may_run_on(*index));
     // Affinity to vCPUs that could not be started does not keep it from running.
     allowed.next().unwrap_or(here)
@@ -337,7 +337,7 @@ pub fn preempt() {
 
 /// Whether a vCPU that the thread may run on is there or may be started.
 fn may_move(me: &Thread) -> bool {
-    let there = (0..cpu::cpu_count()).filter(|index| me.may_run_on(*index));
+    let there = (0..cpu::count()).filter(|index| me.may_run_on(*index));
     there
         .into_iter()
         .any(|index| cpu::cpu(index).state() != CpuState::Offline || cpu::start(index))

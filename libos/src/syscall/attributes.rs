@@ -2,19 +2,20 @@
 
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, IN_ACCESS, IN_ATTRIB, IN_MODIFY, S_ISGID,
-    S_ISUID, UTIME_NOW, UTIME_OMIT,
+    UTIME_NOW, UTIME_OMIT,
 };
 
 use super::file::descriptor;
 use super::path::{PathArgument, Reached, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::Caller;
-use crate::fs::access::WRITE;
+use crate::fs::access::{WRITE, without_set_id};
 use crate::fs::attributes::{FileType, Timestamp};
 use crate::fs::node::Node;
 use crate::fs::tree::attributes_changed;
 use crate::mm::user;
 use crate::process;
+use crate::process::capabilities::{CHOWN, FSETID};
 
 const HERE: u64 = AT_FDCWD as u64;
 /// An owner that stays as it is.
@@ -75,7 +76,7 @@ fn change_mode(caller: &Caller, reached: &Reached, mode: u64) -> SysResult {
         return Err(Errno::EOPNOTSUPP);
     }
     let mut mode = mode as u32 & 0o7777;
-    if !caller.is_root() && !caller.in_group(attributes.gid) {
+    if !caller.can(FSETID) && !caller.in_group(attributes.gid) {
         mode &= !S_ISGID;
     }
     if let Node::Open(_) = node {
@@ -131,7 +132,7 @@ fn change_owner(caller: &Caller, reached: &Reached, uid: u64, gid: u64) -> SysRe
     let node = &reached.node;
     let (uid, gid) = (uid as u32, gid as u32);
     let attributes = node.attributes()?;
-    if !caller.is_root() {
+    if !caller.can(CHOWN) {
         // An owner may keep the user and choose among its own groups.
         let keeps_user = uid == SAME || uid == attributes.uid;
         let may_group = gid == SAME || gid == attributes.gid || caller.in_group(gid);
@@ -151,10 +152,9 @@ fn change_owner(caller: &Caller, reached: &Reached, uid: u64, gid: u64) -> SysRe
     if gid != SAME {
         meta.gid = gid;
     }
-    if attributes.file_type() != FileType::Directory && (uid != SAME || gid != SAME) {
-        // Set-ID bits do not survive another owner.
-        let group_bit = if meta.mode & 0o010 != 0 { S_ISGID } else { 0 };
-        meta.mode &= !(S_ISUID | group_bit);
+    if attributes.file_type() != FileType::Directory {
+        // Set-ID bits do not survive it, even where the owner stays.
+        meta.mode = without_set_id(meta.mode);
     }
     meta.ctime = Timestamp::now();
     drop(meta);

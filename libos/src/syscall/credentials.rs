@@ -1,27 +1,20 @@
-//! Who the process is: process ids, users, groups, capabilities.
+//! Who the process is: process ids, users, groups.
 //!
 //! One process: pid, process group and session are all 1, the parent is outside
 //! (0). The rules of set*id are Linux's; what a user may do to files is `fs`'s.
-//! Source: credentials(7), capabilities(7).
+//! Source: credentials(7).
 
 use alloc::vec::Vec;
 
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
+use crate::process::capabilities::{SETGID, SETUID};
 use crate::process::{self, Credentials};
 
 /// "Leave it as it is" in setresuid and its relatives.
 const KEEP: u32 = u32::MAX;
 /// Most supplementary groups (NGROUPS_MAX).
 const GROUPS_MAX: usize = 65_536;
-/// All capabilities that Linux 6.12 knows: bits 0 to 40.
-const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
-/// _LINUX_CAPABILITY_VERSION_1, with 32-bit sets.
-const VERSION_1: u32 = 0x1998_0330;
-/// _LINUX_CAPABILITY_VERSION_3, and 2 which differs in nothing.
-const VERSION_3: u32 = 0x2008_0522;
-/// See [`VERSION_3`].
-const VERSION_2: u32 = 0x2007_1026;
 
 /// getpid(2), and getpgrp(2) as well.
 pub(super) fn getpid(_args: &[u64; 6]) -> SysResult {
@@ -57,7 +50,8 @@ pub(super) fn setpgid(args: &[u64; 6]) -> SysResult {
     Err(Errno::EPERM)
 }
 
-fn with<R>(with: impl FnOnce(&mut Credentials) -> R) -> R {
+/// Runs `with` on the credentials of the process.
+pub(super) fn with<R>(with: impl FnOnce(&mut Credentials) -> R) -> R {
     with(&mut process::current().credentials.lock())
 }
 
@@ -178,9 +172,11 @@ fn change_users(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysResu
             effective: own.euid,
             saved: own.suid,
         };
-        let new = change(ids, own.euid == 0)?;
+        let new = change(ids, own.capabilities.has(SETUID))?;
         (own.uid, own.euid, own.suid, own.fsuid) =
             (new.real, new.effective, new.saved, new.effective);
+        let all = |ids: Ids| [ids.real, ids.effective, ids.saved];
+        own.capabilities.users_changed(all(ids), all(new));
         Ok(0)
     })
 }
@@ -192,7 +188,7 @@ fn change_groups(change: impl FnOnce(Ids, bool) -> Result<Ids, Errno>) -> SysRes
             effective: own.egid,
             saved: own.sgid,
         };
-        let new = change(ids, own.euid == 0)?;
+        let new = change(ids, own.capabilities.has(SETGID))?;
         (own.gid, own.egid, own.sgid, own.fsgid) =
             (new.real, new.effective, new.saved, new.effective);
         Ok(0)
@@ -239,8 +235,9 @@ pub(super) fn setfsuid(args: &[u64; 6]) -> SysResult {
     Ok(with(|own| {
         let old = own.fsuid;
         let known = [own.uid, own.euid, own.suid, own.fsuid].contains(&wanted);
-        if wanted != KEEP && (own.euid == 0 || known) {
+        if wanted != KEEP && (own.capabilities.has(SETUID) || known) {
             own.fsuid = wanted;
+            own.capabilities.files_user_changed(old, wanted);
         }
         old
     }) as usize)
@@ -252,7 +249,7 @@ pub(super) fn setfsgid(args: &[u64; 6]) -> SysResult {
     Ok(with(|own| {
         let old = own.fsgid;
         let known = [own.gid, own.egid, own.sgid, own.fsgid].contains(&wanted);
-        if wanted != KEEP && (own.euid == 0 || known) {
+        if wanted != KEEP && (own.capabilities.has(SETGID) || known) {
             own.fsgid = wanted;
         }
         old
@@ -278,7 +275,7 @@ pub(super) fn getgroups(args: &[u64; 6]) -> SysResult {
 /// setgroups(2).
 pub(super) fn setgroups(args: &[u64; 6]) -> SysResult {
     let count = args[0] as u32 as usize;
-    if !is_root() {
+    if !with(|own| own.capabilities.has(SETGID)) {
         return Err(Errno::EPERM);
     }
     if count > GROUPS_MAX {
@@ -291,76 +288,6 @@ pub(super) fn setgroups(args: &[u64; 6]) -> SysResult {
     }
     groups.sort_unstable();
     with(|own| own.groups = groups);
-    Ok(0)
-}
-
-/// Effective and permitted capabilities, which follow from the users.
-fn capabilities() -> (u64, u64) {
-    with(|own| {
-        let of = |has: bool| if has { ALL_CAPABILITIES } else { 0 };
-        (
-            of(own.euid == 0),
-            of([own.uid, own.euid, own.suid].contains(&0)),
-        )
-    })
-}
-
-/// Checks a capability header: how many 32-bit words each set has. An unknown
-/// version is answered with the one that is spoken here.
-fn read_capability_header(header: u64) -> Result<u32, Errno> {
-    let [version, pid]: [u32; 2] = user::read(header)?;
-    let words = match version {
-        VERSION_1 => 1,
-        VERSION_2 | VERSION_3 => 2,
-        _ => {
-            user::write(header, &VERSION_3)?;
-            return Err(Errno::EINVAL);
-        }
-    };
-    match pid {
-        0 => Ok(words),
-        pid if pid == process::current().pid => Ok(words),
-        pid if (pid as i32) < 0 => Err(Errno::EINVAL),
-        _ => Err(Errno::ESRCH),
-    }
-}
-
-/// capget(2).
-pub(super) fn capget(args: &[u64; 6]) -> SysResult {
-    let [header, data, ..] = *args;
-    let words = match read_capability_header(header) {
-        // A null pointer only asks for the version.
-        Err(Errno::EINVAL) if data == 0 => return Ok(0),
-        other => other?,
-    };
-    if data == 0 {
-        return Ok(0);
-    }
-    let (effective, permitted) = capabilities();
-    for word in 0..words {
-        let at = data.wrapping_add(u64::from(word) * 12);
-        for (index, set) in [effective, permitted, 0].into_iter().enumerate() {
-            let part = (set >> (32 * word)) as u32;
-            user::write(at.wrapping_add(index as u64 * 4), &part)?;
-        }
-    }
-    Ok(0)
-}
-
-/// capset(2): nothing beyond what is permitted; dropped ones are not kept track of.
-pub(super) fn capset(args: &[u64; 6]) -> SysResult {
-    let [header, data, ..] = *args;
-    let words = read_capability_header(header)?;
-    let (_, permitted) = capabilities();
-    for word in 0..words {
-        let at = data.wrapping_add(u64::from(word) * 12);
-        let allowed = (permitted >> (32 * word)) as u32;
-        let effective: u32 = user::read(at)?;
-        let wanted: u32 = user::read(at.wrapping_add(4))?;
-        if wanted & !allowed != 0 || effective & !wanted != 0 {
-            return Err(Errno::EPERM);
-        }
-    }
     Ok(0)
 }
 

@@ -6,6 +6,7 @@
 pub mod table;
 
 mod attributes;
+mod capabilities;
 mod clock;
 mod clone;
 mod credentials;
@@ -36,6 +37,8 @@ pub mod system;
 pub mod thread;
 mod timer;
 mod xattr;
+
+pub use thread::no_new_privileges;
 
 use crate::arch::Registers;
 use crate::errno::Errno;

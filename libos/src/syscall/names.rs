@@ -2,7 +2,8 @@
 
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, RENAME_EXCHANGE,
-    RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK,
+    RENAME_NOREPLACE, RENAME_WHITEOUT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG,
+    S_IFSOCK,
 };
 
 use super::path::{PathArgument, place, start_of};
@@ -13,6 +14,7 @@ use crate::fs::tree::{self, NewFile};
 use crate::fs::{self, Caller};
 use crate::mm::user;
 use crate::process;
+use crate::process::capabilities::MKNOD;
 
 const HERE: u64 = AT_FDCWD as u64;
 
@@ -47,24 +49,27 @@ fn make_directory(fd: u64, path: u64, mode: u64) -> SysResult {
 
 /// mknod(2).
 pub(super) fn mknod(args: &[u64; 6]) -> SysResult {
-    make_node(HERE, args[0], args[1])
+    make_node(HERE, args[0], args[1], args[2])
 }
 
 /// mknodat(2).
 pub(super) fn mknodat(args: &[u64; 6]) -> SysResult {
-    make_node(args[0], args[1], args[2])
+    make_node(args[0], args[1], args[2], args[3])
 }
 
-fn make_node(fd: u64, path: u64, mode: u64) -> SysResult {
+fn make_node(fd: u64, path: u64, mode: u64, rdev: u64) -> SysResult {
+    let caller = Caller::current();
     let file = match mode as u32 & S_IFMT {
         0 | S_IFREG => NewFile::Regular,
         S_IFIFO => NewFile::Fifo,
         S_IFSOCK => NewFile::Socket,
-        // As in a container without CAP_MKNOD.
-        S_IFCHR | S_IFBLK => return Err(Errno::EPERM),
+        S_IFCHR | S_IFBLK if !caller.can(MKNOD) => return Err(Errno::EPERM),
+        S_IFCHR => NewFile::CharDevice(rdev as u32),
+        S_IFBLK => NewFile::BlockDevice(rdev as u32),
+        // A directory is made by mkdir.
+        S_IFDIR => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     };
-    let caller = Caller::current();
     let found = name(&caller, fd, path)?;
     tree::create(&caller, &found, &file, masked(mode))?;
     Ok(0)
@@ -170,7 +175,7 @@ fn rename_at(old_fd: u64, old: u64, new_fd: u64, new: u64, flags: u32) -> SysRes
         0 => Mode::Replace,
         RENAME_NOREPLACE => Mode::NoReplace,
         RENAME_EXCHANGE => Mode::Exchange,
-        // Whiteouts are device nodes, which only CAP_MKNOD makes.
+        // Whiteouts are the overlay's own.
         _ if flags & !(RENAME_NOREPLACE | RENAME_WHITEOUT) == 0 => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     };

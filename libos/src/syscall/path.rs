@@ -16,6 +16,7 @@ use crate::fs::place::directory_path;
 use crate::fs::{self, Caller, OpenFile};
 use crate::mm::user;
 use crate::process;
+use crate::process::capabilities::SYS_CHROOT;
 
 /// Paths up to this are kept without an allocation.
 const SHORT_BYTES: usize = 128;
@@ -152,7 +153,7 @@ pub(super) fn fchdir(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
-/// chroot(2): user 0 only.
+/// chroot(2): with CAP_SYS_CHROOT only.
 pub(super) fn chroot(args: &[u64; 6]) -> SysResult {
     let path = PathArgument::read(args[0])?;
     let caller = Caller::current();
@@ -160,7 +161,7 @@ pub(super) fn chroot(args: &[u64; 6]) -> SysResult {
     if !node.is_directory() {
         return Err(Errno::ENOTDIR);
     }
-    if !caller.is_root() {
+    if !caller.can(SYS_CHROOT) {
         return Err(Errno::EPERM);
     }
     process::current().fs.lock().set_root(node);
@@ -197,7 +198,7 @@ fn read_link(fd: u64, path: u64, buffer: u64, size: u64) -> SysResult {
         return copy(&pseudo.link_text()?);
     }
     match node.link_target() {
-        Ok(Target::Node(_)) => Err(Errno::EINVAL),
+        Ok(Target::Node(..)) => Err(Errno::EINVAL),
         Ok(target) => copy(target.path().ok_or(Errno::EINVAL)?),
         Err(errno) if path.as_bytes().is_empty() && errno == Errno::EINVAL => Err(Errno::ENOENT),
         Err(errno) => Err(errno),

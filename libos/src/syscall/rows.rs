@@ -16,7 +16,7 @@ table! {
     { 13 rt_sigaction 4 super::signal::rt_sigaction, Full }
     { 14 rt_sigprocmask 4 super::signal::rt_sigprocmask, Full }
     { 15 rt_sigreturn 0 super::signal::rt_sigreturn, Full }
-    { 16 ioctl 3 super::fdctl::ioctl, Partial("terminal settings are not applied") }
+    { 16 ioctl 3 super::fdctl::ioctl, Partial("settings of standard streams are not applied; no packet mode") }
     { 17 pread64 4 super::file::pread64, Full }
     { 18 pwrite64 4 super::file::pwrite64, Full }
     { 19 readv 3 super::file::readv, Full }
@@ -121,15 +121,15 @@ table! {
     { 122 setfsuid 1 super::credentials::setfsuid, Full }
     { 123 setfsgid 1 super::credentials::setfsgid, Full }
     { 124 getsid 1 super::credentials::getpgid, Full }
-    { 125 capget 2 super::credentials::capget, Partial("capabilities follow from the users") }
-    { 126 capset 2 super::credentials::capset, Partial("dropped capabilities are not remembered") }
+    { 125 capget 2 super::capabilities::capget, Full }
+    { 126 capset 2 super::capabilities::capset, Full }
     { 127 rt_sigpending 2 super::signal::rt_sigpending, Full }
     { 128 rt_sigtimedwait 4 super::signal::rt_sigtimedwait, Full }
     { 129 rt_sigqueueinfo 3 super::signal::rt_sigqueueinfo, Full }
     { 130 rt_sigsuspend 2 super::signal::rt_sigsuspend, Full }
     { 131 sigaltstack 2 super::signal::sigaltstack, Full }
     { 132 utime 2 super::attributes::utime, Full }
-    { 133 mknod 3 super::names::mknod, Partial("no device nodes") }
+    { 133 mknod 3 super::names::mknod, Full }
     { 135 personality 1 super::system::personality, Partial("kept without effect") }
     { 137 statfs 2 super::stat::statfs, Full }
     { 138 fstatfs 2 super::stat::fstatfs, Full }
@@ -225,7 +225,7 @@ table! {
     { 256 migrate_pages 4 Stub(ENOSYS, "one memory node") }
     { 257 openat 4 super::open::openat, Full }
     { 258 mkdirat 3 super::names::mkdirat, Full }
-    { 259 mknodat 4 super::names::mknodat, Partial("no device nodes") }
+    { 259 mknodat 4 super::names::mknodat, Full }
     { 260 fchownat 5 super::attributes::fchownat, Full }
     { 261 futimesat 3 super::attributes::futimesat, Full }
     { 262 newfstatat 4 super::stat::newfstatat, Full }

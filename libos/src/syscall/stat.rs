@@ -8,13 +8,30 @@ use linux_raw_sys::general::{
 use super::file::descriptor;
 use super::path::{PathArgument, place};
 use crate::errno::{Errno, SysResult};
-use crate::fs::attributes::{Attributes, PROC_DEVICE, ROOT_DEVICE, SYS_DEVICE, Timestamp};
+use crate::fs::access::{EXECUTE, WRITE, is_no_exec};
+use crate::fs::attributes::{
+    ANONYMOUS_DEVICE, Attributes, CGROUP_DEVICE, DEV_DEVICE, FileType, NAMESPACE_DEVICE,
+    PROC_DEVICE, PTS_DEVICE, ROOT_DEVICE, SHM_DEVICE, SYS_DEVICE, Timestamp,
+};
 use crate::fs::memory::{limit_pages, used_pages};
+use crate::fs::node::Node;
 use crate::fs::overlay::overlay;
 use crate::fs::{Caller, PAGE_BYTES};
 use crate::mm::user;
 
 const HERE: u64 = AT_FDCWD as u64;
+/// Mount flags of statfs(2), as the kernel numbers them.
+const ST_RDONLY: u32 = 1;
+/// See [`ST_RDONLY`].
+const ST_NOSUID: u32 = 2;
+/// See [`ST_RDONLY`].
+const ST_NODEV: u32 = 4;
+/// See [`ST_RDONLY`].
+const ST_NOEXEC: u32 = 8;
+/// The flags are filled in.
+const ST_VALID: u32 = 0x20;
+/// See [`ST_RDONLY`].
+const ST_NOATIME: u32 = 0x400;
 
 /// A structure of little-endian fields, built at fixed offsets.
 struct Fields<const BYTES: usize>([u8; BYTES]);
@@ -167,7 +184,19 @@ fn access_at(fd: u64, path: u64, wanted: u64, flags: u32) -> SysResult {
         Caller::real()
     };
     let node = place(&caller, fd, path.as_bytes(), flags)?;
-    caller.check(&node.attributes()?, wanted as u32)?;
+    let wanted = wanted as u32;
+    if let Node::Pseudo(pseudo) = &node
+        && wanted & WRITE != 0
+        && pseudo.read_only()
+    {
+        return Err(Errno::EROFS);
+    }
+    let attributes = node.attributes()?;
+    let runs = attributes.file_type() == FileType::Regular && wanted & EXECUTE != 0;
+    if runs && is_no_exec(&attributes) {
+        return Err(Errno::EACCES);
+    }
+    caller.check(&attributes, wanted)?;
     Ok(0)
 }
 
@@ -183,31 +212,49 @@ pub(super) fn fstatfs(args: &[u64; 6]) -> SysResult {
     write_statfs(args[1], &descriptor(args[0])?.attributes()?)
 }
 
-fn write_statfs(addr: u64, attributes: &Attributes) -> SysResult {
+/// Kind of a file system and how it is mounted, by the device number of its files.
+fn file_system(attributes: &Attributes) -> (u64, u64) {
     const OVERLAY_MAGIC: u64 = 0x794c_7630;
     const PROC_MAGIC: u64 = 0x9fa0;
     const SYSFS_MAGIC: u64 = 0x6265_6572;
+    const CGROUP2_MAGIC: u64 = 0x6367_7270;
     const TMPFS_MAGIC: u64 = 0x0102_1994;
-    /// ST_NOATIME.
-    const FLAG_NOATIME: u64 = 0x400;
-    let magic = match attributes.device {
-        ROOT_DEVICE => OVERLAY_MAGIC,
-        PROC_DEVICE => PROC_MAGIC,
-        SYS_DEVICE => SYSFS_MAGIC,
-        _ => TMPFS_MAGIC,
-    };
+    const DEVPTS_MAGIC: u64 = 0x1cd1;
+    const NSFS_MAGIC: u64 = 0x6e73_6673;
+    const PIPEFS_MAGIC: u64 = 0x5049_5045;
+    const SOCKFS_MAGIC: u64 = 0x534f_434b;
+    const ANONYMOUS_MAGIC: u64 = 0x0904_1934;
+    let flags = |flags: u32| u64::from(flags | ST_VALID | ST_NOATIME);
+    let closed = ST_NOSUID | ST_NODEV | ST_NOEXEC;
+    match (attributes.device, attributes.file_type()) {
+        (ROOT_DEVICE, _) => (OVERLAY_MAGIC, flags(0)),
+        (PROC_DEVICE, _) => (PROC_MAGIC, flags(closed)),
+        (SYS_DEVICE, _) => (SYSFS_MAGIC, flags(closed | ST_RDONLY)),
+        (CGROUP_DEVICE, _) => (CGROUP2_MAGIC, flags(closed | ST_RDONLY)),
+        (DEV_DEVICE, _) => (TMPFS_MAGIC, flags(ST_NOSUID)),
+        (PTS_DEVICE, _) => (DEVPTS_MAGIC, flags(ST_NOSUID | ST_NOEXEC)),
+        (NAMESPACE_DEVICE, _) => (NSFS_MAGIC, flags(0)),
+        (SHM_DEVICE, _) => (TMPFS_MAGIC, flags(closed)),
+        (ANONYMOUS_DEVICE, FileType::Fifo) => (PIPEFS_MAGIC, flags(0)),
+        (_, FileType::Socket) => (SOCKFS_MAGIC, flags(0)),
+        _ => (ANONYMOUS_MAGIC, flags(0)),
+    }
+}
+
+fn write_statfs(addr: u64, attributes: &Attributes) -> SysResult {
+    let (magic, flags) = file_system(attributes);
     let mut statfs = Fields::<120>::new();
     statfs.put_u64(0, magic);
     statfs.put_u64(8, PAGE_BYTES);
-    if magic == OVERLAY_MAGIC || magic == TMPFS_MAGIC {
+    if matches!(attributes.device, ROOT_DEVICE | DEV_DEVICE | SHM_DEVICE) {
         let image = &overlay()?.image;
-        let free = limit_pages().saturating_sub(used_pages());
-        let below = if magic == OVERLAY_MAGIC {
-            image.blocks()
+        // Only the root shows the image: all three have their memory in common.
+        let (below, inodes) = if attributes.device == ROOT_DEVICE {
+            (image.blocks(), image.inode_count())
         } else {
-            0
+            (0, 0)
         };
-        let inodes = image.inode_count();
+        let free = limit_pages().saturating_sub(used_pages());
         for (offset, value) in [
             (16, below + limit_pages()),
             (24, free),
@@ -221,7 +268,7 @@ fn write_statfs(addr: u64, attributes: &Attributes) -> SysResult {
     statfs.put_u64(56, attributes.device);
     statfs.put_u64(64, 255);
     statfs.put_u64(72, PAGE_BYTES);
-    statfs.put_u64(80, FLAG_NOATIME);
+    statfs.put_u64(80, flags);
     user::copy_out(addr, &statfs.0)?;
     Ok(0)
 }

@@ -190,9 +190,16 @@ pub(super) fn prlimit64(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
+/// What personality(2) set.
+static PERSONALITY: AtomicU32 = AtomicU32::new(0);
+
+/// The personality in force.
+pub fn current_personality() -> u32 {
+    PERSONALITY.load(Ordering::Relaxed)
+}
+
 /// personality(2): kept, without effect.
 pub(super) fn personality(args: &[u64; 6]) -> SysResult {
-    static PERSONALITY: AtomicU32 = AtomicU32::new(0);
     let old = PERSONALITY.load(Ordering::Relaxed);
     let new = args[0] as u32;
     if new != u32::MAX {

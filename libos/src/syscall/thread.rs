@@ -4,16 +4,16 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use linux_raw_sys::prctl::{
-    PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_IS_SET, PR_CAPBSET_DROP,
-    PR_CAPBSET_READ, PR_GET_CHILD_SUBREAPER, PR_GET_DUMPABLE, PR_GET_KEEPCAPS, PR_GET_NAME,
-    PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG, PR_GET_SECCOMP, PR_GET_SECUREBITS, PR_GET_THP_DISABLE,
-    PR_GET_TIMERSLACK, PR_GET_TIMING, PR_GET_TSC, PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE,
-    PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, PR_SET_THP_DISABLE,
-    PR_SET_TIMERSLACK, PR_SET_VMA, PR_SET_VMA_ANON_NAME, PR_TSC_ENABLE,
+    PR_CAP_AMBIENT, PR_CAPBSET_DROP, PR_CAPBSET_READ, PR_GET_CHILD_SUBREAPER, PR_GET_DUMPABLE,
+    PR_GET_KEEPCAPS, PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG, PR_GET_SECCOMP,
+    PR_GET_SECUREBITS, PR_GET_THP_DISABLE, PR_GET_TIMERSLACK, PR_GET_TIMING, PR_GET_TSC,
+    PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG, PR_SET_THP_DISABLE, PR_SET_TIMERSLACK, PR_SET_VMA, PR_SET_VMA_ANON_NAME,
+    PR_TSC_ENABLE,
 };
 use unikiln_abi::layout::APP_END;
 
-use super::credentials::is_root;
+use super::capabilities;
 use super::futex::{self, ROBUST_HEAD_BYTES};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
@@ -26,8 +26,6 @@ const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;
 const ARCH_GET_GS: u64 = 0x1004;
 
-/// Last capability of Linux 6.12.
-const LAST_CAPABILITY: u64 = 40;
 /// Timer slack of a new process.
 const TIMER_SLACK_NS: u32 = 50_000;
 /// Longest name of a mapping, with its NUL.
@@ -119,11 +117,15 @@ impl Kept {
 
 static PARENT_DEATH_SIGNAL: Kept = Kept::new(0);
 static DUMPABLE: Kept = Kept::new(1);
-static KEEP_CAPABILITIES: Kept = Kept::new(0);
 static NO_NEW_PRIVILEGES: Kept = Kept::new(0);
 static CHILD_SUBREAPER: Kept = Kept::new(0);
 static THP_DISABLED: Kept = Kept::new(0);
 static TIMER_SLACK: Kept = Kept::new(TIMER_SLACK_NS);
+
+/// Whether no program that the process starts may gain privileges.
+pub fn no_new_privileges() -> bool {
+    NO_NEW_PRIVILEGES.get() != 0
+}
 
 /// prctl(2).
 pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
@@ -139,8 +141,8 @@ pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
         PR_GET_PDEATHSIG => PARENT_DEATH_SIGNAL.write(value),
         PR_SET_DUMPABLE => DUMPABLE.set(value, 1),
         PR_GET_DUMPABLE => Ok(DUMPABLE.get()),
-        PR_SET_KEEPCAPS => KEEP_CAPABILITIES.set(value, 1),
-        PR_GET_KEEPCAPS => Ok(KEEP_CAPABILITIES.get()),
+        PR_SET_KEEPCAPS => capabilities::set_keeps_capabilities(value),
+        PR_GET_KEEPCAPS => Ok(usize::from(capabilities::keeps_capabilities())),
         PR_SET_NO_NEW_PRIVS if value == 1 && rest_is_zero => NO_NEW_PRIVILEGES.set(1, 1),
         PR_GET_NO_NEW_PRIVS if value == 0 && rest_is_zero => Ok(NO_NEW_PRIVILEGES.get()),
         PR_SET_CHILD_SUBREAPER => CHILD_SUBREAPER.set(u64::from(value != 0), 1),
@@ -152,14 +154,9 @@ pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
         PR_GET_TIMERSLACK => Ok(TIMER_SLACK.get()),
         PR_GET_SECCOMP | PR_GET_TIMING | PR_GET_SECUREBITS => Ok(0),
         PR_GET_TSC => user::write(value, &PR_TSC_ENABLE).map(|()| 0),
-        PR_CAPBSET_READ if value <= LAST_CAPABILITY => Ok(1),
-        PR_CAPBSET_DROP if value <= LAST_CAPABILITY && is_root() => Ok(0),
-        PR_CAPBSET_DROP if value <= LAST_CAPABILITY => Err(Errno::EPERM),
-        PR_CAP_AMBIENT => match value as u32 {
-            PR_CAP_AMBIENT_CLEAR_ALL => Ok(0),
-            PR_CAP_AMBIENT_IS_SET if third <= LAST_CAPABILITY => Ok(0),
-            _ => Err(Errno::EINVAL),
-        },
+        PR_CAPBSET_READ => capabilities::is_bounding(value),
+        PR_CAPBSET_DROP => capabilities::drop_bounding(value),
+        PR_CAP_AMBIENT if fourth == 0 && fifth == 0 => capabilities::ambient(value, third),
         PR_SET_VMA if value == u64::from(PR_SET_VMA_ANON_NAME) => check_mapping_name(fifth),
         // Filters, speculation control, protection of shadow stacks and so on.
         _ => Err(Errno::EINVAL),

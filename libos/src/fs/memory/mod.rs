@@ -17,17 +17,20 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use linux_raw_sys::general::{S_ISGID, S_ISUID};
 use spin::Mutex;
 
 pub use data::{Data, Piece};
 pub use directory::{Directory, Entry};
 pub use quota::{limit_pages, used_pages};
 
+use super::access::{Caller, without_set_id};
 use super::attributes::{Attributes, FileType, Timestamp};
 use super::node::Identity;
 use super::notify;
 use super::pipe::Pipe;
 use crate::errno::Errno;
+use crate::process::capabilities::FSETID;
 
 /// First inode number of what is not in the image; the image's are below.
 const FIRST_INO: u64 = 1 << 32;
@@ -186,10 +189,20 @@ impl MemoryInode {
         }
     }
 
-    /// Notes a change of data or names.
+    /// Notes a change of data or names. Another content is another program: it
+    /// runs as its owner only if somebody with CAP_FSETID changed it.
     pub fn touch_modified(&self) {
         let now = Timestamp::now();
         let mut meta = self.meta.lock();
+        if meta.mode & (S_ISUID | S_ISGID) != 0 && matches!(self.body, Body::Regular(_)) {
+            // Asked without the lock, which is a leaf.
+            drop(meta);
+            let keeps = Caller::current().can(FSETID);
+            meta = self.meta.lock();
+            if !keeps {
+                meta.mode = without_set_id(meta.mode);
+            }
+        }
         meta.mtime = now;
         meta.ctime = now;
     }

@@ -18,16 +18,28 @@ const STORE_MAX_BYTES: usize = 4096;
 /// See the module documentation.
 pub(super) struct GeneratedFile {
     pseudo: Pseudo,
-    content: Mutex<Arc<Vec<u8>>>,
+    /// Made by the first read.
+    content: Mutex<Option<Arc<Vec<u8>>>>,
 }
 
 impl GeneratedFile {
-    /// Opens it and makes its content.
-    pub(super) fn new(pseudo: Pseudo) -> Result<GeneratedFile, Errno> {
-        Ok(GeneratedFile {
+    /// Opens it.
+    pub(super) fn new(pseudo: Pseudo) -> GeneratedFile {
+        GeneratedFile {
             pseudo,
-            content: Mutex::new(Arc::new(pseudo.content()?)),
-        })
+            content: Mutex::new(None),
+        }
+    }
+
+    /// The content, made anew for a read from the start.
+    fn content(&self, offset: u64) -> Result<Arc<Vec<u8>>, Errno> {
+        let kept = self.content.lock().clone();
+        if let Some(content) = kept.filter(|_| offset != 0) {
+            return Ok(content);
+        }
+        let fresh = Arc::new(self.pseudo.content()?);
+        *self.content.lock() = Some(fresh.clone());
+        Ok(fresh)
     }
 }
 
@@ -45,11 +57,7 @@ impl File for GeneratedFile {
     }
 
     fn read(&self, offset: u64, _nonblocking: bool, sink: &mut dyn Sink) -> SysResult {
-        if offset == 0 {
-            let fresh = Arc::new(self.pseudo.content()?);
-            *self.content.lock() = fresh;
-        }
-        let content = self.content.lock().clone();
+        let content = self.content(offset)?;
         let rest = usize::try_from(offset)
             .ok()
             .and_then(|at| content.get(at..))

@@ -1,12 +1,60 @@
-//! The vocabulary of the tables: [`Item`] and [`Kind`].
+//! The vocabulary of the tables: [`Item`], [`Kind`] and [`Numbers`].
 
 use alloc::vec::Vec;
 
 use crate::errno::Errno;
 use crate::fs::node::Node;
+use crate::fs::open_file::Origin;
+
+/// Most numbers on the way to an item: process, thread, descriptor.
+const DEPTH_MAX: usize = 3;
+
+/// The numbers on the way to an item, outermost first: a process, a thread in
+/// it, a descriptor of that; or a processor and a cache of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Numbers {
+    path: [u32; DEPTH_MAX],
+    depth: usize,
+}
+
+impl Numbers {
+    /// One level further in.
+    pub(super) fn with(mut self, number: u32) -> Numbers {
+        if let Some(slot) = self.path.get_mut(self.depth) {
+            *slot = number;
+            self.depth += 1;
+        }
+        self
+    }
+
+    /// One level further out.
+    pub(super) fn without_last(mut self) -> Numbers {
+        self.depth = self.depth.saturating_sub(1);
+        if let Some(slot) = self.path.get_mut(self.depth) {
+            *slot = 0;
+        }
+        self
+    }
+
+    /// The innermost one.
+    pub(super) fn last(&self) -> u32 {
+        let index = self.depth.saturating_sub(1);
+        self.path.get(index).copied().unwrap_or(0)
+    }
+
+    /// A number for all of them: differs between those that differ in the last one.
+    pub(super) fn mixed(&self) -> u32 {
+        self.path.iter().fold(0, |mixed, number| {
+            u32::wrapping_mul(mixed, 0x9e37_79b1).wrapping_add(*number)
+        })
+    }
+}
 
 /// Writes a content.
-pub(super) type Text = fn(number: u32, out: &mut Vec<u8>) -> Result<(), Errno>;
+pub(super) type Text = fn(numbers: Numbers, out: &mut Vec<u8>) -> Result<(), Errno>;
+
+/// Follows a magic link: the node, and where it is, as far as that is known.
+pub(super) type Lead = fn(numbers: Numbers) -> Result<(Node, Option<Origin>), Errno>;
 
 /// One name of `/proc` or `/sys`.
 pub(super) struct Item {
@@ -15,7 +63,18 @@ pub(super) struct Item {
     pub(super) mode: u32,
     /// Belongs to the process's user; otherwise to user 0.
     pub(super) owned: bool,
+    /// Something else is mounted here.
+    pub(super) mounted: Option<Mounted>,
     pub(super) kind: Kind,
+}
+
+/// What is mounted at an item, as far as it differs from what is around it.
+#[derive(Clone, Copy)]
+pub(super) struct Mounted {
+    /// Device number (`st_dev`).
+    pub(super) device: u64,
+    /// Nothing can be written.
+    pub(super) read_only: bool,
 }
 
 /// What an item is.
@@ -26,8 +85,10 @@ pub(super) enum Kind {
     Numbered {
         /// Items with a name.
         items: &'static [Item],
+        /// What comes before a number in its name.
+        prefix: &'static str,
         /// The numbers that exist now.
-        numbers: fn() -> Vec<u32>,
+        numbers: fn(Numbers) -> Vec<u32>,
         /// What each number is.
         child: &'static Item,
     },
@@ -38,87 +99,104 @@ pub(super) enum Kind {
         /// Content.
         text: Text,
         /// Takes what was written.
-        store: fn(&[u8]) -> Result<(), Errno>,
+        store: fn(Numbers, &[u8]) -> Result<(), Errno>,
     },
     /// A symlink to a path.
     Link(fn() -> Vec<u8>),
     /// A symlink that leads straight to a node, and what it shows.
     Magic {
         /// Where it leads.
-        node: fn(u32) -> Result<Node, Errno>,
+        node: Lead,
         /// What `readlink` shows.
-        text: fn(u32) -> Result<Vec<u8>, Errno>,
+        text: fn(Numbers) -> Result<Vec<u8>, Errno>,
+        /// Permission bits, where they depend on what it leads to.
+        mode: Option<fn(Numbers) -> u32>,
     },
 }
 
 /// A directory that everybody may list.
 pub(super) const fn directory(name: &'static str, items: &'static [Item]) -> Item {
-    Item {
-        name,
-        mode: 0o555,
-        owned: false,
-        kind: Kind::Directory(items),
-    }
+    item(name, 0o555, Kind::Directory(items))
 }
 
 /// A content that everybody may read.
 pub(super) const fn text(name: &'static str, text: Text) -> Item {
-    Item {
-        name,
-        mode: 0o444,
-        owned: false,
-        kind: Kind::Text(text),
-    }
+    item(name, 0o444, Kind::Text(text))
 }
 
 /// A symlink to a path.
 pub(super) const fn link(name: &'static str, target: fn() -> Vec<u8>) -> Item {
+    item(name, 0o777, Kind::Link(target))
+}
+
+/// Anything of user 0.
+pub(super) const fn item(name: &'static str, mode: u32, kind: Kind) -> Item {
     Item {
         name,
-        mode: 0o777,
+        mode,
         owned: false,
-        kind: Kind::Link(target),
+        mounted: None,
+        kind,
+    }
+}
+
+/// Anything of the process's user.
+pub(super) const fn owned(name: &'static str, mode: u32, kind: Kind) -> Item {
+    Item {
+        owned: true,
+        ..item(name, mode, kind)
     }
 }
 
 /// A content of the process.
-pub(super) const fn owned(name: &'static str, mode: u32, text: Text) -> Item {
-    Item {
-        name,
-        mode,
-        owned: true,
-        kind: Kind::Text(text),
-    }
+pub(super) const fn own_text(name: &'static str, mode: u32, text: Text) -> Item {
+    owned(name, mode, Kind::Text(text))
 }
 
-/// A content that user 0 may write.
-pub(super) const fn setting(
+/// A content of the process that its user may write.
+pub(super) const fn own_setting(
     name: &'static str,
     mode: u32,
-    owned: bool,
     text: Text,
-    store: fn(&[u8]) -> Result<(), Errno>,
+    store: fn(Numbers, &[u8]) -> Result<(), Errno>,
 ) -> Item {
+    owned(name, mode, Kind::Setting { text, store })
+}
+
+/// A directory where something else is mounted.
+pub(super) const fn mount(name: &'static str, items: &'static [Item], mounted: Mounted) -> Item {
     Item {
-        name,
-        mode,
-        owned,
-        kind: Kind::Setting { text, store },
+        mounted: Some(mounted),
+        ..directory(name, items)
     }
 }
 
-/// The directory below `top` that has `wanted`; none for `top` itself.
-pub(super) fn holder(top: &'static Item, wanted: &Item) -> Option<&'static Item> {
+/// A text that is always the same.
+macro_rules! fixed {
+    ($name:literal, $($format:tt)*) => {
+        $crate::fs::pseudo::item::text($name, |_, content| {
+            $crate::fs::pseudo::item::out!(content, $($format)*);
+            Ok(())
+        })
+    };
+}
+pub(super) use fixed;
+
+/// The directory below `top` that has `wanted`, and whether by a number; none
+/// for `top` itself.
+pub(super) fn holder(top: &'static Item, wanted: &Item) -> Option<(&'static Item, bool)> {
     let (items, child) = match &top.kind {
         Kind::Directory(items) => (*items, None),
         Kind::Numbered { items, child, .. } => (*items, Some(*child)),
         _ => return None,
     };
-    let mut children = items.iter().chain(child);
-    if children.clone().any(|item| core::ptr::eq(item, wanted)) {
-        return Some(top);
+    if items.iter().any(|item| core::ptr::eq(item, wanted)) {
+        return Some((top, false));
     }
-    children.find_map(|item| holder(item, wanted))
+    if child.is_some_and(|child| core::ptr::eq(child, wanted)) {
+        return Some((top, true));
+    }
+    (items.iter().chain(child)).find_map(|item| holder(item, wanted))
 }
 
 /// A decimal number as `/proc` shows it: no sign, no leading zero.
@@ -148,3 +226,29 @@ macro_rules! out {
     }};
 }
 pub(super) use out;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_in_and_out() {
+        let thread = Numbers::default().with(1).with(7);
+        assert_eq!(thread.with(3).last(), 3);
+        assert_eq!(thread.with(3).without_last(), thread);
+        assert_eq!(
+            thread.without_last().without_last().without_last(),
+            Numbers::default()
+        );
+        assert_ne!(thread.with(3).mixed(), thread.with(4).mixed());
+        assert_ne!(thread.mixed(), Numbers::default().with(1).with(8).mixed());
+    }
+
+    #[test]
+    fn only_plain_numbers_are_names() {
+        assert_eq!(parse_number(b"10"), Some(10));
+        for wrong in ["", "01", "-1", "+1", "1x", "99999999999"] {
+            assert_eq!(parse_number(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}

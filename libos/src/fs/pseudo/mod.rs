@@ -1,15 +1,32 @@
 //! `/proc` and `/sys`: files whose content is made when they are opened.
 //!
 //! Both are static tables of [`Item`]s (`item`): a directory is a slice of
-//! items, a text is a function. The tables are in `root` and `sysctl`
-//! (`/proc`, `/proc/sys`), `task` and `status` (`/proc/PID`), `mounts` and `system`
-//! (`/sys`); what they tell of other subsystems comes through `source`. There is one
-//! process, so an item needs no more than the number of a descriptor to be
-//! whole: [`Pseudo`] is that pair.
+//! items, a text is a function. An item and the numbers on the way to it (a
+//! thread, a descriptor, a processor) are a place: [`Pseudo`].
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `item`, `file` | the vocabulary of the tables; an open text |
+//! | `root`, `machine`, `cpuinfo`, `net` | `/proc` itself |
+//! | `sysctl` | `/proc/sys` |
+//! | `task`, `status`, `limits`, `maps`, `namespace` | `/proc/PID` and `/proc/PID/task/TID` |
+//! | `mounts` | what is mounted |
+//! | `system`, `cpu`, `cgroup` | `/sys` |
+//! | `processor` | what CPUID says |
+//! | `source` | what other subsystems say |
 
+mod cgroup;
+mod cpu;
+mod cpuinfo;
 mod file;
 mod item;
+mod limits;
+mod machine;
+mod maps;
 mod mounts;
+mod namespace;
+mod net;
+mod processor;
 mod root;
 mod source;
 mod status;
@@ -20,6 +37,8 @@ mod task;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use linux_raw_sys::general::{O_ACCMODE, O_RDONLY};
+
 use super::attributes::{Attributes, FileType, PROC_DEVICE, SYS_DEVICE};
 use super::directory::DirectoryFile;
 use super::node::{Identity, Node, Target, Visitor};
@@ -28,15 +47,15 @@ use super::overlay::overlay;
 use crate::errno::Errno;
 use crate::process;
 use file::GeneratedFile;
-use item::{Item, Kind};
+use item::{Item, Kind, Numbers};
 
 /// A place in `/proc` or `/sys`.
 #[derive(Clone, Copy)]
 pub struct Pseudo {
     device: u64,
+    read_only: bool,
     item: &'static Item,
-    /// The number that led here, where the item is one of many (a descriptor).
-    number: u32,
+    numbers: Numbers,
 }
 
 impl Pseudo {
@@ -44,8 +63,9 @@ impl Pseudo {
     pub fn proc_root() -> Pseudo {
         Pseudo {
             device: PROC_DEVICE,
+            read_only: false,
             item: &root::ROOT,
-            number: 0,
+            numbers: Numbers::default(),
         }
     }
 
@@ -53,17 +73,26 @@ impl Pseudo {
     pub fn sys_root() -> Pseudo {
         Pseudo {
             device: SYS_DEVICE,
+            read_only: true,
             item: &system::ROOT,
-            number: 0,
+            numbers: Numbers::default(),
         }
     }
 
-    fn child(&self, item: &'static Item, number: u32) -> Pseudo {
+    fn child(&self, item: &'static Item, numbers: Numbers) -> Pseudo {
         Pseudo {
-            device: self.device,
+            device: item.mounted.map_or(self.device, |mounted| mounted.device),
+            read_only: item
+                .mounted
+                .map_or(self.read_only, |mounted| mounted.read_only),
             item,
-            number,
+            numbers,
         }
+    }
+
+    /// Whether nothing can be written here, whoever asks: EROFS.
+    pub fn read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Kind of the file.
@@ -75,26 +104,26 @@ impl Pseudo {
         }
     }
 
-    /// Device and inode number: where the item is in the libOS, and the number.
-    /// A directory is one of a kind, whatever number led to it.
+    /// Device and inode number: where the item is in the libOS, and the numbers.
     pub fn identity(&self) -> Identity {
         let place = core::ptr::from_ref(self.item).addr() as u64 & 0xffff_ffff;
-        let number = if self.file_type() == FileType::Directory {
-            0
-        } else {
-            self.number
-        };
         Identity {
             device: self.device,
-            ino: place | u64::from(number) << 32,
+            ino: place | u64::from(self.numbers.mixed()) << 32,
         }
     }
 
-    /// What `stat` shows. Everything belongs to the process's user but settings.
+    /// What `stat` shows.
     pub fn attributes(&self) -> Result<Attributes, Errno> {
         let kind = self.file_type();
         let identity = self.identity();
-        let mode = self.item.mode | kind.mode_bits();
+        let mode = match self.item.kind {
+            Kind::Magic {
+                mode: Some(mode), ..
+            } => mode(self.numbers),
+            _ => self.item.mode,
+        };
+        let mode = mode | kind.mode_bits();
         let mut attributes = Attributes::generated(identity.device, identity.ino, mode);
         if kind == FileType::Directory {
             attributes.nlink = 2;
@@ -112,31 +141,47 @@ impl Pseudo {
             Kind::Directory(items) => *items,
             Kind::Numbered {
                 items,
+                prefix,
                 numbers,
                 child,
             } => {
-                if let Some(number) = item::parse_number(name)
-                    && numbers().contains(&number)
+                if let Some(digits) = name.strip_prefix(prefix.as_bytes())
+                    && let Some(number) = item::parse_number(digits)
+                    && numbers(self.numbers).contains(&number)
                 {
-                    return Ok(Some(Node::Pseudo(self.child(child, number))));
+                    let numbers = self.numbers.with(number);
+                    return Ok(Some(Node::Pseudo(self.child(child, numbers))));
                 }
                 *items
             }
             _ => return Err(Errno::ENOTDIR),
         };
         let found = items.iter().find(|item| item.name.as_bytes() == name);
-        Ok(found.map(|item| Node::Pseudo(self.child(item, self.number))))
+        Ok(found.map(|item| Node::Pseudo(self.child(item, self.numbers))))
     }
 
     /// The directory that holds this directory.
     pub fn parent(&self) -> Result<Node, Errno> {
         let top = if self.device == PROC_DEVICE {
-            &root::ROOT
+            Pseudo::proc_root()
         } else {
-            &system::ROOT
+            Pseudo::sys_root()
         };
-        match item::holder(top, self.item) {
-            Some(holder) => Ok(Node::Pseudo(self.child(holder, 0))),
+        match item::holder(top.item, self.item) {
+            Some((holder, by_number)) => {
+                let numbers = if by_number {
+                    self.numbers.without_last()
+                } else {
+                    self.numbers
+                };
+                // Above a mount point is what is around it.
+                let around = if self.item.mounted.is_some() {
+                    &top
+                } else {
+                    self
+                };
+                Ok(Node::Pseudo(around.child(holder, numbers)))
+            }
             None => Ok(overlay()?.root()),
         }
     }
@@ -149,13 +194,14 @@ impl Pseudo {
             Kind::Directory(items) => *items,
             Kind::Numbered {
                 items,
+                prefix,
                 numbers,
                 child,
             } => {
-                for number in numbers() {
+                for number in numbers(self.numbers) {
                     if !show(
-                        alloc::format!("{number}").as_bytes(),
-                        self.child(child, number),
+                        alloc::format!("{prefix}{number}").as_bytes(),
+                        self.child(child, self.numbers.with(number)),
                     ) {
                         return Ok(());
                     }
@@ -165,7 +211,7 @@ impl Pseudo {
             _ => return Err(Errno::ENOTDIR),
         };
         for item in items {
-            if !show(item.name.as_bytes(), self.child(item, self.number)) {
+            if !show(item.name.as_bytes(), self.child(item, self.numbers)) {
                 break;
             }
         }
@@ -176,7 +222,10 @@ impl Pseudo {
     pub fn link_target(&self) -> Result<Target, Errno> {
         match self.item.kind {
             Kind::Link(text) => Ok(Target::Made(text())),
-            Kind::Magic { node, .. } => Ok(Target::Node(node(self.number)?)),
+            Kind::Magic { node, .. } => {
+                let (node, origin) = node(self.numbers)?;
+                Ok(Target::Node(node, origin))
+            }
             _ => Err(Errno::EINVAL),
         }
     }
@@ -185,13 +234,16 @@ impl Pseudo {
     pub fn link_text(&self) -> Result<Vec<u8>, Errno> {
         match self.item.kind {
             Kind::Link(text) => Ok(text()),
-            Kind::Magic { text, .. } => text(self.number),
+            Kind::Magic { text, .. } => text(self.numbers),
             _ => Err(Errno::EINVAL),
         }
     }
 
     /// Opens a text or a directory.
     pub fn open(&self, flags: u32, origin: Option<Origin>) -> Result<Arc<OpenFile>, Errno> {
+        if self.read_only && flags & O_ACCMODE != O_RDONLY {
+            return Err(Errno::EROFS);
+        }
         match self.item.kind {
             Kind::Directory(_) | Kind::Numbered { .. } => Ok(OpenFile::new(
                 DirectoryFile::new(Node::Pseudo(*self)),
@@ -199,7 +251,7 @@ impl Pseudo {
                 origin,
             )),
             Kind::Text(_) | Kind::Setting { .. } => {
-                Ok(OpenFile::new(GeneratedFile::new(*self)?, flags, origin))
+                Ok(OpenFile::new(GeneratedFile::new(*self), flags, origin))
             }
             Kind::Link(_) | Kind::Magic { .. } => Err(Errno::ELOOP),
         }
@@ -209,7 +261,7 @@ impl Pseudo {
     fn content(&self) -> Result<Vec<u8>, Errno> {
         let mut content = Vec::new();
         match self.item.kind {
-            Kind::Text(text) | Kind::Setting { text, .. } => text(self.number, &mut content)?,
+            Kind::Text(text) | Kind::Setting { text, .. } => text(self.numbers, &mut content)?,
             _ => return Err(Errno::EISDIR),
         }
         Ok(content)
@@ -218,7 +270,7 @@ impl Pseudo {
     /// Takes what was written to a setting.
     fn store(&self, bytes: &[u8]) -> Result<(), Errno> {
         match self.item.kind {
-            Kind::Setting { store, .. } => store(bytes),
+            Kind::Setting { store, .. } => store(self.numbers, bytes),
             _ => Err(Errno::EIO),
         }
     }

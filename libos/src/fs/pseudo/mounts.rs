@@ -1,23 +1,28 @@
-//! What is mounted, as `/proc/PID/mounts` and `mountinfo` tell it.
+//! What is mounted, as `/proc/PID/mounts`, `mountinfo` and `mountstats` tell it.
 
 use alloc::vec::Vec;
 
-use super::item::out;
+use super::item::{Numbers, out};
 use crate::errno::Errno;
-use crate::fs::attributes::{DEV_DEVICE, PROC_DEVICE, ROOT_DEVICE, SHM_DEVICE, SYS_DEVICE};
+use crate::fs::attributes::{
+    CGROUP_DEVICE, DEV_DEVICE, PROC_DEVICE, PTS_DEVICE, ROOT_DEVICE, SHM_DEVICE, SYS_DEVICE,
+};
 
 /// `/proc/filesystems`.
-pub(super) const FILESYSTEMS: &str =
-    "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\toverlay\n\terofs\n";
+pub(super) const FILESYSTEMS: &str = "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tpipefs\nnodev\tdevpts\nnodev\toverlay\n\terofs\n";
 
 struct Mount {
     id: u32,
     parent: u32,
     device: u64,
-    source: &'static str,
+    /// What of the file system is shown.
+    root: &'static str,
     target: &'static str,
     kind: &'static str,
+    source: &'static str,
     options: &'static str,
+    /// Options of the file system itself.
+    more: &'static str,
 }
 
 const MOUNTS: &[Mount] = &[
@@ -25,89 +30,155 @@ const MOUNTS: &[Mount] = &[
         id: 20,
         parent: 1,
         device: ROOT_DEVICE,
-        source: "overlay",
+        root: "/",
         target: "/",
         kind: "overlay",
+        source: "overlay",
         options: "rw,noatime",
+        more: "rw",
     },
     Mount {
         id: 21,
         parent: 20,
         device: PROC_DEVICE,
-        source: "proc",
+        root: "/",
         target: "/proc",
         kind: "proc",
+        source: "proc",
         options: "rw,nosuid,nodev,noexec,noatime",
+        more: "rw",
     },
     Mount {
         id: 22,
         parent: 20,
         device: DEV_DEVICE,
-        source: "tmpfs",
+        root: "/",
         target: "/dev",
         kind: "tmpfs",
+        source: "tmpfs",
         options: "rw,nosuid,noatime",
+        more: "rw,mode=755",
     },
     Mount {
         id: 23,
         parent: 22,
-        device: SHM_DEVICE,
-        source: "shm",
-        target: "/dev/shm",
-        kind: "tmpfs",
-        options: "rw,nosuid,nodev,noexec,noatime",
+        device: PTS_DEVICE,
+        root: "/",
+        target: "/dev/pts",
+        kind: "devpts",
+        source: "devpts",
+        options: "rw,nosuid,noexec,noatime",
+        more: "rw,gid=5,mode=620,ptmxmode=666",
     },
     Mount {
         id: 24,
         parent: 20,
         device: SYS_DEVICE,
-        source: "sysfs",
+        root: "/",
         target: "/sys",
         kind: "sysfs",
+        source: "sysfs",
         options: "ro,nosuid,nodev,noexec,noatime",
+        more: "ro",
     },
     Mount {
         id: 25,
         parent: 24,
-        device: SYS_DEVICE,
-        source: "cgroup",
+        device: CGROUP_DEVICE,
+        root: "/",
         target: "/sys/fs/cgroup",
         kind: "cgroup2",
+        source: "cgroup",
         options: "ro,nosuid,nodev,noexec,noatime",
+        more: "rw",
+    },
+    Mount {
+        id: 26,
+        parent: 22,
+        device: SHM_DEVICE,
+        root: "/",
+        target: "/dev/shm",
+        kind: "tmpfs",
+        source: "shm",
+        options: "rw,nosuid,nodev,noexec,noatime",
+        more: "rw",
+    },
+    Mount {
+        id: 27,
+        parent: 21,
+        device: PROC_DEVICE,
+        root: "/sys",
+        target: "/proc/sys",
+        kind: "proc",
+        source: "proc",
+        options: "ro,nosuid,nodev,noexec,noatime",
+        more: "rw",
     },
 ];
 
+/// Number of the mount that files of a device are found through; the root's for
+/// files that are in no directory.
+pub(super) fn id(device: u64) -> u32 {
+    let found = MOUNTS.iter().find(|mount| mount.device == device);
+    found.map_or(MOUNTS[0].id, |mount| mount.id)
+}
+
 /// `/proc/PID/mounts`.
-pub(super) fn mounts(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
+pub(super) fn mounts(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     for mount in MOUNTS {
         let Mount {
             source,
             target,
             kind,
             options,
+            more,
             ..
         } = mount;
-        out!(content, "{source} {target} {kind} {options} 0 0\n");
+        // The file system's own options but its access mode, which is in both.
+        let more = more.split_once(',').map_or("", |(_, rest)| rest);
+        let comma = if more.is_empty() { "" } else { "," };
+        out!(
+            content,
+            "{source} {target} {kind} {options}{comma}{more} 0 0\n"
+        );
     }
     Ok(())
 }
 
 /// `/proc/PID/mountinfo`.
-pub(super) fn mountinfo(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
+pub(super) fn mountinfo(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     for mount in MOUNTS {
         let Mount {
             id,
             parent,
             device,
+            root,
+            target,
+            kind,
+            source,
+            options,
+            more,
+        } = mount;
+        out!(
+            content,
+            "{id} {parent} 0:{device} {root} {target} {options} - {kind} {source} {more}\n"
+        );
+    }
+    Ok(())
+}
+
+/// `/proc/PID/mountstats`.
+pub(super) fn mountstats(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    for mount in MOUNTS {
+        let Mount {
             source,
             target,
             kind,
-            options,
+            ..
         } = mount;
-        let access = options.split(',').next().unwrap_or("rw");
         out!(
             content,
-            "{id} {parent} 0:{device} / {target} {options} - {kind} {source} {access}\n"
+            "device {source} mounted on {target} with fstype {kind}\n"
         );
     }
     Ok(())

@@ -3,13 +3,14 @@
 //! Built for the host, where there is neither address space nor program, they
 //! answer with nothing.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
+use linux_raw_sys::general::RLIMIT_RSS;
+
 use crate::errno::Errno;
-use crate::mm::user;
 use crate::mm::vma::{Area, Backing, PROT_EXEC, PROT_READ};
-use crate::process;
+use crate::mm::{pagetable, user};
+use crate::process::{self, Listed};
 use crate::time;
 
 /// Nanoseconds of a clock tick, 1/100 s.
@@ -102,6 +103,37 @@ pub(super) fn resident_bytes() -> u64 {
     crate::mm::used_bytes().saturating_sub(files)
 }
 
+/// Bytes of a mapping that have memory: of its own, of the image, and how much
+/// of its own is in large pages.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Resident {
+    pub(super) own: u64,
+    pub(super) shared: u64,
+    pub(super) large: u64,
+}
+
+/// Looks at each page of a mapping.
+pub(super) fn resident(mapping: &Mapping) -> Resident {
+    let mut resident = Resident::default();
+    // Held, so that no page table goes away under the walk.
+    let _space = process::current().space.lock();
+    let mut at = pagetable::skip_empty(mapping.start, mapping.end);
+    while at < mapping.end {
+        let (entry, large) = pagetable::lookup(at);
+        let bytes = pagetable::entry_bytes(large);
+        let next = (at & !(bytes - 1)) + bytes;
+        let here = next.min(mapping.end) - at;
+        if entry.is_counted() {
+            resident.own += here;
+            resident.large += if large { here } else { 0 };
+        } else if !entry.is_empty() {
+            resident.shared += here;
+        }
+        at = pagetable::skip_empty(next, mapping.end);
+    }
+    resident
+}
+
 /// A copy of program memory; what cannot be read ends it.
 pub(super) fn program_bytes((start, end): (u64, u64)) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -122,21 +154,20 @@ pub(super) fn program_bytes((start, end): (u64, u64)) -> Vec<u8> {
     bytes
 }
 
-/// Name of the program.
-pub(super) fn command() -> Vec<u8> {
-    let comm = process::current().image.lock().comm;
-    comm.iter().copied().take_while(|&byte| byte != 0).collect()
+/// A thread by its id; ESRCH where it is gone.
+pub(super) fn thread(tid: u32) -> Result<Listed, Errno> {
+    let mut threads = process::roster().into_iter();
+    threads.find(|thread| thread.tid == tid).ok_or(Errno::ESRCH)
 }
 
-/// Gives the program another name, cut to 15 bytes.
-pub(super) fn set_command(name: &[u8]) -> Result<(), Errno> {
-    let name = name.strip_suffix(b"\n").unwrap_or(name);
-    let mut comm = [0; 16];
-    for (to, from) in comm.iter_mut().take(15).zip(name) {
-        *to = *from;
-    }
-    process::current().image.lock().comm = comm;
-    Ok(())
+/// CPU time of all threads.
+pub(super) fn process_cpu_ns() -> u64 {
+    process::roster().iter().map(|thread| thread.cpu_ns).sum()
+}
+
+/// A NUL-padded name without its padding.
+pub(super) fn text(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == 0).next().unwrap_or(name)
 }
 
 /// Host name.
@@ -154,135 +185,42 @@ pub(super) fn start_ns() -> u64 {
     process::current().image.lock().start_ns
 }
 
-/// Signal sets of the process: pending, blocked, ignored, caught.
-pub(super) fn signal_sets() -> [u64; 4] {
-    let process = process::current();
-    let (ignored, caught) = process.signals.lock().ignored_and_caught();
-    let shared = process.signals.lock().pending.set();
-    let blocked = process::thread().signals.lock().mask;
-    [shared.bits(), blocked.bits(), ignored.bits(), caught.bits()]
+/// Signal sets of the process, in the kernel's representation.
+pub(super) struct SignalSets {
+    pub(super) pending: u64,
+    pub(super) ignored: u64,
+    pub(super) caught: u64,
 }
 
-/// What identifies the processors.
-pub(super) struct Processor {
-    pub(super) vendor: String,
-    pub(super) model_name: String,
-    pub(super) family: u32,
-    pub(super) model: u32,
-    pub(super) stepping: u32,
-    pub(super) flags: Vec<&'static str>,
-}
-
-/// Flags by leaf, register and bit, in Linux's order of words.
-const FLAGS: &[(Register, u32, &str)] = &[
-    (Register::Edx1, 0, "fpu"),
-    (Register::Edx1, 4, "tsc"),
-    (Register::Edx1, 8, "cx8"),
-    (Register::Edx1, 15, "cmov"),
-    (Register::Edx1, 19, "clflush"),
-    (Register::Edx1, 23, "mmx"),
-    (Register::Edx1, 24, "fxsr"),
-    (Register::Edx1, 25, "sse"),
-    (Register::Edx1, 26, "sse2"),
-    (Register::Edx1, 28, "ht"),
-    (Register::EdxExtended, 20, "nx"),
-    (Register::EdxExtended, 27, "rdtscp"),
-    (Register::EdxExtended, 29, "lm"),
-    (Register::Ecx1, 0, "pni"),
-    (Register::Ecx1, 1, "pclmulqdq"),
-    (Register::Ecx1, 9, "ssse3"),
-    (Register::Ecx1, 12, "fma"),
-    (Register::Ecx1, 13, "cx16"),
-    (Register::Ecx1, 19, "sse4_1"),
-    (Register::Ecx1, 20, "sse4_2"),
-    (Register::Ecx1, 22, "movbe"),
-    (Register::Ecx1, 23, "popcnt"),
-    (Register::Ecx1, 25, "aes"),
-    (Register::Ecx1, 26, "xsave"),
-    (Register::Ecx1, 28, "avx"),
-    (Register::Ecx1, 29, "f16c"),
-    (Register::Ecx1, 30, "rdrand"),
-    (Register::Ecx1, 31, "hypervisor"),
-    (Register::EcxExtended, 0, "lahf_lm"),
-    (Register::EcxExtended, 5, "abm"),
-    (Register::Ebx7, 3, "bmi1"),
-    (Register::Ebx7, 5, "avx2"),
-    (Register::Ebx7, 8, "bmi2"),
-    (Register::Ebx7, 9, "erms"),
-    (Register::Ebx7, 16, "avx512f"),
-    (Register::Ebx7, 17, "avx512dq"),
-    (Register::Ebx7, 18, "rdseed"),
-    (Register::Ebx7, 19, "adx"),
-    (Register::Ebx7, 23, "clflushopt"),
-    (Register::Ebx7, 28, "avx512cd"),
-    (Register::Ebx7, 29, "sha_ni"),
-    (Register::Ebx7, 30, "avx512bw"),
-    (Register::Ebx7, 31, "avx512vl"),
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Register {
-    Edx1,
-    Ecx1,
-    Ebx7,
-    EdxExtended,
-    EcxExtended,
-}
-
-/// Asks the processor.
-pub(super) fn processor() -> Processor {
-    use core::arch::x86_64::{__cpuid, __cpuid_count};
-    let zero = __cpuid(0);
-    let one = __cpuid(1);
-    let seven = if zero.eax >= 7 {
-        __cpuid_count(7, 0).ebx
-    } else {
-        0
-    };
-    let extended = __cpuid(0x8000_0000).eax;
-    let features = if extended >= 0x8000_0001 {
-        Some(__cpuid(0x8000_0001))
-    } else {
-        None
-    };
-    let words = |words: &[u32]| -> String {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let text = bytes.split(|&byte| byte == 0).next().unwrap_or(&[]);
-        String::from_utf8_lossy(text).trim().into()
-    };
-    let mut name = Vec::new();
-    if extended >= 0x8000_0004 {
-        for leaf in 0x8000_0002..=0x8000_0004 {
-            let part = __cpuid(leaf);
-            name.extend([part.eax, part.ebx, part.ecx, part.edx]);
-        }
+/// Signal sets of the process.
+pub(super) fn signal_sets() -> SignalSets {
+    let signals = process::current().signals.lock();
+    let (ignored, caught) = signals.ignored_and_caught();
+    SignalSets {
+        pending: signals.pending.set().bits(),
+        ignored: ignored.bits(),
+        caught: caught.bits(),
     }
-    let family = one.eax >> 8 & 0xf;
-    let model = one.eax >> 4 & 0xf | if family >= 6 { one.eax >> 12 & 0xf0 } else { 0 };
-    let has = |register: Register, bit: u32| {
-        let word = match register {
-            Register::Edx1 => one.edx,
-            Register::Ecx1 => one.ecx,
-            Register::Ebx7 => seven,
-            Register::EdxExtended => features.map_or(0, |leaf| leaf.edx),
-            Register::EcxExtended => features.map_or(0, |leaf| leaf.ecx),
-        };
-        word >> bit & 1 == 1
-    };
-    let flags = FLAGS
-        .iter()
-        .filter(|(register, bit, _)| has(*register, *bit));
-    Processor {
-        vendor: words(&[zero.ebx, zero.edx, zero.ecx]),
-        model_name: words(&name),
-        family: family
-            + if family == 0xf {
-                one.eax >> 20 & 0xff
-            } else {
-                0
-            },
-        model,
-        stepping: one.eax & 0xf,
-        flags: flags.map(|(_, _, name)| *name).collect(),
-    }
+}
+
+/// RLIMIT_RSS.
+pub(super) fn resident_limit() -> u64 {
+    let limits = process::current().limits.lock();
+    let limit = limits.0.get(RLIMIT_RSS as usize);
+    limit.map_or(u64::MAX, |(soft, _)| *soft)
+}
+
+/// Device number of the controlling terminal; 0 without one.
+pub(super) fn terminal() -> u32 {
+    crate::dev::terminal::device()
+}
+
+/// What personality(2) set.
+pub(super) fn personality() -> u32 {
+    crate::syscall::system::current_personality()
+}
+
+/// Whether PR_SET_NO_NEW_PRIVS is in force.
+pub(super) fn no_new_privileges() -> bool {
+    crate::syscall::no_new_privileges()
 }

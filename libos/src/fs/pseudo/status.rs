@@ -1,25 +1,38 @@
-//! `/proc/PID/stat`, `status`, `limits` and `oom_score_adj`.
+//! `/proc/PID/stat` and `status`, of the process and of each thread.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::item::out;
+use linux_raw_sys::general::{PROT_EXEC, PROT_WRITE};
+
+use super::item::{Numbers, out};
 use super::source::{self, Mapping};
 use crate::errno::Errno;
 use crate::fs::PAGE_BYTES;
-use crate::process;
+use crate::process::{self, Listed};
+use crate::sched;
 
-/// Capabilities of user 0 in a container, as Docker gives them.
-const CAPABILITIES: u64 = 0xa804_25fb;
+/// Signals that may be queued.
+const QUEUE_MAX: u32 = 63_000;
 
-static OOM_SCORE_ADJ: AtomicI32 = AtomicI32::new(0);
+/// `/proc/PID/stat`.
+pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let first = source::thread(process::current().pid)?;
+    let cpu_ns = source::process_cpu_ns();
+    put_stat(content, &first, cpu_ns);
+    Ok(())
+}
 
-/// The 52 fields of proc_pid_stat(5). Time is user time since the start.
-pub(super) fn stat(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
+/// `/proc/PID/task/TID/stat`.
+pub(super) fn thread_stat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let thread = source::thread(numbers.last())?;
+    put_stat(content, &thread, thread.cpu_ns);
+    Ok(())
+}
+
+/// The 52 fields of proc_pid_stat(5). All time is user time.
+fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64) {
     let process = process::current();
     let pid = process.pid;
-    out!(content, "{pid} (");
-    content.extend(source::command());
     let (arguments, environment, stack) = {
         let image = process.image.lock();
         (image.arguments, image.environment, image.stack_start)
@@ -27,189 +40,189 @@ pub(super) fn stat(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
     let mappings = source::mappings();
     let size: u64 = mappings.iter().map(Mapping::bytes).sum();
     let resident = source::resident_bytes() / PAGE_BYTES;
+    let limit = source::resident_limit();
     let started = source::start_ns() / source::TICK_NS;
-    let user = source::uptime_ns().saturating_sub(source::start_ns()) / source::TICK_NS;
-    let [pending, blocked, ignored, caught] = source::signal_sets();
+    let sets = source::signal_sets();
+    let (ignored, caught) = (sets.ignored, sets.caught);
+    let (pending, blocked) = (thread.pending.bits(), thread.blocked.bits());
     let (brk_start, _) = source::heap();
+    let terminal = source::terminal();
+    // The process leads its group, which is its terminal's.
+    let foreground = if terminal == 0 { -1 } else { i64::from(pid) };
+    let count = process::roster().len();
+
+    out!(content, "{} (", thread.tid);
+    content.extend(source::text(&thread.comm));
+    let state = if thread.running { 'R' } else { 'S' };
     // State, parent, group, session, terminal, its group, flags, faults.
-    out!(content, ") R 0 {pid} {pid} 0 -1 4194560 0 0 0 0 ");
+    out!(
+        content,
+        ") {state} 0 {pid} {pid} {terminal} {foreground} 4194560 0 0 0 0 "
+    );
     // Times, priority, nice, threads, timer, start, sizes.
     out!(
         content,
-        "{user} 0 0 0 20 0 1 0 {started} {size} {resident} 18446744073709551615 "
+        "{} 0 0 0 20 0 {count} 0 {started} {size} {resident} {limit} ",
+        cpu_ns / source::TICK_NS
     );
     // Code, stack, where it is, signals.
     out!(
         content,
-        "0 0 {stack} 0 0 {pending} {blocked} {ignored} {caught} "
+        "1 1 {stack} 0 0 {pending} {blocked} {ignored} {caught} "
     );
     // Waiting, swap, exit signal, processor, real-time, delays, guest time.
     out!(content, "0 0 0 17 0 0 0 0 0 0 ");
     // Data, heap, arguments, environment, exit code.
     out!(content, "0 0 {brk_start} {} {} ", arguments.0, arguments.1);
     out!(content, "{} {} 0\n", environment.0, environment.1);
+}
+
+/// `/proc/PID/status`.
+pub(super) fn status(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    put_status(content, &source::thread(process::current().pid)?);
     Ok(())
 }
 
-/// proc_pid_status(5).
-pub(super) fn status(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
+/// `/proc/PID/task/TID/status`.
+pub(super) fn thread_status(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    put_status(content, &source::thread(numbers.last())?);
+    Ok(())
+}
+
+fn put_status(content: &mut Vec<u8>, thread: &Listed) {
     let process = process::current();
-    let pid = process.pid;
+    let (pid, tid) = (process.pid, thread.tid);
     out!(content, "Name:\t");
-    content.extend(source::command());
+    content.extend(source::text(&thread.comm));
+    let umask = process.fs.lock().umask;
+    let state = if thread.running {
+        "R (running)"
+    } else {
+        "S (sleeping)"
+    };
+    out!(content, "\nUmask:\t{umask:04o}\nState:\t{state}\n");
     out!(
         content,
-        "\nUmask:\t{:04o}\nState:\tR (running)\n",
-        process.fs.lock().umask
+        "Tgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t0\nTracerPid:\t0\n"
     );
+    put_users(content);
     out!(
         content,
-        "Tgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t0\nTracerPid:\t0\n"
+        "NStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{pid}\nNSsid:\t{pid}\nKthread:\t0\n"
     );
-    let credentials = process.credentials.lock().clone();
-    let (uid, gid) = (&credentials, &credentials);
+    put_memory(content);
     out!(
         content,
-        "Uid:\t{}\t{}\t{}\t{}\n",
-        uid.uid,
-        uid.euid,
-        uid.suid,
-        uid.fsuid
+        "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\nThreads:\t{}\n",
+        process::roster().len()
     );
+    put_signals(content, thread);
+    put_capabilities(content);
+    let count = sched::cpu_count();
+    let mask = u64::MAX >> (64 - count.clamp(1, 64));
+    out!(content, "Cpus_allowed:\t{mask:x}\nCpus_allowed_list:\t");
+    super::cpu::put_list(content, count);
     out!(
         content,
-        "Gid:\t{}\t{}\t{}\t{}\n",
-        gid.gid,
-        gid.egid,
-        gid.sgid,
-        gid.fsgid
+        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n"
     );
-    out!(content, "FDSize:\t64\nGroups:\t");
-    for group in &credentials.groups {
+}
+
+fn put_users(content: &mut Vec<u8>) {
+    let own = process::current().credentials.lock().clone();
+    out!(
+        content,
+        "Uid:\t{}\t{}\t{}\t{}\nGid:\t{}\t{}\t{}\t{}\n",
+        own.uid,
+        own.euid,
+        own.suid,
+        own.fsuid,
+        own.gid,
+        own.egid,
+        own.sgid,
+        own.fsgid
+    );
+    let highest = process::current().files.lock().numbers().last();
+    let room = highest.map_or(0, |fd| fd + 1).next_power_of_two().max(64);
+    out!(content, "FDSize:\t{room}\nGroups:\t");
+    for group in &own.groups {
         out!(content, "{group} ");
     }
-    let size = source::mappings().iter().map(Mapping::bytes).sum::<u64>() / 1024;
+    out!(content, "\n");
+}
+
+fn put_memory(content: &mut Vec<u8>) {
+    let mappings = source::mappings();
+    let exe = process::current().image.lock().exe.clone();
+    let sum = |wanted: &dyn Fn(&Mapping) -> bool| {
+        let chosen = mappings.iter().filter(|mapping| wanted(mapping));
+        chosen.map(Mapping::bytes).sum::<u64>() / 1024
+    };
+    let size = sum(&|_| true);
+    let is_code = |mapping: &Mapping| mapping.protection & PROT_EXEC != 0;
+    let is_stack = |mapping: &Mapping| mapping.name == b"[stack]";
+    let data = sum(&|mapping| {
+        mapping.protection & PROT_WRITE != 0 && !mapping.shared && !is_stack(mapping)
+    });
+    let own_code = sum(&|mapping| is_code(mapping) && mapping.name == exe);
+    let code = sum(&|mapping| is_code(mapping) && mapping.file.1 != 0);
     let resident = source::resident_bytes() / 1024;
-    let (brk_start, brk) = source::heap();
+    let peak = (crate::mm::peak_bytes() / 1024).max(resident);
     let rows = [
         ("VmPeak", size),
         ("VmSize", size),
         ("VmLck", 0),
         ("VmPin", 0),
-        ("VmHWM", resident),
+        ("VmHWM", peak),
         ("VmRSS", resident),
         ("RssAnon", resident),
         ("RssFile", 0),
         ("RssShmem", 0),
-        ("VmData", brk.saturating_sub(brk_start) / 1024),
-        ("VmStk", 0),
-        ("VmExe", 0),
-        ("VmLib", 0),
+        ("VmData", data),
+        ("VmStk", sum(&is_stack)),
+        ("VmExe", own_code),
+        ("VmLib", code.saturating_sub(own_code)),
         ("VmPTE", 0),
         ("VmSwap", 0),
+        ("HugetlbPages", 0),
     ];
-    out!(content, "\n");
     for (name, kib) in rows {
         out!(content, "{name}:\t{kib:>8} kB\n");
     }
-    let [pending, blocked, ignored, caught] = source::signal_sets();
-    out!(
-        content,
-        "Threads:\t1\nSigQ:\t0/63000\nSigPnd:\t0000000000000000\nShdPnd:\t{pending:016x}\n"
-    );
-    out!(
-        content,
-        "SigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\n"
-    );
-    let effective = if credentials.euid == 0 {
-        CAPABILITIES
-    } else {
-        0
-    };
-    out!(
-        content,
-        "CapInh:\t{:016x}\nCapPrm:\t{effective:016x}\nCapEff:\t{effective:016x}\n",
-        0
-    );
-    out!(
-        content,
-        "CapBnd:\t{CAPABILITIES:016x}\nCapAmb:\t{:016x}\n",
-        0
-    );
-    out!(
-        content,
-        "NoNewPrivs:\t1\nSeccomp:\t0\nSeccomp_filters:\t0\n"
-    );
-    out!(
-        content,
-        "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\n"
-    );
-    out!(
-        content,
-        "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n"
-    );
-    Ok(())
 }
 
-/// Names and units of limits by RLIMIT_* number, as Linux words them.
-const LIMITS: [(&str, &str); 16] = [
-    ("Max cpu time", "seconds"),
-    ("Max file size", "bytes"),
-    ("Max data size", "bytes"),
-    ("Max stack size", "bytes"),
-    ("Max core file size", "bytes"),
-    ("Max resident set", "bytes"),
-    ("Max processes", "processes"),
-    ("Max open files", "files"),
-    ("Max locked memory", "bytes"),
-    ("Max address space", "bytes"),
-    ("Max file locks", "locks"),
-    ("Max pending signals", "signals"),
-    ("Max msgqueue size", "bytes"),
-    ("Max nice priority", ""),
-    ("Max realtime priority", ""),
-    ("Max realtime timeout", "us"),
-];
-
-/// `/proc/PID/limits`.
-pub(super) fn limits(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let limits = process::current().limits.lock().0;
-    let shown = |limit: u64| match limit {
-        u64::MAX => "unlimited".into(),
-        limit => alloc::format!("{limit}"),
-    };
+fn put_signals(content: &mut Vec<u8>, thread: &Listed) {
+    let sets = source::signal_sets();
     out!(
         content,
-        "{:<26}{:<21}{:<21}{:<10}\n",
-        "Limit",
-        "Soft Limit",
-        "Hard Limit",
-        "Units"
+        "SigQ:\t0/{QUEUE_MAX}\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\n",
+        thread.pending.bits(),
+        sets.pending
     );
-    for ((name, unit), (soft, hard)) in LIMITS.iter().zip(limits) {
-        out!(
-            content,
-            "{name:<26}{:<21}{:<21}{unit:<10}\n",
-            shown(soft),
-            shown(hard)
-        );
+    out!(
+        content,
+        "SigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
+        thread.blocked.bits(),
+        sets.ignored,
+        sets.caught
+    );
+}
+
+fn put_capabilities(content: &mut Vec<u8>) {
+    let own = process::current().credentials.lock().capabilities;
+    let rows = [
+        ("CapInh", own.inheritable),
+        ("CapPrm", own.permitted),
+        ("CapEff", own.effective),
+        ("CapBnd", own.bounding),
+        ("CapAmb", own.ambient),
+    ];
+    for (name, set) in rows {
+        out!(content, "{name}:\t{set:016x}\n");
     }
-    Ok(())
-}
-
-/// `/proc/PID/oom_score_adj`.
-pub(super) fn oom_score_adj(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    out!(content, "{}\n", OOM_SCORE_ADJ.load(Ordering::Relaxed));
-    Ok(())
-}
-
-/// Keeps the value, which has no effect: there is nobody else to kill.
-pub(super) fn set_oom_score_adj(bytes: &[u8]) -> Result<(), Errno> {
-    let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
-    let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
-    if !(-1000..=1000).contains(&value) {
-        return Err(Errno::EINVAL);
-    }
-    OOM_SCORE_ADJ.store(value, Ordering::Relaxed);
-    Ok(())
+    out!(
+        content,
+        "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n",
+        u32::from(source::no_new_privileges())
+    );
 }

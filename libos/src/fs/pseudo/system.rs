@@ -1,72 +1,46 @@
 //! The table of `/sys`.
 
-use super::item::{Item, directory, out, text};
-use crate::boot;
+use super::item::{Item, Mounted, directory, fixed, mount};
+use super::{cgroup, cpu};
+use crate::fs::attributes::CGROUP_DEVICE;
 
 pub(super) static ROOT: Item = directory(
     "",
     &[
-        directory("devices", &[directory("system", &[directory("cpu", CPU)])]),
+        directory("block", &[]),
+        directory("bus", &[]),
+        directory("class", &[]),
+        directory("dev", &[directory("block", &[]), directory("char", &[])]),
         directory(
-            "kernel",
-            &[directory(
-                "mm",
-                &[directory(
-                    "transparent_hugepage",
-                    &[
-                        text("enabled", |_, content| {
-                            out!(content, "[always] madvise never\n");
-                            Ok(())
-                        }),
-                        text("hpage_pmd_size", |_, content| {
-                            out!(content, "2097152\n");
-                            Ok(())
-                        }),
-                    ],
-                )],
-            )],
+            "devices",
+            &[
+                directory("system", &[cpu::PROCESSORS, cpu::NODES]),
+                directory("virtual", &[]),
+            ],
         ),
-        directory("fs", &[directory("cgroup", CGROUP)]),
+        directory("firmware", &[]),
+        directory("fs", &[mount("cgroup", cgroup::ITEMS, CGROUP)]),
+        directory("kernel", &[directory("mm", &[LARGE_PAGES])]),
+        directory("module", &[]),
+        directory("power", &[]),
     ],
 );
 
-const CPU: &[Item] = &[
-    text("online", cpu_range),
-    text("possible", cpu_range),
-    text("present", cpu_range),
-];
+const CGROUP: Mounted = Mounted {
+    device: CGROUP_DEVICE,
+    read_only: true,
+};
 
-const CGROUP: &[Item] = &[
-    text("cgroup.controllers", |_, content| {
-        out!(content, "cpu memory pids\n");
-        Ok(())
-    }),
-    text("cpu.max", |_, content| {
-        out!(content, "max 100000\n");
-        Ok(())
-    }),
-    text("memory.max", |_, content| {
-        out!(content, "{}\n", crate::mm::limit_bytes());
-        Ok(())
-    }),
-    text("memory.current", |_, content| {
-        out!(content, "{}\n", crate::mm::used_bytes());
-        Ok(())
-    }),
-    text("memory.swap.max", |_, content| {
-        out!(content, "0\n");
-        Ok(())
-    }),
-    text("pids.max", |_, content| {
-        out!(content, "max\n");
-        Ok(())
-    }),
-];
-
-fn cpu_range(_: u32, content: &mut alloc::vec::Vec<u8>) -> Result<(), crate::errno::Errno> {
-    match boot::info().map_or(1, |info| info.vcpu_count) {
-        0 | 1 => out!(content, "0\n"),
-        count => out!(content, "0-{}\n", count - 1),
-    }
-    Ok(())
-}
+const LARGE_PAGES: Item = directory(
+    "transparent_hugepage",
+    &[
+        fixed!("enabled", "[always] madvise never\n"),
+        fixed!("defrag", "always defer defer+madvise [madvise] never\n"),
+        fixed!("hpage_pmd_size", "2097152\n"),
+        fixed!(
+            "shmem_enabled",
+            "always within_size advise [never] deny force\n"
+        ),
+        fixed!("use_zero_page", "0\n"),
+    ],
+);

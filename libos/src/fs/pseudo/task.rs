@@ -1,222 +1,276 @@
 //! The table of `/proc/PID` and `/proc/PID/task/TID`.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{O_CLOEXEC, PROT_EXEC, PROT_READ, PROT_WRITE};
+use linux_raw_sys::general::O_CLOEXEC;
 
-use super::item::{Item, Kind, directory, out, owned, setting, text};
-use super::source::{self, Mapping};
-use super::{mounts, status};
+use super::item::{Item, Kind, Lead, Numbers, directory, fixed, out, own_setting, own_text, owned};
+use super::{limits, maps, mounts, namespace, net, source, status};
 use crate::errno::Errno;
+use crate::fs::Spot;
 use crate::fs::access::Caller;
-use crate::fs::memory::used_pages;
 use crate::fs::node::Node;
+use crate::fs::open_file::Origin;
 use crate::fs::path::Resolver;
-use crate::fs::{PAGE_BYTES, overlay, place};
-use crate::net::unix::listing;
+use crate::fs::{overlay, place};
 use crate::process;
 
-pub(super) static PROCESS: Item = Item {
-    name: "",
-    mode: 0o555,
-    owned: true,
-    kind: Kind::Directory(PROCESS_ITEMS),
-};
+pub(super) static PROCESS: Item = owned("", 0o555, Kind::Directory(PROCESS_ITEMS));
 
-static THREAD: Item = Item {
-    name: "",
-    mode: 0o555,
-    owned: true,
-    kind: Kind::Directory(THREAD_ITEMS),
-};
+static THREAD: Item = owned("", 0o555, Kind::Directory(THREAD_ITEMS));
 
-const PROCESS_ITEMS: &[Item] = &[
-    Item {
-        name: "fd",
-        mode: 0o500,
-        owned: true,
-        kind: Kind::Numbered {
+/// What the process and each thread have, with the two that differ in owner.
+macro_rules! items {
+    ($($more:expr,)*) => {
+        &[
+            $($more,)*
+            owned("fd", 0o500, descriptors(&DESCRIPTOR)),
+            owned("fdinfo", 0o555, descriptors(&DESCRIPTOR_INFO)),
+            owned("ns", 0o511, Kind::Directory(namespace::ITEMS)),
+            owned("net", 0o555, Kind::Directory(net::ITEMS)),
+            magic("cwd", |_| Ok((process::current().fs.lock().directory()?, None)), |_| {
+                directory_text(false)
+            }),
+            magic("root", |_| Ok((process::current().fs.lock().root()?, None)), |_| {
+                directory_text(true)
+            }),
+            magic("exe", |_| executable(), |_| {
+                Ok(process::current().image.lock().exe.clone())
+            }),
+            own_text("auxv", 0o400, |_, content| {
+                content.extend_from_slice(&process::current().image.lock().auxv);
+                Ok(())
+            }),
+            own_text("environ", 0o400, |_, content| {
+                let area = process::current().image.lock().environment;
+                content.extend(source::program_bytes(area));
+                Ok(())
+            }),
+            own_text("cmdline", 0o444, |_, content| {
+                let area = process::current().image.lock().arguments;
+                content.extend(source::program_bytes(area));
+                Ok(())
+            }),
+            own_text("limits", 0o444, limits::limits),
+            own_text("maps", 0o444, maps::maps),
+            own_text("smaps", 0o444, maps::smaps),
+            own_text("smaps_rollup", 0o444, maps::smaps_rollup),
+            own_text("statm", 0o444, maps::statm),
+            own_text("mounts", 0o444, mounts::mounts),
+            own_text("mountinfo", 0o444, mounts::mountinfo),
+            own_text("mountstats", 0o400, mounts::mountstats),
+            own_text("cgroup", 0o444, |_, content| {
+                out!(content, "0::/\n");
+                Ok(())
+            }),
+            own_text("cpuset", 0o444, |_, content| {
+                out!(content, "/\n");
+                Ok(())
+            }),
+            own_text("uid_map", 0o644, identity_map),
+            own_text("gid_map", 0o644, identity_map),
+            own_text("setgroups", 0o644, |_, content| {
+                out!(content, "allow\n");
+                Ok(())
+            }),
+            own_text("oom_score", 0o444, |_, content| {
+                out!(content, "0\n");
+                Ok(())
+            }),
+            own_setting(
+                "oom_score_adj",
+                0o644,
+                limits::oom_score_adj,
+                limits::set_oom_score_adj,
+            ),
+            own_text("loginuid", 0o644, |_, content| {
+                out!(content, "4294967295");
+                Ok(())
+            }),
+            own_text("sessionid", 0o444, |_, content| {
+                out!(content, "4294967295");
+                Ok(())
+            }),
+            own_text("personality", 0o400, |_, content| {
+                out!(content, "{:08x}\n", source::personality());
+                Ok(())
+            }),
+            own_text("io", 0o400, |_, content| {
+                // Nothing is read from or written to storage, and calls are not counted.
+                out!(
+                    content,
+                    "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
+                );
+                Ok(())
+            }),
+            own_text("wchan", 0o444, |_, content| {
+                out!(content, "0");
+                Ok(())
+            }),
+        ]
+    };
+}
+
+const PROCESS_ITEMS: &[Item] = items! {
+    owned(
+        "task",
+        0o555,
+        Kind::Numbered {
             items: &[],
-            numbers: descriptors,
-            child: &DESCRIPTOR,
-        },
-    },
-    Item {
-        name: "fdinfo",
-        mode: 0o555,
-        owned: true,
-        kind: Kind::Numbered {
-            items: &[],
-            numbers: descriptors,
-            child: &DESCRIPTOR_INFO,
-        },
-    },
-    Item {
-        name: "task",
-        mode: 0o555,
-        owned: true,
-        kind: Kind::Numbered {
-            items: &[],
-            numbers: || vec![process::thread().tid()],
+            prefix: "",
+            numbers: |_| process::roster().iter().map(|thread| thread.tid).collect(),
             child: &THREAD,
         },
-    },
-    magic(
-        "cwd",
-        |_| process::current().fs.lock().directory(),
-        |_| directory_text(false),
     ),
-    magic(
-        "root",
-        |_| process::current().fs.lock().root(),
-        |_| directory_text(true),
-    ),
-    magic(
-        "exe",
-        |_| executable(),
-        |_| Ok(process::current().image.lock().exe.clone()),
-    ),
-    owned("auxv", 0o400, |_, content| {
-        content.extend_from_slice(&process::current().image.lock().auxv);
-        Ok(())
-    }),
-    owned("environ", 0o400, |_, content| {
-        let area = process::current().image.lock().environment;
-        content.extend(source::program_bytes(area));
-        Ok(())
-    }),
-    text("cmdline", cmdline),
-    COMM,
-    text("limits", status::limits),
-    text("maps", maps),
-    text("smaps", smaps),
-    text("smaps_rollup", smaps_rollup),
-    text("mounts", mounts::mounts),
-    text("mountinfo", mounts::mountinfo),
-    text("cgroup", |_, content| {
-        out!(content, "0::/\n");
-        Ok(())
-    }),
-    text("stat", status::stat),
-    text("statm", statm),
-    text("status", status::status),
-    text("uid_map", identity_map),
-    text("gid_map", identity_map),
-    text("wchan", |_, content| {
-        out!(content, "0");
-        Ok(())
-    }),
-    text("oom_score", |_, content| {
-        out!(content, "0\n");
-        Ok(())
-    }),
-    setting(
-        "oom_score_adj",
+    own_setting("comm", 0o644, comm, set_comm),
+    own_text("stat", 0o444, status::stat),
+    own_text("status", 0o444, status::status),
+    own_text("sched", 0o644, sched),
+    own_text("schedstat", 0o444, schedstat),
+    own_setting(
+        "coredump_filter",
         0o644,
-        true,
-        status::oom_score_adj,
-        status::set_oom_score_adj,
+        limits::coredump_filter,
+        limits::set_coredump_filter,
     ),
-    text("loginuid", |_, content| {
-        out!(content, "4294967295");
-        Ok(())
-    }),
-    text("io", |_, content| {
-        out!(
-            content,
-            "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
-        );
-        Ok(())
-    }),
-    directory(
-        "net",
-        &[text("unix", |_, content| {
-            content.extend(listing::text());
-            Ok(())
-        })],
-    ),
-];
+    directory("attr", &[]),
+    fixed!("timers", ""),
+};
 
-const COMM: Item = setting(
-    "comm",
-    0o644,
-    true,
-    |_, content| {
-        content.extend(source::command());
-        content.push(b'\n');
-        Ok(())
-    },
-    source::set_command,
-);
-
-const THREAD_ITEMS: &[Item] = &[
-    COMM,
-    text("cmdline", cmdline),
-    text("maps", maps),
-    text("stat", status::stat),
-    text("statm", statm),
-    text("status", status::status),
-    text("limits", status::limits),
-    text("cgroup", |_, content| {
-        out!(content, "0::/\n");
-        Ok(())
-    }),
-];
+const THREAD_ITEMS: &[Item] = items! {
+    own_setting("comm", 0o644, comm, set_comm),
+    own_text("stat", 0o444, status::thread_stat),
+    own_text("status", 0o444, status::thread_status),
+    own_text("sched", 0o644, sched),
+    own_text("schedstat", 0o444, schedstat),
+    own_text("children", 0o444, |_, _| Ok(())),
+    directory("attr", &[]),
+};
 
 const fn magic(
     name: &'static str,
-    node: fn(u32) -> Result<Node, Errno>,
-    text: fn(u32) -> Result<Vec<u8>, Errno>,
+    node: Lead,
+    text: fn(Numbers) -> Result<Vec<u8>, Errno>,
 ) -> Item {
-    Item {
+    owned(
         name,
-        mode: 0o777,
-        owned: true,
-        kind: Kind::Magic { node, text },
+        0o777,
+        Kind::Magic {
+            node,
+            text,
+            mode: None,
+        },
+    )
+}
+
+static DESCRIPTOR: Item = owned(
+    "",
+    0o700,
+    Kind::Magic {
+        node: descriptor_node,
+        text: descriptor_text,
+        mode: Some(descriptor_mode),
+    },
+);
+
+static DESCRIPTOR_INFO: Item = own_text("", 0o444, descriptor_info);
+
+const fn descriptors(child: &'static Item) -> Kind {
+    Kind::Numbered {
+        items: &[],
+        prefix: "",
+        numbers: |_| process::current().files.lock().numbers().collect(),
+        child,
     }
 }
 
-static DESCRIPTOR: Item = Item {
-    name: "",
-    mode: 0o700,
-    owned: true,
-    kind: Kind::Magic {
-        node: descriptor_node,
-        text: descriptor_text,
-    },
-};
-
-static DESCRIPTOR_INFO: Item = owned("", 0o444, descriptor_info);
-
-fn descriptors() -> Vec<u32> {
-    process::current().files.lock().numbers().collect()
+fn comm(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    content.extend(source::text(&source::thread(numbers.last())?.comm));
+    content.push(b'\n');
+    Ok(())
 }
 
-fn descriptor_node(fd: u32) -> Result<Node, Errno> {
-    let file = process::current().files.lock().get(fd as i32)?;
-    Ok(file.node().unwrap_or(Node::Open(file)))
+/// Cut to 15 bytes; written with `echo`, the line end is a part of the name, as in Linux.
+fn set_comm(numbers: Numbers, name: &[u8]) -> Result<(), Errno> {
+    let mut comm = [0; process::COMM_BYTES];
+    for (to, from) in comm.iter_mut().take(process::COMM_BYTES - 1).zip(name) {
+        *to = *from;
+    }
+    process::rename_thread(numbers.last(), comm)
 }
 
-fn descriptor_text(fd: u32) -> Result<Vec<u8>, Errno> {
-    let file = process::current().files.lock().get(fd as i32)?;
+/// The first lines of what Linux shows; switches are not counted.
+fn sched(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let thread = source::thread(numbers.last())?;
+    content.extend(source::text(&thread.comm));
+    out!(
+        content,
+        " ({}, #threads: {})\n{:-<67}\n",
+        thread.tid,
+        process::roster().len(),
+        ""
+    );
+    let ms = thread.cpu_ns / 1_000_000;
+    let fraction = thread.cpu_ns % 1_000_000;
+    out!(
+        content,
+        "{:<45}:{ms:>14}.{fraction:06}\n",
+        "se.sum_exec_runtime"
+    );
+    for (name, value) in [("nr_switches", 0), ("policy", 0), ("prio", 120)] {
+        out!(content, "{name:<45}:{value:>21}\n");
+    }
+    Ok(())
+}
+
+/// Time on a processor; waiting and slices are not counted.
+fn schedstat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    out!(content, "{} 0 0\n", source::thread(numbers.last())?.cpu_ns);
+    Ok(())
+}
+
+fn descriptor_node(numbers: Numbers) -> Result<(Node, Option<Origin>), Errno> {
+    let file = process::current().files.lock().get(numbers.last() as i32)?;
+    let origin = file.origin().cloned();
+    Ok((file.node().unwrap_or(Node::Open(file)), origin))
+}
+
+fn descriptor_text(numbers: Numbers) -> Result<Vec<u8>, Errno> {
+    let file = process::current().files.lock().get(numbers.last() as i32)?;
     Ok(file.path())
 }
 
-fn descriptor_info(fd: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let files = &process::current().files;
-    let file = files.lock().get(fd as i32)?;
-    let close = if files.lock().closes_on_exec(fd as i32)? {
-        O_CLOEXEC
-    } else {
-        0
+/// Read and write permission tell how the descriptor was opened.
+fn descriptor_mode(numbers: Numbers) -> u32 {
+    let Ok(file) = process::current().files.lock().get(numbers.last() as i32) else {
+        return 0;
     };
-    let ino = file.attributes()?.ino;
+    let bit = |opened: bool, bit: u32| if opened { bit } else { 0 };
+    bit(file.readable(), 0o500) | bit(file.writable(), 0o300)
+}
+
+/// O_LARGEFILE, which every open file of a 64-bit process shows.
+const O_LARGEFILE: u32 = 0o100_000;
+
+fn descriptor_info(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let fd = numbers.last() as i32;
+    let (file, close) = {
+        let files = process::current().files.lock();
+        let close = if files.closes_on_exec(fd)? {
+            O_CLOEXEC
+        } else {
+            0
+        };
+        (files.get(fd)?, close)
+    };
+    let attributes = file.attributes()?;
     out!(
         content,
-        "pos:\t{}\nflags:\t0{:o}\nmnt_id:\t20\nino:\t{ino}\n",
+        "pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n",
         file.position(),
-        file.flags() | close
+        file.flags() & !O_CLOEXEC | O_LARGEFILE | close,
+        mounts::id(attributes.device),
+        attributes.ino
     );
     content.extend(file.file().info());
     Ok(())
@@ -233,116 +287,15 @@ fn directory_text(root: bool) -> Result<Vec<u8>, Errno> {
     place::directory_path(&directory, &top)
 }
 
-fn executable() -> Result<Node, Errno> {
+fn executable() -> Result<(Node, Option<Origin>), Errno> {
     let path = process::current().image.lock().exe.clone();
     let root = overlay::overlay()?.root();
-    Resolver::new(&Caller::default(), &root)
-        .find(&root, &path, true)?
-        .node
-        .ok_or(Errno::ENOENT)
+    let found = Resolver::new(&Caller::default(), &root).find(&root, &path, true)?;
+    let Spot { node, origin, .. } = Spot::from(found);
+    Ok((node.ok_or(Errno::ENOENT)?, origin))
 }
 
-fn cmdline(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let area = process::current().image.lock().arguments;
-    content.extend(source::program_bytes(area));
-    Ok(())
-}
-
-fn put_mapping(content: &mut Vec<u8>, mapping: &Mapping) {
-    let flag = |bit: u32, letter: char| {
-        if mapping.protection & bit != 0 {
-            letter
-        } else {
-            '-'
-        }
-    };
-    let start = content.len();
-    out!(content, "{:08x}-{:08x} ", mapping.start, mapping.end);
-    out!(
-        content,
-        "{}{}{}",
-        flag(PROT_READ, 'r'),
-        flag(PROT_WRITE, 'w'),
-        flag(PROT_EXEC, 'x')
-    );
-    let (device, ino) = mapping.file;
-    out!(
-        content,
-        "{} {:08x} ",
-        if mapping.shared { 's' } else { 'p' },
-        mapping.offset
-    );
-    out!(content, "{:02x}:{:02x} {ino}", device >> 8, device & 0xff);
-    if !mapping.name.is_empty() {
-        // Linux puts the name at column 73.
-        let width = (content.len() - start + 1).max(73);
-        content.resize(start + width, b' ');
-        content.extend_from_slice(&mapping.name);
-    }
-    content.push(b'\n');
-}
-
-fn maps(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    for mapping in source::mappings() {
-        put_mapping(content, &mapping);
-    }
-    Ok(())
-}
-
-/// Sizes without what is resident: mappings are not walked page by page.
-fn smaps(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    for mapping in source::mappings() {
-        put_mapping(content, &mapping);
-        put_sizes(content, mapping.bytes() / 1024, 0);
-    }
-    Ok(())
-}
-
-fn smaps_rollup(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let mappings = source::mappings();
-    let (start, end) = (
-        mappings.first().map_or(0, |m| m.start),
-        mappings.last().map_or(0, |m| m.end),
-    );
-    out!(
-        content,
-        "{start:08x}-{end:08x} ---p 00000000 00:00 0                                  [rollup]\n"
-    );
-    put_sizes(content, 0, source::resident_bytes() / 1024);
-    Ok(())
-}
-
-fn put_sizes(content: &mut Vec<u8>, size_kib: u64, resident_kib: u64) {
-    if size_kib > 0 {
-        out!(content, "Size:           {size_kib:>8} kB\n");
-    }
-    for name in ["Rss:", "Pss:", "Private_Dirty:"] {
-        out!(content, "{name:<16}{resident_kib:>8} kB\n");
-    }
-}
-
-fn statm(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let mappings = source::mappings();
-    let pages = |wanted: u32| {
-        let bytes = mappings
-            .iter()
-            .filter(|m| m.protection & wanted == wanted)
-            .map(Mapping::bytes);
-        bytes.sum::<u64>() / PAGE_BYTES
-    };
-    let resident = source::resident_bytes() / PAGE_BYTES;
-    out!(
-        content,
-        "{} {resident} {} {} 0 {} 0\n",
-        pages(0),
-        used_pages(),
-        pages(PROT_EXEC),
-        pages(PROT_WRITE)
-    );
-    Ok(())
-}
-
-fn identity_map(_: u32, content: &mut Vec<u8>) -> Result<(), Errno> {
+fn identity_map(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     out!(content, "         0          0 4294967295\n");
     Ok(())
 }

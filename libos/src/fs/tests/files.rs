@@ -67,7 +67,7 @@ fn proc_tells_of_the_process() {
     assert_eq!(&text("/proc/sys/kernel/random/uuid")[14..15], "4");
     assert_eq!(text("/sys/devices/system/cpu/online"), "0\n");
     let file = open(b"/proc/self/comm", O_RDWR, 0).expect("opens");
-    assert_eq!(file.write_at(0, b"renamed\n"), Ok(8));
+    assert_eq!(file.write_at(0, b"renamed"), Ok(7));
     assert_eq!(text("/proc/1/task/1/comm"), "renamed\n");
 }
 

@@ -62,6 +62,7 @@ fn permissions_bind_all_but_root() {
         uid: 1000,
         gid: 1000,
         groups: vec![50],
+        capabilities: 0,
     };
     let mut attributes = found("/etc/hostname")
         .existing()

@@ -1,0 +1,94 @@
+//! `/proc/PID/limits`, `oom_score_adj` and `coredump_filter`.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use super::item::{Numbers, out};
+use crate::errno::Errno;
+use crate::process;
+
+static OOM_SCORE_ADJ: AtomicI32 = AtomicI32::new(0);
+
+/// What a core dump would hold: ELF headers, anonymous mappings, huge pages.
+static COREDUMP_FILTER: AtomicU32 = AtomicU32::new(0x33);
+
+/// `/proc/PID/coredump_filter`.
+pub(super) fn coredump_filter(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    out!(content, "{:08x}\n", COREDUMP_FILTER.load(Ordering::Relaxed));
+    Ok(())
+}
+
+/// Keeps the value, which has no effect: there are no core dumps.
+pub(super) fn set_coredump_filter(_: Numbers, bytes: &[u8]) -> Result<(), Errno> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+    let text = text.trim();
+    let value = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    COREDUMP_FILTER.store(value.map_err(|_| Errno::EINVAL)? & 0x1ff, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Names and units of limits by RLIMIT_* number, as Linux words them.
+const LIMITS: [(&str, &str); 16] = [
+    ("Max cpu time", "seconds"),
+    ("Max file size", "bytes"),
+    ("Max data size", "bytes"),
+    ("Max stack size", "bytes"),
+    ("Max core file size", "bytes"),
+    ("Max resident set", "bytes"),
+    ("Max processes", "processes"),
+    ("Max open files", "files"),
+    ("Max locked memory", "bytes"),
+    ("Max address space", "bytes"),
+    ("Max file locks", "locks"),
+    ("Max pending signals", "signals"),
+    ("Max msgqueue size", "bytes"),
+    ("Max nice priority", ""),
+    ("Max realtime priority", ""),
+    ("Max realtime timeout", "us"),
+];
+
+/// `/proc/PID/limits`.
+pub(super) fn limits(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let limits = process::current().limits.lock().0;
+    let shown = |limit: u64| match limit {
+        u64::MAX => "unlimited".into(),
+        limit => alloc::format!("{limit}"),
+    };
+    out!(
+        content,
+        "{:<26}{:<21}{:<21}{:<10}\n",
+        "Limit",
+        "Soft Limit",
+        "Hard Limit",
+        "Units"
+    );
+    for ((name, unit), (soft, hard)) in LIMITS.iter().zip(limits) {
+        out!(
+            content,
+            "{name:<26}{:<21}{:<21}{unit:<10}\n",
+            shown(soft),
+            shown(hard)
+        );
+    }
+    Ok(())
+}
+
+/// `/proc/PID/oom_score_adj`.
+pub(super) fn oom_score_adj(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    out!(content, "{}\n", OOM_SCORE_ADJ.load(Ordering::Relaxed));
+    Ok(())
+}
+
+/// Keeps the value, which has no effect: there is nobody else to kill.
+pub(super) fn set_oom_score_adj(_: Numbers, bytes: &[u8]) -> Result<(), Errno> {
+    let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+    let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+    if !(-1000..=1000).contains(&value) {
+        return Err(Errno::EINVAL);
+    }
+    OOM_SCORE_ADJ.store(value, Ordering::Relaxed);
+    Ok(())
+}

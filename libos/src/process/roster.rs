@@ -1,0 +1,61 @@
+//! The threads of the process, as `/proc/PID/task` and `ps` list them.
+
+use alloc::vec::Vec;
+
+use super::{State, current, threads};
+use crate::errno::Errno;
+use crate::signal::Set;
+use crate::time;
+
+/// Bytes of a thread's name, with its NUL.
+pub const COMM_BYTES: usize = 16;
+
+/// A thread as it was when it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    /// Thread id.
+    pub tid: u32,
+    /// Name, NUL-padded.
+    pub comm: [u8; COMM_BYTES],
+    /// Runs or wants to; otherwise it waits for something.
+    pub running: bool,
+    /// CPU time that it used.
+    pub cpu_ns: u64,
+    /// Signals pending for it alone.
+    pub pending: Set,
+    /// Signals that it blocks.
+    pub blocked: Set,
+}
+
+/// The threads that there are, by tid.
+pub fn roster() -> Vec<Listed> {
+    let list = threads::list();
+    list.into_iter()
+        .map(|thread| {
+            let (pending, blocked) = {
+                let signals = thread.signals.lock();
+                (signals.pending.set(), signals.mask)
+            };
+            Listed {
+                tid: thread.tid(),
+                comm: *thread.comm.lock(),
+                running: !matches!(thread.state(), State::Waiting | State::Sleeping),
+                cpu_ns: time::ticks_to_ns(thread.cpu_ticks()),
+                pending,
+                blocked,
+            }
+        })
+        .collect()
+}
+
+/// Gives a thread another name.
+///
+/// # Errors
+/// ESRCH where there is no such thread.
+pub fn rename_thread(tid: u32, comm: [u8; COMM_BYTES]) -> Result<(), Errno> {
+    threads::with(tid, |thread| *thread.comm.lock() = comm).ok_or(Errno::ESRCH)?;
+    if tid == current().pid {
+        current().image.lock().comm = comm;
+    }
+    Ok(())
+}
