@@ -144,6 +144,11 @@ impl Epoll {
         self.core.waiting.fetch_add(1, Ordering::SeqCst);
         let outcome = wait();
         self.core.waiting.fetch_sub(1, Ordering::SeqCst);
+        // One is woken for each event. If that was this one and it leaves any, or
+        // came away with none at all, the next one looks.
+        if !self.core.ready.lock().is_empty() {
+            self.core.waiters.wake_one();
+        }
         outcome
     }
 
@@ -245,7 +250,6 @@ impl Epoll {
             }
         }
         // Level-triggered ones go behind all others, so that each has its turn.
-        // Whoever else waits was woken when they became ready, and looks after this.
         for (watch, events) in again {
             watch.queue(&self.core, events);
         }

@@ -177,7 +177,7 @@ impl Core {
     /// Something was put among the ready ones.
     pub(super) fn announce(&self) {
         self.announced.fetch_add(1, Ordering::Relaxed);
-        self.waiters.wake_all();
+        self.waiters.wake_one();
         self.watchers.notify(EPOLLIN);
     }
 }
