@@ -85,6 +85,8 @@ pub struct Thread {
     /// Index of the vCPU that ran it last.
     pub cpu: AtomicUsize,
     state: AtomicU32,
+    /// Whether it usually sleeps soon after it wakes another.
+    pub habit: Habit,
     /// TSC ticks that it ran for, without the current turn.
     pub ran_ticks: AtomicU64,
     /// TSC at the beginning of its current turn; 0 while it does not run.
@@ -98,6 +100,60 @@ pub struct FutexWait {
     pub bucket: AtomicUsize,
     /// Taken out of the bucket by whoever woke it.
     pub woken: AtomicBool,
+}
+
+/// What a thread does after it woke another: threads that hand work to and fro
+/// sleep at once, and then the other is best run on the same vCPU.
+pub struct Habit {
+    /// When it woke somebody; 0 for not since it slept last.
+    woke_ns: AtomicU64,
+    /// Times in a row that it slept soon, up to [`Habit::FULL`].
+    score: AtomicU32,
+}
+
+impl Habit {
+    /// Sleeping within this time of waking is soon.
+    const SOON_NS: u64 = 30_000;
+    /// From here on it counts as a habit.
+    const LIKELY: u32 = 2;
+    const FULL: u32 = 3;
+
+    const fn new() -> Habit {
+        Habit {
+            woke_ns: AtomicU64::new(0),
+            score: AtomicU32::new(0),
+        }
+    }
+
+    /// It wakes somebody: whether it will probably sleep soon.
+    pub fn wakes(&self, now_ns: u64) -> bool {
+        self.woke_ns.store(now_ns, Relaxed);
+        self.score.load(Relaxed) >= Habit::LIKELY
+    }
+
+    /// It sleeps.
+    pub fn sleeps(&self, now_ns: u64) {
+        let woke_ns = self.woke_ns.swap(0, Relaxed);
+        if woke_ns == 0 {
+            return;
+        }
+        let score = if now_ns.saturating_sub(woke_ns) < Habit::SOON_NS {
+            (self.score.load(Relaxed) + 1).min(Habit::FULL)
+        } else {
+            0
+        };
+        self.score.store(score, Relaxed);
+    }
+
+    /// It goes on: true where it was expected to sleep and did not.
+    pub fn goes_on(&self, now_ns: u64) -> bool {
+        let woke_ns = self.woke_ns.load(Relaxed);
+        if woke_ns == 0 || now_ns.saturating_sub(woke_ns) < Habit::SOON_NS {
+            return false;
+        }
+        self.woke_ns.store(0, Relaxed);
+        self.score.swap(0, Relaxed) >= Habit::LIKELY
+    }
 }
 
 static FIRST: Once<Thread> = Once::new();
@@ -154,6 +210,7 @@ impl Thread {
             on_cpu: AtomicBool::new(false),
             cpu: AtomicUsize::new(0),
             state: AtomicU32::new(State::Running as u32),
+            habit: Habit::new(),
             ran_ticks: AtomicU64::new(0),
             turn_tsc: AtomicU64::new(0),
         }

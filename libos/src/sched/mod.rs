@@ -19,7 +19,8 @@
 //!
 //! A thread that becomes runnable goes to an idle vCPU if there is one (polling
 //! ones cost nothing, sleeping ones a call), else into the queue of the vCPU that
-//! woke it, where idle vCPUs find it. While threads wait in queues, vCPUs tick:
+//! woke it, where idle vCPUs find it. Where the thread that wakes it has the habit
+//! of sleeping at once, it stays there too: a hand-over then costs a switch. While threads wait in queues, vCPUs tick:
 //! the one that waited longest, in whichever queue, is next. A guest whose
 //! threads have a vCPU each takes no ticks at all.
 

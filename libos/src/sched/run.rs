@@ -75,6 +75,11 @@ fn enqueue(thread: &'static Thread) {
         // Woken where it waits in place, or by an idle loop, which looks at its queue next.
         return push(here(), thread);
     }
+    // Who sleeps in a moment is best followed here: no call, and warm caches.
+    let follows = process::thread().habit.wakes(time::monotonic_ns());
+    if follows && this().queued() == 0 && thread.may_run_on(here()) {
+        return push(here(), thread);
+    }
     if let Some(index) = idle(CpuState::Polling) {
         return push(index, thread);
     }
@@ -144,6 +149,7 @@ fn steal(here: usize) -> Option<&'static Thread> {
 pub(super) fn block() {
     let me = process::thread();
     if me.change_state(State::Waiting, State::Sleeping) {
+        me.habit.sleeps(time::monotonic_ns());
         leave(me);
     }
 }
@@ -177,6 +183,7 @@ fn leave(me: &'static Thread) {
     match pick(this, here()) {
         Some(next) if core::ptr::eq(next, me) => me.set_state(State::Running),
         Some(next) => {
+            call_idle();
             end_turn(me);
             enter(this, &me.context, me.address(), next);
         }
@@ -210,6 +217,20 @@ fn wait_in_place(this: &Cpu, me: &'static Thread) {
     }
     me.turn_tsc.store(arch::rdtsc(), Relaxed);
     this.attention.store(true, SeqCst);
+}
+
+/// Calls a sleeping vCPU where threads wait that nobody runs.
+fn call_idle() {
+    if cpu::queued() == 0 {
+        return;
+    }
+    let asleep = cpu::others().find(|index| {
+        let other = cpu::cpu(*index);
+        other.state() == CpuState::Asleep && this().waits_since(*index).is_some()
+    });
+    if let Some(index) = asleep {
+        hypercall::vcpu_kick(1 << index);
+    }
 }
 
 /// The first vCPU's idle loop gets a stack when there is a second thread.
@@ -319,6 +340,9 @@ pub fn preempt() {
             stop_ticking(this);
         }
         return deadline::ensure_covered();
+    }
+    if me.habit.goes_on(now_ns) || now_ns >= this.slice_end_ns.load(Relaxed) {
+        call_idle();
     }
     let began = this.slice_end_ns.load(Relaxed).saturating_sub(SLICE_NS);
     let is_over = now_ns >= began.saturating_add(GRANULARITY_NS);
