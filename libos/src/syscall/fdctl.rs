@@ -15,7 +15,7 @@ use crate::fs::attributes::FileType;
 use crate::fs::node::Node;
 use crate::fs::{self, OpenFile};
 use crate::mm::user;
-use crate::process;
+use crate::process::{self, capabilities::SYS_RESOURCE};
 
 /// O_LARGEFILE, which every open file of a 64-bit process shows.
 const O_LARGEFILE: u32 = 0o100_000;
@@ -92,7 +92,11 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
         }
         F_SETPIPE_SZ => file.file().as_pipe().ok_or(Errno::EBADF)?.set_capacity(
             argument as u32,
-            process::current().credentials.lock().euid == 0,
+            process::current()
+                .credentials
+                .lock()
+                .capabilities
+                .has(SYS_RESOURCE),
         ),
         F_GETPIPE_SZ => Ok(file.file().as_pipe().ok_or(Errno::EBADF)?.capacity()),
         F_GETOWN => Ok(file.owner.load(core::sync::atomic::Ordering::Relaxed) as usize),
