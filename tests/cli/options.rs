@@ -213,3 +213,24 @@ fn a_unikernel_file_runs_again_and_again() {
             .assert_stdout("--memory -e -- -i\n");
     }
 }
+
+#[test]
+fn cpus_are_what_the_program_counts() {
+    if !kvm("cpus_are_what_the_program_counts") {
+        return;
+    }
+    for cpus in ["1", "3", "16"] {
+        Unikiln::run("host:/usr/bin/nproc")
+            .options(["--cpus", cpus])
+            .output()
+            .assert_code(0)
+            .assert_stdout(&format!("{cpus}\n"));
+    }
+    for wrong in ["0", "17", "1.5", "many"] {
+        Unikiln::run("host:/usr/bin/nproc")
+            .options(["--cpus", wrong])
+            .output()
+            .assert_code(125)
+            .assert_stderr_has("--cpus");
+    }
+}

@@ -135,7 +135,6 @@ pub(super) const CASES: &[Case] = &[
         Native,
     ),
     ("coreutils_false", Host("/bin/false"), &[], Native),
-    ("coreutils_nproc", Host("/usr/bin/nproc"), &[], Words("1")),
     (
         "coreutils_printenv",
         Host("/usr/bin/printenv"),
