@@ -9,6 +9,9 @@ packages=(
     strace                                                # what --strace is compared with
     erofs-utils mmdebstrap skopeo umoci                   # makers of images, checkers of file systems
     cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
+    libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
+    golang-go ruby3.1 php8.2-cli libsqlite3-dev
+    media-types tzdata xz-utils
 )
 
 # rustup fetches what rust-toolchain.toml names by itself, unless it was told not to.

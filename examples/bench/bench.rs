@@ -61,10 +61,15 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
+    /// The path of `guests/NAME`.
+    pub(crate) fn source(&self, name: &str) -> String {
+        format!("{GUESTS}/{name}")
+    }
+
     /// Compiles `guests/NAME.c`, static; the program's absolute path.
     pub(crate) fn guest(&self, name: &str) -> Result<String> {
         let program = text(self.path(name))?;
-        let source = format!("{GUESTS}/{name}.c");
+        let source = self.source(&format!("{name}.c"));
         tool(&[
             "gcc",
             "-std=gnu11",

@@ -8,11 +8,19 @@ use anyhow::{Result, bail};
 use crate::Part;
 
 /// Program, its Debian package, the parts that need it; no parts: all do.
-const TOOLS: [(&str, &str, &[Part]); 9] = [
+const TOOLS: [(&str, &str, &[Part]); 13] = [
     ("gcc", "gcc", &[]),
     ("runc", "runc", &[Part::ColdStart]),
     ("fsck.erofs", "erofs-utils", &[Part::ColdStart]),
-    ("python3.11", "python3.11", &[Part::Programs]),
+    (
+        "python3.11",
+        "python3.11",
+        &[Part::Programs, Part::Runtimes],
+    ),
+    ("go", "golang-go", &[Part::Runtimes]),
+    ("java", "openjdk-17-jre-headless", &[Part::Runtimes]),
+    ("javac", "openjdk-17-jdk-headless", &[Part::Runtimes]),
+    ("taskset", "util-linux", &[Part::Threads, Part::Runtimes]),
     ("sqlite3", "sqlite3", &[Part::Programs]),
     ("sha256sum", "coreutils", &[Part::Programs, Part::BuildTime]),
     ("tar", "tar", &[Part::BuildTime]),

@@ -35,6 +35,8 @@ mod microcosts;
 mod programs;
 mod report;
 mod runc;
+mod runtimes;
+mod threads;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -71,7 +73,9 @@ enum Part {
     ColdStart,
     BootSize,
     Programs,
+    Runtimes,
     Microcosts,
+    Threads,
     Files,
     Footprint,
     BuildTime,
@@ -83,7 +87,9 @@ impl Part {
             Self::ColdStart => cold_start::measure(bench),
             Self::BootSize => boot_size::measure(bench),
             Self::Programs => programs::measure(bench),
+            Self::Runtimes => runtimes::measure(bench),
             Self::Microcosts => microcosts::measure(bench),
+            Self::Threads => threads::measure(bench),
             Self::Files => files::measure(bench),
             Self::Footprint => footprint::measure(bench),
             Self::BuildTime => build_time::measure(bench),

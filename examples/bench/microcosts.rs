@@ -59,13 +59,59 @@ const TOUCHES: [Figure; 3] = [
     ),
 ];
 
-/// System calls and clock, then memory.
+const EVENTS: [Figure; 3] = [
+    (
+        "epoll_add",
+        "eventfd, epoll_ctl: each of 1,000",
+        "µs",
+        1e3,
+        Target::None,
+    ),
+    (
+        "epoll_one_of_1000",
+        "write, epoll_wait, read: one of 1,000",
+        "µs",
+        1e3,
+        Target::None,
+    ),
+    (
+        "epoll_all_of_1000",
+        "the same with all ready: each",
+        "µs",
+        1e3,
+        Target::None,
+    ),
+];
+const MAPPINGS: [Figure; 2] = [
+    (
+        "mmap_munmap",
+        "mmap and munmap of 64 KiB",
+        "µs",
+        1e3,
+        Target::None,
+    ),
+    (
+        "mmap_touch_munmap",
+        "… with one page touched",
+        "µs",
+        1e3,
+        Target::None,
+    ),
+];
+
+/// System calls and clock, then events, then memory.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     let count = bench.scale(20_000, 2_000).to_string();
     let calls = reported(bench, "calls", &[], &[&count], &CALLS)?;
+    let both = [EVENTS.as_slice(), &MAPPINGS].concat();
+    let count = bench.scale(5_000, 200).to_string();
+    let mut events = reported(bench, "events", &[], &[&count], &both)?;
+    let mappings = events.split_off(EVENTS.len());
     let touches = reported(bench, "touch", &[], &[], &TOUCHES)?;
     Ok(vec![
         Section::new("system calls and the clock", calls),
+        Section::new("epoll with 1,000 eventfds", events),
+        Section::new("mappings", mappings),
         Section::new("anonymous memory, first touch", touches),
     ])
 }
@@ -81,11 +127,41 @@ pub(crate) fn reported(
     let program = bench.guest(guest)?;
     let file = bench.unikernel(&program, includes)?;
     let native = [&[program.as_str()], args].concat();
+    rows(bench, &bench.run_words(&[], &file, args), &native, figures)
+}
+
+/// The costs that two command lines report.
+pub(crate) fn rows(
+    bench: &Bench,
+    ours: &[&str],
+    native: &[&str],
+    figures: &[Figure],
+) -> Result<Vec<Row>> {
+    compared(bench, ours, native, figures, Row::cost)
+}
+
+/// Ours as a share of the native speed.
+pub(crate) fn speed_rows(
+    bench: &Bench,
+    ours: &[&str],
+    native: &[&str],
+    figures: &[Figure],
+) -> Result<Vec<Row>> {
+    compared(bench, ours, native, figures, Row::speed)
+}
+
+fn compared(
+    bench: &Bench,
+    ours: &[&str],
+    native: &[&str],
+    figures: &[Figure],
+    row: fn(&'static str, &'static str, Samples, &'static str, Samples) -> Row,
+) -> Result<Vec<Row>> {
     let sides = in_turns(
         bench.rounds,
         &mut [
-            &mut || parse(&bench.run(&file, args)?.stdout, figures),
-            &mut || parse(&bench.runner.run(&native)?.stdout, figures),
+            &mut || parse(&bench.runner.run(ours)?.stdout, figures),
+            &mut || parse(&bench.runner.run(native)?.stdout, figures),
         ],
     )?;
     let [ours, theirs] = sides.as_slice() else {
@@ -93,7 +169,7 @@ pub(crate) fn reported(
     };
     let row = |((figure, ours), theirs): ((&Figure, &Samples), &Samples)| {
         let &(_, what, unit, _, target) = figure;
-        Row::cost(what, unit, ours.clone(), "native", theirs.clone()).target(target)
+        row(what, unit, ours.clone(), "native", theirs.clone()).target(target)
     };
     Ok(figures.iter().zip(ours).zip(theirs).map(row).collect())
 }

@@ -25,17 +25,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     let compute = bench.guest("compute")?;
     let compute_uk = bench.unikernel(&compute, &[])?;
     let python = installed("python3.11")?;
-    let modules = [
-        "/usr/lib/python3.11",
-        "/usr/lib/python3",
-        "/usr/local/lib/python3.11",
-        "/etc/python3.11",
-    ];
-    let modules: Vec<_> = modules
-        .into_iter()
-        .filter(|path| Path::new(path).exists())
-        .collect();
-    let python_uk = bench.unikernel(&python, &modules)?;
+    let python_uk = bench.unikernel(&python, &python_modules())?;
     let loop_code = format!(
         "s = 0\nfor i in range({}): s += i * i % 7\nprint(s)",
         bench.scale(10_000_000, 500_000)
@@ -142,7 +132,21 @@ fn show(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn installed(program: &str) -> Result<String> {
+/// Where Python's modules are.
+pub(crate) fn python_modules() -> Vec<&'static str> {
+    let modules = [
+        "/usr/lib/python3.11",
+        "/usr/lib/python3",
+        "/usr/local/lib/python3.11",
+        "/etc/python3.11",
+    ];
+    modules
+        .into_iter()
+        .filter(|path| Path::new(path).exists())
+        .collect()
+}
+
+pub(crate) fn installed(program: &str) -> Result<String> {
     let path = find(program).with_context(|| format!("{program} is not installed"))?;
     // A link may be one of several alternatives; measure what it leads to.
     text(fs::canonicalize(&path).with_context(|| format!("cannot look at {path}"))?)

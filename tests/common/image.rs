@@ -35,18 +35,7 @@ pub fn tool(program: &str, args: &[&str]) {
 /// An OCI layout whose tag `debian` is Debian 12 with [`PACKAGES`].
 pub fn debian_layout() -> PathBuf {
     make("debian-oci", |layout| {
-        let tar = layout.with_extension("tar");
-        tool(
-            "mmdebstrap",
-            &[
-                "--quiet",
-                "--variant=extract",
-                "--include",
-                PACKAGES,
-                "bookworm",
-                text(&tar),
-            ],
-        );
+        let tar = packages_tar("debian", PACKAGES);
         new_layout(layout, "debian", &[&tar]);
         let image = format!("{}:debian", layout.display());
         tool(
@@ -69,7 +58,23 @@ pub fn debian_layout() -> PathBuf {
                 "PYTHONHASHSEED=0",
             ],
         );
-        fs::remove_file(tar).expect("it was just written");
+    })
+}
+
+/// Debian 12 packages and all that they depend on, as the tar file of a layer.
+pub fn packages_tar(name: &str, packages: &str) -> PathBuf {
+    make(&format!("{name}.tar"), |tar| {
+        tool(
+            "mmdebstrap",
+            &[
+                "--quiet",
+                "--variant=extract",
+                "--include",
+                packages,
+                "bookworm",
+                text(tar),
+            ],
+        );
     })
 }
 

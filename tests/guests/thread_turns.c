@@ -81,6 +81,9 @@ int main(void) {
     CPU_ZERO(&none);
     CHECK_FAILS(sched_setaffinity(0, sizeof none, &none), EINVAL);
     CHECK_FAILS(sched_setaffinity(999999, sizeof none, &none), ESRCH);
+    CHECK_FAILS(sched_setaffinity(-1, sizeof none, &none), ESRCH);
+    CHECK_FAILS(sched_getaffinity(-1, sizeof none, &none), ESRCH);
+    CHECK_FAILS(sched_getscheduler(-1), EINVAL);
     CHECK_EQ(syscall(SYS_membarrier, 16, 0, 0), 0);
     CHECK_EQ(syscall(SYS_membarrier, 8, 0, 0), 0);
     return done("thread_turns");

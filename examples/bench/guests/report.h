@@ -15,10 +15,16 @@ static inline uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/// Time since `start_ns` for each of `count` things.
+/// A time for `count` things.
+static inline void report_taken(const char *name, uint64_t taken_ns, uint64_t count)
+{
+    printf("%s %.3f\n", name, (double)taken_ns / (double)count);
+}
+
+/// Time since `start_ns` for `count` things.
 static inline void report(const char *name, uint64_t start_ns, uint64_t count)
 {
-    printf("%s %.3f\n", name, (double)(now_ns() - start_ns) / (double)count);
+    report_taken(name, now_ns() - start_ns, count);
 }
 
 static inline void require(int condition, const char *what)

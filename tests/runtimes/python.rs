@@ -1,0 +1,113 @@
+//! CPython: what programs with threads, an event loop, shared memory and
+//! signals do, and how what needs a process is refused.
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::common::skip::{Need, has_all};
+use crate::common::{Unikiln, native};
+use crate::image::{Image, PROGRAMS};
+
+/// The interpreter with its library, its own tests among it.
+pub(crate) static PYTHON: Image = Image::new(
+    "python",
+    "/usr/bin/python3.11",
+    &[
+        "/usr/lib/python3.11",
+        "/etc/python3.11",
+        "/etc/mime.types",
+        "/usr/share/zoneinfo",
+        "/usr/lib/locale/C.utf8",
+    ],
+);
+
+/// What all of its guests get.
+pub(crate) const OPTIONS: [&str; 4] = ["--memory", "1G", "--cpus", "2"];
+
+/// What it needs of this machine.
+pub(crate) const NEEDS: [Need<'static>; 3] = [
+    Need::Kvm,
+    Need::File("/usr/bin/python3.11"),
+    Need::File("/usr/lib/python3.11/test/test_threading.py"),
+];
+
+/// Programs of the folder `python` that print the same natively.
+const SAME: [&str; 6] = [
+    "executors",
+    "faults",
+    "shared",
+    "signals",
+    "tasks",
+    "threads",
+];
+
+/// What `no_processes.py` prints: errors where a process would have started.
+const REFUSED: &str = "\
+subprocess.run refused: OSError True
+subprocess.Popen refused: OSError True
+a program that is not there refused: OSError True
+fork refused: OSError True
+forkpty refused: OSError True
+posix_spawn refused: OSError True
+popen refused: OSError True
+descriptors left open: 0
+multiprocessing refused: OSError True
+system True
+waitpid refused: ChildProcessError True
+spawn refused: OSError True
+alive (3, 11)
+";
+
+/// One for each program.
+pub(crate) fn trials() -> Vec<Trial> {
+    let same = SAME
+        .map(|name| Trial::test(format!("python::{name}"), move || prints_the_same(name)))
+        .into_iter();
+    same.chain([
+        Trial::test("python::no_processes", no_processes),
+        Trial::test("python::crash", crash),
+    ])
+    .collect()
+}
+
+fn program(name: &str) -> String {
+    format!("{PROGRAMS}/python/{name}.py")
+}
+
+fn guest(name: &str) -> Unikiln {
+    Unikiln::run(PYTHON.file())
+        .options(OPTIONS)
+        .args([program(name)])
+}
+
+fn prints_the_same(name: &str) -> Result<(), Failed> {
+    if has_all(name, &NEEDS) {
+        let native = native(PYTHON.program(), [program(name)], &[]);
+        native.assert_code(0);
+        guest(name).output().assert_same(&native);
+    }
+    Ok(())
+}
+
+fn no_processes() -> Result<(), Failed> {
+    if has_all("no_processes", &NEEDS) {
+        guest("no_processes")
+            .output()
+            .assert_code(0)
+            .assert_stdout(REFUSED);
+    }
+    Ok(())
+}
+
+/// A fatal error ends with faulthandler's words and the signal.
+fn crash() -> Result<(), Failed> {
+    if has_all("crash", &NEEDS) {
+        let outcome = guest("faults").args(["crash"]).output();
+        outcome
+            .assert_code(139)
+            .assert_stdout("about to crash\n")
+            .assert_stderr_has("Fatal Python error: Segmentation fault")
+            .assert_stderr_has("in wait_in_thread")
+            .assert_stderr_has("unikiln: crash: SIGSEGV");
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+# Numbers, strings, hashes, regular expressions, sorting and a file.
+use strict;
+use warnings;
+use POSIX qw(floor);
+use Time::HiRes qw(sleep time);
+
+print "hello from perl, ", join(' ', @ARGV), "\n";
+my $sum = 0;
+$sum = ($sum * 31 + $_) % 1_000_003 for 1 .. 1_000_000;
+print "loop $sum\n";
+my %count;
+$count{ $_ * 7919 % 1009 }++ for 1 .. 200_000;
+print 'hash ', scalar(keys %count), ' ', $count{0}, "\n";
+my $text = join ' ', map { "word$_" } 1 .. 20_000;
+my $found = () = $text =~ /\bword(\d*7)\b/g;
+(my $changed = $text) =~ s/word(\d)(\d)/drow$2$1/g;
+print "regex $found ", substr($changed, 60, 20), "\n";
+my @sorted = sort { $a <=> $b } map { $_ * 7919 % 100_003 } 1 .. 50_000;
+print "sort @sorted[0, 25_000, 49_999]\n";
+open(my $file, '+>', '/tmp/perl-bench') or die $!;
+print $file "$_\n" for 1 .. 50_000;
+seek($file, 0, 0);
+my $lines = 0;
+$lines += $_ while <$file>;
+close $file;
+unlink '/tmp/perl-bench';
+print "file $lines\n";
+my $start = time;
+sleep 0.02;
+print 'slept ', (time - $start >= 0.02 ? 'yes' : 'no'), ' ', floor(2.7), "\n";
+local $SIG{ALRM} = sub { die "alarm\n" };
+eval { Time::HiRes::alarm(0.02); 1 while 1; };
+print "signal $@";

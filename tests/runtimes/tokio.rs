@@ -1,0 +1,43 @@
+//! A Rust program on tokio's runtime of several threads. It is a crate of its
+//! own with its own lock file; cargo makes it here.
+
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::common::skip::{Need, has_all};
+use crate::common::{Unikiln, cache_dir, native};
+use crate::image::PROGRAMS;
+
+/// One trial.
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::test("tokio::tasks", prints_the_same)]
+}
+
+/// The program's path.
+fn program() -> String {
+    let target = cache_dir("runtimes").join("tokio");
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--release", "--quiet"])
+        .args(["--manifest-path", &format!("{PROGRAMS}/tokio/Cargo.toml")])
+        .arg("--target-dir")
+        .arg(&target)
+        .output()
+        .expect("cargo runs this test");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo build: {said}");
+    format!("{}/release/tasks", target.display())
+}
+
+fn prints_the_same() -> Result<(), Failed> {
+    if has_all("tokio", &[Need::Kvm]) {
+        let program = program();
+        let native = native(&program, [""; 0], &[]);
+        native.assert_code(0);
+        Unikiln::run(format!("host:{program}"))
+            .options(["--cpus", "2"])
+            .output()
+            .assert_same(&native);
+    }
+    Ok(())
+}
