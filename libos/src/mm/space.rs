@@ -170,21 +170,21 @@ impl Flush {
         }
     }
 
-    /// Frees a page after the flush, or at once where nobody else can reach it.
+    /// Frees a page after the flush, which is one for many pages.
     fn free(&mut self, gpa: u64, large: bool) {
         let list = if large {
             &mut self.large
         } else {
             &mut self.frames
         };
-        if sched::online() > 1 && list.try_reserve(1).is_ok() {
+        if list.try_reserve(1).is_ok() {
             list.push(gpa);
             if list.len() >= FREE_MAX {
                 self.run();
             }
             return;
         }
-        // Alone, or without memory to remember it: nobody else may reach it from here on.
+        // No memory to remember it: nobody may reach it from here on.
         self.run();
         if large {
             arena::release_large(gpa);
