@@ -65,6 +65,12 @@ impl Alarm {
         self.is_changed = true;
     }
 
+    /// The host's timer may have ended, and early at that: the guest's clock does
+    /// not run exactly as fast as the host's. It is set again whatever has come.
+    pub fn interrupted(&mut self) {
+        self.is_changed = true;
+    }
+
     /// Notes which times have come; whether one of them is the guest's.
     pub fn is_due(&mut self, now_ns: u64) -> bool {
         if self.deadline_ns <= now_ns {
@@ -142,6 +148,17 @@ mod tests {
         assert!(alarm.take_due(5_000_100));
         alarm.set_guest(6_000_000, NEVER, 0);
         assert!(!alarm.take_due(TIMER_NS - 1));
+    }
+
+    #[test]
+    fn a_timer_that_ended_early_is_set_again() {
+        let mut alarm = Alarm::new(0);
+        alarm.set_guest(0, 10_000_000, 0);
+        assert_eq!(alarm.changed_left_ns(0), Some(10_000_000));
+        alarm.interrupted();
+        assert!(!alarm.is_due(9_999_500));
+        alarm.delivered();
+        assert_eq!(alarm.changed_left_ns(9_999_500), Some(500));
     }
 
     #[test]

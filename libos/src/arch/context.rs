@@ -205,9 +205,12 @@ mod real {
         crate::boot::info().map_or(3, |info| info.xcr0)
     }
 
-    /// Called by a new thread before it enters the program.
-    pub extern "C" fn new_thread() {
+    /// Called by a new thread before it enters the program, with its registers.
+    pub extern "C" fn new_thread(regs: *mut Registers) {
         sched::begin_thread();
+        // SAFETY: `start_program` put them at the top of this stack, just above
+        // us, and nothing else refers to them until they are popped.
+        crate::process::return_to_program(unsafe { &mut *regs }, None);
     }
 
     /// Called by the idle loop's first instruction.

@@ -219,6 +219,7 @@ global_asm!(
     // The first return of a new thread's switch_context: RSP is at its Registers.
     ".globl new_thread_entry",
     "new_thread_entry:",
+    "mov rdi, rsp",
     "call {new_thread}",
     "jmp return_full",
     // The first return of a vCPU's idle loop, and where vCPUs beyond the first begin.

@@ -479,6 +479,7 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
 
 /// Waits in the monitor for a call, a deadline, a signal or standard input.
 fn sleep(this: &Cpu) {
+    stop_ticking(this);
     let next = deadline::next_sleep_ns();
     this.covers_ns
         .store(next.min(this.armed_ns.load(Relaxed)), SeqCst);

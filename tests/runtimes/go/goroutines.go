@@ -63,13 +63,20 @@ func main() {
 	first <- 0
 	fmt.Println("chain", <-last)
 
-	// Loops without calls on every processor: only preemption by signal ends this.
+	// Loops without calls on every processor: only preemption by signal ends this. They do
+	// some work, because Go rarely finds a safe point in a loop that does nothing but load.
 	var stop atomic.Bool
-	for n := 0; n < 3; n++ {
-		go func() {
-			for !stop.Load() {
+	work := make([]uint64, 3)
+	for n := range work {
+		go func(n int) {
+			for state := uint64(n + 1); !stop.Load(); {
+				for turn := 0; turn < 1000; turn++ {
+					state ^= state << 13
+					state ^= state >> 7
+				}
+				work[n] = state
 			}
-		}()
+		}(n)
 	}
 	for n := 0; n < 3; n++ {
 		time.Sleep(time.Millisecond)

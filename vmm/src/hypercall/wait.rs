@@ -52,8 +52,12 @@ pub(super) fn handle(
         match cpu.wait(host, fd, left_ns.min(SLEEP_MAX_NS), now_ns) {
             Woken::Readable => return Ok(EVENT_STDIN as i64),
             Woken::Timeout if left_ns <= SLEEP_MAX_NS && deadline_ns != u64::MAX => return Ok(0),
-            // All that the host's signals stand for is looked at above.
-            Woken::Timeout | Woken::Signal => cpu.events.rearm(),
+            // All that the host's signals stand for is looked at above, but for a
+            // timer that ended early.
+            Woken::Timeout | Woken::Signal => {
+                cpu.events.rearm();
+                cpu.alarm.interrupted();
+            }
         }
         host.renew_clock()?;
     }

@@ -28,6 +28,7 @@ impl CpuThread {
         let index = self.cpu.index;
         if was_interrupted {
             self.cpu.events.rearm();
+            self.cpu.alarm.interrupted();
         }
         let host = &self.shared.host;
         if !was_interrupted && !self.cpu.events.is_pending() {
