@@ -217,7 +217,8 @@ fn calls_divert_a_vcpu_that_computes() {
 #[test]
 fn a_flush_makes_edits_seen_on_the_other_vcpu() {
     // vCPU 1 reads 0x400000 again and again. vCPU 0 points it at one page and then
-    // at the other, and after each flush the old value must not be read any more.
+    // at the other, and after each flush the old value must not be read any more. The
+    // port is still open to vCPU 1 then.
     let guest = on_two(
         &format!(
             "movq $11, 0x4000(%r13)
@@ -269,6 +270,7 @@ fn a_flush_makes_edits_seen_on_the_other_vcpu() {
          cmp (%rsi), %rbx
          je read
          mov %rdx, (%rdi)
+         CALL VCPU_KICK, 0
          mov %rbx, (%rsi)
          jmp read",
     );
