@@ -74,6 +74,7 @@ pub struct Vcpu {
     fd: VcpuFd,
     index: u32,
     tsc_offset: u64,
+    tss_type: u8,
 }
 
 impl Vcpu {
@@ -83,6 +84,7 @@ impl Vcpu {
             fd,
             index,
             tsc_offset: 0,
+            tss_type: TSS_BUSY,
         };
         vcpu.fd
             .set_cpuid2(cpuid)
@@ -92,12 +94,15 @@ impl Vcpu {
     }
 
     /// Sets every register that the start needs.
-    pub fn set_state(&self, start: &StartState) -> Result<(), VcpuError> {
+    pub fn set_state(&mut self, start: &StartState) -> Result<(), VcpuError> {
         let mut sregs = self
             .fd
             .get_sregs()
             .map_err(|source| self.error("system registers", source))?;
-        fill_sregs(&mut sregs, self.index, start);
+        if start.is_amd {
+            self.tss_type = TSS_AVAILABLE;
+        }
+        fill_sregs(&mut sregs, self.index, self.tss_type, start);
         self.fd
             .set_sregs(&sregs)
             .map_err(|source| self.error("system registers", source))?;
@@ -201,6 +206,8 @@ impl Vcpu {
     pub fn flush_translations(&self) -> Result<(), VcpuError> {
         let mut sregs = self.sregs()?;
         sregs.cr4 ^= CR4_PGE;
+        // SVM's KVM calls every TSS busy.
+        sregs.tr.type_ = self.tss_type;
         self.fd
             .set_sregs(&sregs)
             .map_err(|source| self.error("system registers", source))
@@ -326,7 +333,7 @@ fn little_endian(bytes: &[u8]) -> u64 {
         .fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
-fn fill_sregs(sregs: &mut kvm_sregs, index: u32, start: &StartState) {
+fn fill_sregs(sregs: &mut kvm_sregs, index: u32, tss_type: u8, start: &StartState) {
     let data = kvm_segment {
         limit: u32::MAX,
         selector: USER_DATA_SELECTOR,
@@ -358,11 +365,7 @@ fn fill_sregs(sregs: &mut kvm_sregs, index: u32, start: &StartState) {
         base: tss_address(index as usize),
         limit: TSS_LIMIT,
         selector: TSS_SELECTOR + 16 * index as u16,
-        type_: if start.is_amd {
-            TSS_AVAILABLE
-        } else {
-            TSS_BUSY
-        },
+        type_: tss_type,
         present: 1,
         ..Default::default()
     };

@@ -25,7 +25,8 @@ pub const MEMORY_ADD: u32 = 4;
 /// Give a page-aligned range of an arena back; it reads as zero afterwards. `[gpa, len]` → 0.
 pub const MEMORY_RELEASE: u32 = 5;
 /// Block this vCPU. `[deadline_ns, interest]`: CLOCK_MONOTONIC, `u64::MAX` for
-/// none; → `EVENT_*` bits that are pending (0 at the deadline).
+/// none; → `EVENT_*` bits that are pending (0 at the deadline). One that has passed
+/// gives the host's CPU to other threads that want it.
 pub const WAIT: u32 = 6;
 /// Fill a range with host randomness. `[gpa, len]`, at most 4096 → 0.
 pub const ENTROPY: u32 = 7;

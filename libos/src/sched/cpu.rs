@@ -62,6 +62,8 @@ pub(super) struct Cpu {
     pub(super) ticking: AtomicBool,
     /// End of the running thread's slice, while ticking.
     pub(super) slice_end_ns: AtomicU64,
+    /// Yields with nobody to run.
+    pub(super) yields: AtomicU32,
     /// Address of the thread that the last switch came from; 0 for the idle loop.
     pub(super) previous: AtomicUsize,
     /// The idle loop's.
@@ -88,6 +90,7 @@ impl Cpu {
             covers_ns: AtomicU64::new(NEVER),
             ticking: AtomicBool::new(false),
             slice_end_ns: AtomicU64::new(NEVER),
+            yields: AtomicU32::new(0),
             previous: AtomicUsize::new(0),
             idle: Context::new(),
         }

@@ -20,6 +20,9 @@ const GRANULARITY_NS: u64 = 1_000_000;
 /// about what waiting and being called costs. Only while another vCPU is busy,
 /// which could give it some.
 const POLL_NS: u64 = 60_000;
+/// A yield with nobody to run goes to the host once in so many times: they take
+/// about as long as that does.
+const YIELDS: u32 = 128;
 
 /// Makes a thread look again, or run again.
 pub fn wake(thread: &'static Thread) {
@@ -157,12 +160,23 @@ pub(super) fn block() {
 /// Lets others run first.
 pub fn yield_now() {
     if cpu::queued() == 0 {
-        return;
+        return give_way();
     }
     let me = process::thread();
     me.set_state(State::Runnable);
     this().push(me);
     leave(me);
+}
+
+/// Who yields again and again with nobody to run waits for another vCPU, which may
+/// itself wait for the host's CPU.
+fn give_way() {
+    let yields = this().yields.fetch_add(1, Relaxed);
+    if yields % YIELDS == YIELDS - 1 && others_busy() {
+        // What it told is looked at on the way back to the program.
+        this().attention.store(true, SeqCst);
+        hypercall::wait(Some(0), 0);
+    }
 }
 
 /// Ends the running thread, whose state is already taken apart.
@@ -453,9 +467,12 @@ pub fn idle_loop() -> ! {
     }
 }
 
+fn others_busy() -> bool {
+    cpu::others().any(|index| cpu::cpu(index).state() == CpuState::Busy)
+}
+
 /// Looks for work for a short time, if a busy vCPU might give some.
 fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
-    let others_busy = || cpu::others().any(|index| cpu::cpu(index).state() == CpuState::Busy);
     if !others_busy() {
         return None;
     }

@@ -40,7 +40,7 @@ impl StartVcpu for Starter {
 impl Starter {
     fn vcpu(&self, start: VcpuStart) -> Result<Vcpu, i32> {
         let fd = (self.vm.create_vcpu(start.index)).map_err(|_| libc::ENOMEM)?;
-        let vcpu = Vcpu::new(fd, start.index, &self.cpuid).map_err(|_| libc::EIO)?;
+        let mut vcpu = Vcpu::new(fd, start.index, &self.cpuid).map_err(|_| libc::EIO)?;
         let state = StartState {
             entry: start.rip,
             stack_top: start.rsp,
