@@ -8,7 +8,8 @@
 //! execve with a path that is there, rt_sigreturn) and settings that would make a signal deadly.
 //! build: static
 //! options: --memory 1G
-//! args: 1|2
+//! args: 1|2|2
+//! cpus: 1, 2
 //! native: no
 #include "check.h"
 #include <linux/sched.h>
@@ -308,7 +309,7 @@ static uint64_t seconds_now(void) {
 }
 
 static uint64_t seed, end;
-static int tells;
+static int tells, all_made;
 
 /// A thread that makes calls, and its last one.
 static struct fuzzer {
@@ -321,7 +322,7 @@ static struct fuzzer {
 static void tell(const struct fuzzer *self, const char *what) {
     char line[240];
     const long *with = self->with;
-    int bytes = snprintf(line, sizeof line, "%s %s %lx %lx %lx %lx %lx %lx\n", what, CALLS[self->pick].name, with[0], with[1], with[2], with[3], with[4], with[5]);
+    int bytes = snprintf(line, sizeof line, "%d %s %llu %s %lx %lx %lx %lx %lx %lx\n", self->tid, what, (unsigned long long)self->calls, CALLS[self->pick].name, with[0], with[1], with[2], with[3], with[4], with[5]);
     if (write(2, line, (size_t)bytes) != bytes) WRONG("standard error");
 }
 
@@ -347,6 +348,8 @@ static void make_call(struct fuzzer *self) {
 static void *fuzz(void *argument) {
     struct fuzzer *self = argument;
     self->tid = (int)syscall(SYS_gettid);
+    // Before, a call could forbid to make the others.
+    while (!__atomic_load_n(&all_made, __ATOMIC_ACQUIRE)) sched_yield();
     state = (seed * THREADS_MAX + (uint64_t)(self - fuzzers)) * 2 + 1;
     while (seconds_now() < end && !wrong_count) {
         refresh();
@@ -373,7 +376,7 @@ static void watch(void) {
             uint64_t calls = __atomic_load_n(&one->calls, __ATOMIC_RELAXED), now = seconds_now();
             if (calls != seen[i]) seen[i] = calls, when[i] = now;
             if (now - when[i] < HANGS_SECONDS) continue;
-            tell(one, "hangs:");
+            for (int k = 0; k < threads; k++) tell(&fuzzers[k], fuzzers[k].ended ? "ended:" : now - when[k] < HANGS_SECONDS ? "runs:" : "hangs:");
             _exit(1);
         }
     }
@@ -412,8 +415,12 @@ int main(int argc, char **argv) {
     if (threads > 1) {
         pthread_t thread;
         for (int i = 0; i < threads; i++) CHECK_EQ(pthread_create(&thread, NULL, fuzz, &fuzzers[i]), 0);
+        all_made = 1;
         watch();
-    } else fuzz(&fuzzers[0]);
+    } else {
+        all_made = 1;
+        fuzz(&fuzzers[0]);
+    }
     static const struct itimerval NEVER;
     setitimer(ITIMER_REAL, &NEVER, NULL);
     unsigned long long calls = 0, worked = 0;
