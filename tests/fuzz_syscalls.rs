@@ -1,8 +1,9 @@
-//! Random system calls for a minute: the guest ends as it wants to, without a
-//! failure of the libOS and without a fault that the monitor sees.
+//! Random system calls for a minute, half of it with one vCPU, half with two and
+//! several threads: the guest ends as it wants to, without a failure of the libOS
+//! and without a fault that the monitor sees.
 //!
-//! On a developer's machine it takes ten seconds; `UNIKILN_FUZZ_SECONDS` says
-//! otherwise, and `UNIKILN_FUZZ_SEED` repeats a run whose seed was printed.
+//! On a developer's machine it takes ten seconds; `UNIKILN_FUZZ_SECONDS` (of each
+//! half) says otherwise, and `UNIKILN_FUZZ_SEED` repeats a run whose seed was printed.
 
 mod common;
 
@@ -14,7 +15,16 @@ use common::skip::{Need, has_all};
 
 #[test]
 fn no_call_harms_the_libos() {
-    if !has_all("fuzz_syscalls", &[Need::Kvm, Need::Program("gcc")]) {
+    fuzz("no_call_harms_the_libos", "1", "1");
+}
+
+#[test]
+fn no_calls_at_once_harm_the_libos() {
+    fuzz("no_calls_at_once_harm_the_libos", "2", "4");
+}
+
+fn fuzz(test: &str, cpus: &str, threads: &str) {
+    if !has_all(test, &[Need::Kvm, Need::Program("gcc")]) {
         return;
     }
     let guests = all("tests/guests").expect("the folder is in the repository");
@@ -25,12 +35,13 @@ fn no_call_harms_the_libos() {
     let program = guest.compile(Build::Static);
     let seconds = env::var("UNIKILN_FUZZ_SECONDS").unwrap_or_else(|_| {
         let in_ci = env::var_os("CI").is_some();
-        if in_ci { "60" } else { "10" }.to_owned()
+        if in_ci { "30" } else { "5" }.to_owned()
     });
     let seed = env::var("UNIKILN_FUZZ_SEED").unwrap_or_else(|_| "0".to_owned());
     let outcome = Unikiln::run(format!("host:{}", program.display()))
         .options(&guest.options)
-        .args([seed, seconds])
+        .options(["--cpus", cpus])
+        .args([seed.as_str(), seconds.as_str(), threads])
         .output();
     // The seed is the first line, and so is in the story of a failure.
     outcome

@@ -1,21 +1,29 @@
 //! fuzz_syscalls: random system calls with structured arguments. The libOS answers each, and the
-//! program ends as it wants to. Arguments: seed (0 takes one from the clock), seconds, and anything
-//! to have each call told before it is made.
+//! program ends as it wants to. Arguments: seed (0 takes one from the clock), seconds, threads that
+//! make calls at once on the same files and memory, and anything to have each call told before it is
+//! made. Several threads are watched by the first, which says what a thread that hangs last called.
 //!
-//! What calls may write to or take away is the arena, or nothing that is mapped. A timer ends what
-//! would wait for ever. Left out are the calls that end or replace the program (exit, exit_group,
+//! What calls may write to or take away is the arena, or nothing that is mapped. A signal ends what
+//! would wait for ever. New threads end at once. Left out are the calls that end or replace the program (exit, exit_group,
 //! execve with a path that is there, rt_sigreturn) and settings that would make a signal deadly.
 //! build: static
 //! options: --memory 1G
-//! args: 1|2
+//! args: 1|2|2
+//! cpus: 1, 2
 //! native: no
 #include "check.h"
+#include <linux/sched.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 
 #define RW (PROT_READ | PROT_WRITE)
@@ -23,12 +31,14 @@
 #define PAGE 4096UL
 #define ARENA ((char *)0x200000000000)
 #define ARENA_BYTES (16UL << 20)
-enum { FIRST_FD = 3, FDS = 32 };
+enum { FIRST_FD = 3, FDS = 40, OPENED = 23, TEMPLATE_FD = 900, THREADS_MAX = 16, CALLS_A_ROUND = 400, HANGS_SECONDS = 60 };
 
 /// Kinds of arguments, a letter for each:
 /// f fd · d fd or AT_FDCWD · s path · p pointer to bytes · v iovec · t timespec · m signal set · l length ·
 /// a address in the arena · A its length · i small number · F flags · o offset · n signal · w process ·
-/// u user · r anything · z zero · R resource · H signal action · T timer action · e existing fd to replace
+/// u user · r anything · z zero · R resource · H signal action · T timer action · e existing fd to replace ·
+/// D socket family · K socket type · S socket address · L its length · g msghdr · G array of mmsghdr · O option of a
+/// socket · P its length · I ioctl of a terminal · c clone_args, whose stack is a new one · k such a stack · C flags of clone
 static const struct {
     const char *name;
     long number;
@@ -65,11 +75,15 @@ static const struct {
     C(inotify_init1, "F"), C(inotify_add_watch, "fsr"), C(inotify_rm_watch, "fi"), C(preadv, "fvioz"), C(pwritev, "fvioz"), C(rt_tgsigqueueinfo, "wwnp"),
     C(prlimit64, "wRpp"), C(syncfs, "f"), C(getcpu, "ppz"), C(sched_setattr, "wpi"), C(sched_getattr, "wpli"), C(renameat2, "dsdsi"), C(getrandom, "pli"),
     C(memfd_create, "si"), C(membarrier, "iii"), C(mlock2, "aAi"), C(copy_file_range, "fpfpli"), C(preadv2, "fviozi"), C(pwritev2, "fviozi"),
-    C(pkey_mprotect, "aAii"), C(statx, "dsFrp"), C(socket, "iii"), C(socketpair, "iiip"), C(rseq, "pliz"), C(close_range, "eei"), C(openat2, "dspl"),
+    C(pkey_mprotect, "aAii"), C(statx, "dsFrp"), C(socket, "DKi"), C(socketpair, "DKzp"), C(rseq, "pliz"), C(close_range, "eei"), C(openat2, "dspl"),
+    C(socket, "DKz"), C(bind, "fSL"), C(bind, "fSL"), C(listen, "fi"), C(connect, "fSL"), C(connect, "fSL"), C(accept, "fpp"), C(accept4, "fppF"),
+    C(getsockname, "fpp"), C(getpeername, "fpp"), C(shutdown, "fi"), C(sendto, "fplFSL"), C(sendto, "fplzzz"), C(recvfrom, "fplFpp"), C(sendmsg, "fgF"),
+    C(sendmsg, "fgz"), C(recvmsg, "fgF"), C(recvmsg, "fgz"), C(sendmmsg, "fGiF"), C(recvmmsg, "fGiFt"), C(setsockopt, "fOOpP"), C(getsockopt, "fOOpp"),
+    C(inotify_init, ""), C(ioctl, "fIp"), C(clone, "CkpprF"), C(clone3, "cl"), C(clone3, "cB"),
     C(faccessat2, "dsiF"), C(epoll_pwait2, "fpitml"), {"fchmodat2", 452, "dsiF"}, {"mseal", 462, "AAi"}, {"unknown", 999, "rrr"}, {"none", -1, "rrr"},
 };
 
-static uint64_t state;
+static __thread uint64_t state;
 static uint64_t random64(void) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
     return state * 0x2545f4914f6cdd1d;
@@ -77,7 +91,29 @@ static uint64_t random64(void) {
 static uint64_t below(uint64_t limit) { return random64() % limit; }
 
 static char *constant;
+static int threads;
 static void nothing(int signal) { (void)signal; }
+
+/// Where a new thread returns to from the call that made it.
+void child_ends(void);
+__asm__("child_ends: xor %edi, %edi\n mov $60, %eax\n syscall\n ud2");
+
+/// A stack for a new thread, whose top it gives.
+static void *new_stack(void) {
+    enum { STACKS = 256, STACK_BYTES = 16384 };
+    static char stacks[STACKS][STACK_BYTES] __attribute__((aligned(16)));
+    static unsigned next;
+    void **top = (void **)(stacks[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % STACKS] + STACK_BYTES - 64);
+    *top = (void *)child_ends;
+    return top;
+}
+
+/// A thread more often than a process.
+static uint64_t clone_flags(void) {
+    static const uint64_t THREAD = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
+    uint64_t option = below(2) ? 1UL << (8 + below(26)) : 0;
+    return (below(4) ? THREAD | CLONE_SYSVSEM : below(2) ? THREAD & random64() : 0) | option;
+}
 
 /// Nothing that the program has is here.
 static long wild(void) {
@@ -98,7 +134,7 @@ static long pointer(void) {
 
 static const char *const NAMES[] = {"a", "b", "d", "d/a", "d/e", "l", "loop", "fifo", ".", "..", "/", "", "a/", "a/b", "/proc/self/maps", "/proc/self/fd",
     "/proc/self/status", "/proc/meminfo", "/proc/self/fd/5", "/proc/self/exe", "/proc/self/mem", "/proc/self/environ", "/proc/1/task/1/stat", "/dev/null", "/dev/zero", "/dev/full",
-    "/dev/urandom", "/dev/tty", "/dev/shm/x", "/sys", "/etc", "/tmp", "user.a", "user.b", "security.capability", "system.posix_acl_access",
+    "/dev/urandom", "/dev/tty", "/dev/shm/x", "/sys", "/etc", "/tmp", "/dev/ptmx", "/dev/pts/0", "sock", "user.a", "user.b", "security.capability", "system.posix_acl_access",
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
 
@@ -113,12 +149,14 @@ static int is_deadly(int signal) {
     return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGKILL || signal == SIGSTOP || signal == 32 || signal == 33;
 }
 
+static long socket_argument(char kind);
+
 static long argument(char kind) {
-    static struct timespec times[3];
-    static unsigned long mask[2];
-    static struct iovec vectors[8];
-    static struct sigaction action;
-    static struct { long value; int signal, notify; long rest[6]; } event;
+    static __thread struct timespec times[3];
+    static __thread unsigned long mask[2];
+    static __thread struct iovec vectors[8];
+    static __thread struct sigaction action;
+    static __thread struct { long value; int signal, notify; long rest[6]; } event;
     switch (kind) {
         case 'f':
             for (long fd;;) { // what the program prints to is left alone
@@ -163,6 +201,51 @@ static long argument(char kind) {
             memset(&event, 0, sizeof event);
             event.signal = (int)argument('n'), event.notify = (int)below(4);
             return below(3) ? (long)&event : below(2) ? 0 : wild();
+        default: return socket_argument(kind);
+    }
+}
+
+/// The sockets' kinds of arguments, and those of new threads.
+static long socket_argument(char kind) {
+    static __thread struct sockaddr_un address;
+    static __thread struct mmsghdr messages[4];
+    static __thread struct { struct cmsghdr header; int fds[4]; } control[4];
+    static __thread struct clone_args made;
+    switch (kind) {
+        case 'D': return below(8) ? AF_UNIX : number();
+        case 'K': return (long)(1 + below(5)) | (below(2) ? SOCK_NONBLOCK : 0) | (below(16) ? 0 : number());
+        case 'S':
+            memset(&address, 0, sizeof address);
+            address.sun_family = below(16) ? AF_UNIX : (sa_family_t)below(20);
+            strcpy(address.sun_path, (const char *[]){"sock", "data", "new", "", "/dev/null"}[below(5)]);
+            if (below(4) == 0) address.sun_path[0] = 0;
+            return below(8) ? (long)&address : pointer();
+        case 'L': return below(4) ? (long)sizeof address : below(2) ? 2 + (long)below(12) : number();
+        case 'g': argument('G'); return below(8) ? (long)&messages[0].msg_hdr : pointer();
+        case 'G':
+            for (int i = 0; i < 4; i++) {
+                struct msghdr *message = &messages[i].msg_hdr;
+                memset(message, 0, sizeof *message);
+                if (below(4) == 0) message->msg_name = (void *)argument('S'), message->msg_namelen = (socklen_t)argument('L');
+                message->msg_iov = (struct iovec *)argument('v'), message->msg_iovlen = below(9);
+                if (below(2)) continue;
+                control[i].header = (struct cmsghdr){CMSG_LEN(sizeof control[i].fds), SOL_SOCKET, below(4) ? SCM_RIGHTS : (int)below(4)};
+                for (int k = 0; k < 4; k++) control[i].fds[k] = (int)argument('e');
+                message->msg_control = below(8) ? (void *)&control[i] : (void *)pointer();
+                message->msg_controllen = below(4) ? sizeof control[i] : below(80);
+            }
+            return below(8) ? (long)messages : pointer();
+        case 'O': return below(4) ? SOL_SOCKET : (long)below(80);
+        case 'P': return below(8) ? 4L << below(3) : number();
+        case 'I': return 0x5400 + (long)below(0x60);
+        case 'c':
+            memset(&made, 0, sizeof made);
+            made.flags = clone_flags(), made.child_tid = (uint64_t)pointer(), made.parent_tid = (uint64_t)pointer();
+            made.stack_size = 8192, made.stack = (uint64_t)new_stack() - made.stack_size;
+            return below(8) ? (long)&made : wild();
+        case 'B': return below(4) ? (long)sizeof made : CLONE_ARGS_SIZE_VER0;
+        case 'k': return (long)new_stack();
+        case 'C': return (long)clone_flags();
         default: return 0;
     }
 }
@@ -188,7 +271,7 @@ static void mend(void) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setitimer(ITIMER_REAL, &OFTEN, NULL);
+    if (threads < 2) setitimer(ITIMER_REAL, &OFTEN, NULL);
 }
 
 /// A fresh arena, fresh descriptors, fresh names.
@@ -198,19 +281,25 @@ static void refresh(void) {
     static const struct rlimit FILES = {8 << 20, RLIM_INFINITY}, MANY = {1024, 1024}, ALL = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_FSIZE, &FILES), setrlimit(RLIMIT_NOFILE, &MANY);
     setrlimit(RLIMIT_AS, &ALL), setrlimit(RLIMIT_DATA, &ALL), setrlimit(RLIMIT_MEMLOCK, &ALL);
-    munmap(ARENA, ARENA_BYTES);
-    if (mmap(ARENA, ARENA_BYTES, RW, ANON | MAP_FIXED, -1, 0) != (void *)ARENA) WRONG("no arena");
-    for (size_t at = 0; at < ARENA_BYTES / 4; at += 8) *(uint64_t *)(ARENA + at) = below(4) ? below(64) : random64();
+    // Of several threads, one may limit what another asks for, and take away what it filled.
+    if (mmap(ARENA, ARENA_BYTES, RW, ANON | MAP_FIXED, -1, 0) != (void *)ARENA && threads < 2) WRONG("no arena");
+    pread(TEMPLATE_FD, ARENA, ARENA_BYTES / 4, 0);
     chdir("/tmp/fuzz");
     mkdir("d", 0700), symlink("a", "l"), symlink("loop", "loop"), mknod("fifo", S_IFIFO | 0600, 0);
-    unlink("a"), unlink("b"), unlink("/dev/shm/x");
+    unlink("a"), unlink("b"), unlink("/dev/shm/x"), unlink("sock"), unlink("data"), unlink("new");
     int pair[2];
     if (pipe2(pair, O_NONBLOCK) == 0) fcntl(pair[1], F_SETPIPE_SZ, 4096);
     open("a", O_RDWR | O_CREAT, 0600), open("b", O_RDWR | O_CREAT | O_APPEND, 0600), open(".", O_RDONLY), open("/proc/self", O_RDONLY);
     open("/proc/self/exe", O_RDONLY), open("/dev/zero", O_RDWR), epoll_create1(0), eventfd(3, 0), timerfd_create(CLOCK_MONOTONIC, 0);
     syscall(SYS_memfd_create, "fuzz", 3), open("fifo", O_RDWR | O_NONBLOCK), open("a", O_PATH), open("/proc/self/maps", O_RDONLY);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    struct sockaddr_un stream = {AF_UNIX, "sock"}, datagram = {AF_UNIX, "data"};
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0), receiver = socket(AF_UNIX, SOCK_DGRAM, 0), client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    bind(listener, (struct sockaddr *)&stream, sizeof stream), listen(listener, 3), connect(client, (struct sockaddr *)&stream, sizeof stream);
+    bind(receiver, (struct sockaddr *)&datagram, sizeof datagram);
+    inotify_add_watch(inotify_init1(IN_NONBLOCK), ".", IN_ALL_EVENTS), open("/dev/ptmx", O_RDWR | O_NOCTTY);
     struct epoll_event all = {EPOLLIN | EPOLLOUT | EPOLLET, {0}};
-    for (int fd = FIRST_FD; fd < FIRST_FD + 14; fd++) epoll_ctl(FIRST_FD + 8, EPOLL_CTL_ADD, fd, &all);
+    for (int fd = FIRST_FD; fd < FIRST_FD + OPENED; fd++) epoll_ctl(FIRST_FD + 8, EPOLL_CTL_ADD, fd, &all);
 }
 
 static uint64_t seconds_now(void) {
@@ -219,13 +308,91 @@ static uint64_t seconds_now(void) {
     return (uint64_t)now.tv_sec;
 }
 
+static uint64_t seed, end;
+static int tells, all_made;
+
+/// A thread that makes calls, and its last one.
+static struct fuzzer {
+    uint64_t calls, worked;
+    int tid, ended;
+    size_t pick;
+    long with[6];
+} fuzzers[THREADS_MAX];
+
+static void tell(const struct fuzzer *self, const char *what) {
+    char line[240];
+    const long *with = self->with;
+    int bytes = snprintf(line, sizeof line, "%d %s %llu %s %lx %lx %lx %lx %lx %lx\n", self->tid, what, (unsigned long long)self->calls, CALLS[self->pick].name, with[0], with[1], with[2], with[3], with[4], with[5]);
+    if (write(2, line, (size_t)bytes) != bytes) WRONG("standard error");
+}
+
+static void make_call(struct fuzzer *self) {
+    size_t pick = below(sizeof CALLS / sizeof *CALLS);
+    const char *name = CALLS[pick].name, *kinds = CALLS[pick].kinds;
+    long with[6] = {0};
+    for (int k = 0; kinds[k]; k++) with[k] = argument(kinds[k]);
+    // From a low address, a length that does not wrap would reach all that the program has.
+    if (kinds[0] == 'a' && with[0] >= 0 && with[0] < (long)ARENA && with[1] < 0) return;
+    if (is_harmful(name, with)) return;
+    mend();
+    self->pick = pick;
+    memcpy(self->with, with, sizeof with);
+    if (tells) tell(self, "call");
+    long got = syscall(CALLS[pick].number, with[0], with[1], with[2], with[3], with[4], with[5]);
+    int code = errno;
+    __atomic_add_fetch(&self->calls, 1, __ATOMIC_RELAXED);
+    self->worked += got != -1;
+    if (got == -1 && (code <= 0 || code > 133)) WRONG("%s: errno %d", name, code);
+}
+
+static void *fuzz(void *argument) {
+    struct fuzzer *self = argument;
+    self->tid = (int)syscall(SYS_gettid);
+    // Before, a call could forbid to make the others.
+    while (!__atomic_load_n(&all_made, __ATOMIC_ACQUIRE)) sched_yield();
+    state = (seed * THREADS_MAX + (uint64_t)(self - fuzzers)) * 2 + 1;
+    while (seconds_now() < end && !wrong_count) {
+        refresh();
+        for (int i = 0; i < CALLS_A_ROUND; i++) make_call(self);
+    }
+    syscall(SYS_set_robust_list, NULL, 24L);
+    __atomic_store_n(&self->ended, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+/// Ends what other threads wait for, until each is done.
+static void watch(void) {
+    uint64_t seen[THREADS_MAX] = {0}, when[THREADS_MAX];
+    for (int i = 0; i < threads; i++) when[i] = seconds_now();
+    for (int running = threads; running;) {
+        running = 0;
+        mend();
+        syscall(SYS_nanosleep, &(struct timespec){0, 20000000}, NULL);
+        for (int i = 0; i < threads; i++) {
+            struct fuzzer *one = &fuzzers[i];
+            if (__atomic_load_n(&one->ended, __ATOMIC_ACQUIRE)) continue;
+            running++;
+            if (one->tid) syscall(SYS_tgkill, getpid(), one->tid, SIGALRM);
+            uint64_t calls = __atomic_load_n(&one->calls, __ATOMIC_RELAXED), now = seconds_now();
+            if (calls != seen[i]) seen[i] = calls, when[i] = now;
+            if (now - when[i] < HANGS_SECONDS) continue;
+            for (int k = 0; k < threads; k++) tell(&fuzzers[k], fuzzers[k].ended ? "ended:" : now - when[k] < HANGS_SECONDS ? "runs:" : "hangs:");
+            _exit(1);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     // Never on a host, whose files and processes it would spoil: only where it is all there is.
     if (getpid() != 1 || getppid() != 0) {
         puts("fuzz_syscalls runs in a guest only");
         return 1;
     }
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 0, seconds = argc > 2 ? strtoull(argv[2], NULL, 0) : 2;
+    uint64_t seconds = argc > 2 ? strtoull(argv[2], NULL, 0) : 2;
+    seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 0;
+    threads = argc > 3 ? atoi(argv[3]) : 1;
+    tells = argc > 4;
+    if (threads < 1 || threads > THREADS_MAX) WRONG("%d threads", threads);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     if (!seed) seed = (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20;
@@ -238,33 +405,29 @@ int main(int argc, char **argv) {
     }
     mkdir("/tmp/fuzz", 0700);
     constant = mmap(NULL, 2 * PAGE, PROT_READ, ANON, -1, 0);
-    uint64_t end = seconds_now() + seconds, calls = 0, worked = 0;
-    while (seconds_now() < end && !wrong_count) {
-        refresh();
-        for (int i = 0; i < 400; i++) {
-            size_t pick = below(sizeof CALLS / sizeof *CALLS);
-            long with[6] = {0};
-            for (int k = 0; CALLS[pick].kinds[k]; k++) with[k] = argument(CALLS[pick].kinds[k]);
-            // From a low address, a length that does not wrap would reach all that the program has.
-            if (CALLS[pick].kinds[0] == 'a' && with[0] >= 0 && with[0] < (long)ARENA && with[1] < 0) continue;
-            if (is_harmful(CALLS[pick].name, with)) continue;
-            mend();
-            if (argc > 3) {
-                char line[200];
-                int bytes = snprintf(line, sizeof line, "%s %lx %lx %lx %lx %lx %lx\n", CALLS[pick].name, with[0], with[1], with[2], with[3], with[4], with[5]);
-                if (write(2, line, (size_t)bytes) != bytes) WRONG("standard error");
-            }
-            long got = syscall(CALLS[pick].number, with[0], with[1], with[2], with[3], with[4], with[5]);
-            calls++, worked += got != -1;
-            if (got == -1 && (errno <= 0 || errno > 133)) WRONG("%s: errno %d", CALLS[pick].name, errno);
-        }
+    CHECK_EQ(dup2(memfd_create("template", 0), TEMPLATE_FD), TEMPLATE_FD);
+    for (size_t at = 0; at < ARENA_BYTES / 4; at += PAGE) {
+        uint64_t words[PAGE / 8];
+        for (size_t i = 0; i < PAGE / 8; i++) words[i] = below(4) ? below(64) : random64();
+        CHECK_EQ(write(TEMPLATE_FD, words, sizeof words), sizeof words);
     }
-    syscall(SYS_set_robust_list, NULL, 24L);
+    end = seconds_now() + seconds;
+    if (threads > 1) {
+        pthread_t thread;
+        for (int i = 0; i < threads; i++) CHECK_EQ(pthread_create(&thread, NULL, fuzz, &fuzzers[i]), 0);
+        all_made = 1;
+        watch();
+    } else {
+        all_made = 1;
+        fuzz(&fuzzers[0]);
+    }
     static const struct itimerval NEVER;
     setitimer(ITIMER_REAL, &NEVER, NULL);
-    if (calls < 1000 || worked < calls / 20) WRONG("%llu calls, %llu worked", (unsigned long long)calls, (unsigned long long)worked);
+    unsigned long long calls = 0, worked = 0;
+    for (int i = 0; i < threads; i++) calls += fuzzers[i].calls, worked += fuzzers[i].worked;
+    if (calls < 1000 || worked < calls / 20) WRONG("%llu calls, %llu worked", calls, worked);
     char line[80];
-    int bytes = snprintf(line, sizeof line, "%llu calls\n", (unsigned long long)calls);
+    int bytes = snprintf(line, sizeof line, "%llu calls\n", calls);
     if (write(1, line, (size_t)bytes) != bytes) return 1;
     return done("fuzz_syscalls");
 }

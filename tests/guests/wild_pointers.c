@@ -11,19 +11,24 @@
 // no pointer: getpriority setpriority sched_getscheduler sched_get_priority_max sched_get_priority_min
 // no pointer: mlockall munlockall sync gettid readahead tkill epoll_create fadvise64 timer_getoverrun
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
-// no pointer: epoll_create1 syncfs membarrier close_range
+// no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
+// no pointer: inotify_init1 inotify_rm_watch
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
-// not compared with the host's, see main(): futex
+// not compared with the host's, see main(): futex clone clone3
 // not compared with the host's, which may be too old, see main(): fchmodat2 mseal
 #include "check.h"
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <time.h>
 
@@ -31,7 +36,7 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define PAGE 4096L
 
-enum { FILE_FD = 10, PIPE_OUT, PIPE_IN, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE, FIRST_FREE };
+enum { FILE_FD = 10, PIPE_OUT, PIPE_IN, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE, STREAM, PEER, DATAGRAM, LISTENER, CLIENT, UNBOUND, INOTIFY, FIRST_FREE };
 /// Replaced by the process id.
 #define SELF (-123456789L)
 
@@ -63,6 +68,10 @@ static int group, parameter;
 static stack_t no_stack = {.ss_flags = SS_DISABLE};
 static long offset, how[3], sets[2] = {0, 8}, info[16], attributes[7];
 static char *arguments[] = {program, NULL};
+static struct sockaddr_un listening = {AF_UNIX, "listening"}, receiving = {AF_UNIX, "receiving"}, fresh = {AF_UNIX, "fresh"};
+static socklen_t room;
+static struct msghdr message;
+static struct mmsghdr messages[1];
 
 static const struct {
     const char *name;
@@ -110,6 +119,17 @@ static const struct {
     C(epoll_wait, V(EPOLL), P(page), V(4), V(0)), C(epoll_pwait, V(EPOLL), P(page), V(4), V(0), P(&set), V(8)),
     C(epoll_pwait2, V(EPOLL), P(page), V(4), Q(&moment), P(&set), V(8)), C(signalfd, V(-1), P(&set), V(8)),
     C(signalfd4, V(-1), P(&set), V(8), V(0)), C(timerfd_settime, V(TIMER), V(0), P(&timer_value), P(page)), C(timerfd_gettime, V(TIMER), P(page)),
+    C(inotify_add_watch, V(INOTIFY), P("f"), V(IN_CREATE)),
+    // Sockets.
+    C(read, V(STREAM), P(page), V(4)), C(write, V(STREAM), P(page), V(4)), C(socketpair, V(AF_UNIX), V(SOCK_STREAM), V(0), P(page)),
+    C(bind, V(UNBOUND), P(&fresh), L(sizeof fresh)), C(connect, V(UNBOUND), P(&listening), L(sizeof listening)),
+    C(accept, V(LISTENER), P(page), P(&room)), C(accept4, V(LISTENER), P(page), P(&room), V(SOCK_CLOEXEC)),
+    C(getsockname, V(DATAGRAM), P(page), P(&room)), C(getpeername, V(CLIENT), P(page), P(&room)),
+    C(sendto, V(STREAM), P(page), V(4), V(0), V(0), V(0)), C(sendto, V(DATAGRAM), P(page), L(4), V(0), P(&receiving), L(sizeof receiving)),
+    C(recvfrom, V(STREAM), P(page), L(4), V(0), V(0), V(0)), C(recvfrom, V(DATAGRAM), P(page), V(4), V(0), P(more), P(&room)),
+    C(sendmsg, V(STREAM), P(&message), V(0)), C(recvmsg, V(STREAM), P(&message), V(0)), C(sendmmsg, V(STREAM), P(messages), V(1), V(0)),
+    C(recvmmsg, V(STREAM), P(messages), V(1), V(0), P(&moment)), C(setsockopt, V(STREAM), V(SOL_SOCKET), V(SO_KEEPALIVE), P(&group), L(4)),
+    C(getsockopt, V(STREAM), V(SOL_SOCKET), V(SO_TYPE), P(page), P(&room)), C(getsockopt, V(STREAM), V(SOL_SOCKET), V(SO_PEERCRED), P(page), P(&room)),
     // Memory: addresses that are not read, so most answers are not EFAULT.
     C(mmap, V(0), L(4096), V(RW), V(ANON), V(-1), V(0)), C(munmap, W(third), L(0)), C(mprotect, W(page), L(4096), V(RW)),
     C(mremap, W(third), L(0), L(4096), V(MREMAP_MAYMOVE), V(0)), C(msync, W(page), L(4096), V(MS_SYNC)), C(mincore, W(page), L(4096), P(more)),
@@ -135,6 +155,26 @@ static const struct {
     C(getcpu, P(page), P(more), V(0)), C(get_robust_list, V(0), P(page), P(more)),
 };
 
+static void at_fd(int fd, int wanted) {
+    CHECK_EQ(dup2(fd, wanted), wanted);
+    close(fd);
+}
+
+/// Sockets that have something to read, one that has no name yet, a connection to accept.
+static void prepare_sockets(void) {
+    static const int EMPTIED[] = {STREAM, PEER, DATAGRAM};
+    for (int i = 0; i < 3; i++) while (recv(EMPTIED[i], more, sizeof more, 0) >= 0) {}
+    CHECK_EQ(send(PEER, "01234567", 8, 0), 8);
+    CHECK_EQ(sendto(DATAGRAM, "01234567", 8, 0, (struct sockaddr *)&receiving, sizeof receiving), 8);
+    for (int fd; (fd = accept(LISTENER, NULL, NULL)) >= 0;) close(fd);
+    at_fd(socket(AF_UNIX, SOCK_STREAM, 0), CLIENT), at_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), UNBOUND);
+    CHECK_EQ(connect(CLIENT, (struct sockaddr *)&listening, sizeof listening), 0);
+    unlink("fresh");
+    room = sizeof(struct sockaddr_un);
+    message = (struct msghdr){.msg_iov = &one, .msg_iovlen = 1};
+    messages[0].msg_hdr = message;
+}
+
 /// The same state before each attempt.
 static void prepare(const char *name) {
     unlink("a"), put_file("a", "0123456789"); // a new file: one that is cut would be written to the disk
@@ -145,17 +185,36 @@ static void prepare(const char *name) {
     CHECK_EQ(pwrite(FILE_FD, "0123456789", 10, 0), 10);
     lseek(FILE_FD, 0, SEEK_SET), lseek(DIRECTORY, 0, SEEK_SET);
     CHECK_EQ(write(EVENT, &(uint64_t){1}, 8), 8);
+    for (int fd = 3; fd < FILE_FD; fd++) close(fd);
     for (int fd = FIRST_FREE; fd < FIRST_FREE + 4; fd++) close(fd);
     // What calls wrote where it was good.
     set = 1UL << (SIGUSR1 - 1), fds = 1UL << PIPE_OUT, offset = 0, one.iov_base = page, one.iov_len = 4;
     moment = (struct timespec){0, 1}, instant = (struct timeval){0, 0};
     event.events = EPOLLIN;
+    prepare_sockets();
     CHECK_EQ(epoll_ctl(EPOLL, EPOLL_CTL_MOD, EVENT, &event), 0);
     // Waits end at once.
     if (!strncmp(name, "rt_sig", 6)) raise(SIGUSR1);
 }
 
 static void on_signal(int number) { (void)number; }
+
+static int ended;
+static int end(void *argument) {
+    (void)argument;
+    return __atomic_add_fetch(&ended, 1, __ATOMIC_SEQ_CST), 0;
+}
+
+/// A thread is made whatever its id cannot be written to.
+static void make_thread(int flag, long address) {
+    static char stacks[64][8192] __attribute__((aligned(16)));
+    static int made;
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | flag;
+    void *at = (void *)address;
+    CHECK(clone(end, stacks[made + 1], flags, NULL, at, NULL, at) > 0);
+    made++;
+    while (__atomic_load_n(&ended, __ATOMIC_SEQ_CST) != made) sched_yield();
+}
 
 int main(int argc, char **argv) {
     if (argc != 1 || !realpath(argv[0], program)) WRONG("executed again with %d arguments", argc);
@@ -167,8 +226,14 @@ int main(int argc, char **argv) {
     int opened[] = {open("f", O_RDWR), open(".", O_RDONLY | O_DIRECTORY), epoll_create1(0), timerfd_create(CLOCK_MONOTONIC, 0),
                     eventfd(1, EFD_NONBLOCK), open("g", O_RDWR)};
     static const int AT[] = {FILE_FD, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE};
-    for (int i = 0; i < 6; i++) CHECK_EQ(dup2(opened[i], AT[i]), AT[i]);
-    for (int i = 0; i < 6; i++) close(opened[i]);
+    for (int i = 0; i < 6; i++) at_fd(opened[i], AT[i]);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p), 0);
+    at_fd(p[0], STREAM), at_fd(p[1], PEER);
+    at_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), DATAGRAM), at_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), LISTENER);
+    CHECK_EQ(bind(DATAGRAM, (struct sockaddr *)&receiving, sizeof receiving), 0);
+    CHECK_EQ(bind(LISTENER, (struct sockaddr *)&listening, sizeof listening), 0);
+    CHECK_EQ(listen(LISTENER, 4), 0);
+    at_fd(inotify_init1(IN_NONBLOCK), INOTIFY);
     CHECK_EQ(epoll_ctl(EPOLL, EPOLL_CTL_ADD, EVENT, &event), 0);
     fsetxattr(FILE_FD, "user.y", "y", 1, 0);
     signal(SIGUSR1, on_signal);
@@ -228,6 +293,24 @@ int main(int argc, char **argv) {
         printf(" %ld/%d", got, errno);
     }
     puts("");
+    // What a message points to.
+    for (int part = 0; part < 4; part++) {
+        printf("message.%d:", part);
+        for (size_t j = 0; j < sizeof wild / sizeof *wild; j++) {
+            for (int receives = 0; receives < 2; receives++) {
+                prepare("");
+                void *at = (void *)wild[j];
+                message.msg_name = part == 0 ? at : NULL, message.msg_namelen = part == 0 ? sizeof receiving : 0;
+                if (part == 1) message.msg_iov = at;
+                if (part == 2) one.iov_base = at;
+                message.msg_control = part == 3 ? at : NULL, message.msg_controllen = part == 3 ? 32 : 0;
+                errno = 0;
+                long got = receives ? recvmsg(DATAGRAM, &message, 0) : sendmsg(STREAM, &message, 0);
+                printf(" %ld/%d", got, errno);
+            }
+        }
+        puts("");
+    }
     // Kept for later, when the thread ends: whoever reads them then must survive it.
     for (size_t j = 0; j < sizeof wild / sizeof *wild; j++) {
         CHECK_EQ(syscall(SYS_set_robust_list, wild[j], 24L), 0);
@@ -239,7 +322,12 @@ int main(int argc, char **argv) {
     }
     for (size_t j = 2; j < sizeof wild / sizeof *wild; j++) {
         CHECK(syscall(452, DIRECTORY, wild[j], 0600, 0) == -1 && (errno == EFAULT || errno == ENOSYS));
+        // One that can be read asks for a process.
+        CHECK(syscall(SYS_clone3, wild[j], 64L) == -1 && errno == EFAULT);
+        CHECK(syscall(SYS_clone3, wild[j], 88L) == -1 && errno == EFAULT);
+        make_thread(CLONE_PARENT_SETTID, wild[j]), make_thread(CLONE_CHILD_SETTID, wild[j]), make_thread(CLONE_CHILD_CLEARTID, wild[j]);
         CHECK(syscall(462, wild[j], PAGE, 0L) == -1 && (errno == EINVAL || errno == ENOMEM || errno == ENOSYS));
     }
+    for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) CHECK_FAILS(syscall(SYS_clone3, page, lengths[j]), E2BIG);
     return done("wild_pointers");
 }

@@ -12,10 +12,9 @@ use super::attributes::FileType;
 use super::context::{Spot, look_up, resolve};
 use super::directory::{DirectoryFile, PathFile};
 use super::memory::{Body, MemoryInode};
-use super::node::Node;
+use super::node::{Identity, Node};
 use super::open_file::{OpenFile, Origin};
-use super::overlay;
-use super::path::{Found, Resolver};
+use super::path::Found;
 use super::regular::{ImageFile, MemoryFile, resize};
 use super::tree::{self, NewFile};
 use crate::dev;
@@ -191,21 +190,15 @@ fn open_memory_inode(
     }
 }
 
-/// The running program's file cannot be written: ETXTBSY.
+/// The running program's file cannot be written, whatever its name and mode are
+/// by now: ETXTBSY.
 pub fn check_not_running(node: &Node) -> Result<(), Errno> {
-    let path = process::current().image.lock().exe.clone();
-    let attributes = node.attributes()?;
-    if attributes.mode & 0o111 == 0 || path.is_empty() {
-        return Ok(());
+    let Identity { device, ino } = node.identity();
+    if process::current().image.lock().exe_id == (device, ino) {
+        Err(Errno::ETXTBSY)
+    } else {
+        Ok(())
     }
-    let root = overlay::overlay()?.root();
-    let found = Resolver::new(&Caller::default(), &root).find(&root, &path, true);
-    let running = found.ok().and_then(|found| found.node);
-    let running = running.and_then(|node| node.attributes().ok());
-    if running.is_some_and(|it| (it.device, it.ino) == (attributes.device, attributes.ino)) {
-        return Err(Errno::ETXTBSY);
-    }
-    Ok(())
 }
 
 fn check_open(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {

@@ -155,6 +155,8 @@ impl Default for Limits {
 pub struct Image {
     /// Path of the executable, resolved.
     pub exe: Vec<u8>,
+    /// Device and inode number of the executable.
+    pub exe_id: (u64, u64),
     /// Name of the program, cut to 15 bytes, NUL-padded.
     pub comm: [u8; 16],
     /// Where the argument strings are: start, end.

@@ -249,7 +249,7 @@ impl Thread {
 
     /// Whether it may run on this vCPU.
     pub fn may_run_on(&self, cpu: usize) -> bool {
-        self.affinity.load(Relaxed) >> cpu & 1 != 0
+        self.affinity.load(Ordering::SeqCst) >> cpu & 1 != 0
     }
 
     /// TSC ticks that it ran for until now.

@@ -31,8 +31,8 @@ mod wait;
 
 pub use cpu::{adopt_boot_cpu, barrier, cpu_count, flush_others, online};
 pub use run::{
-    begin_thread, exit_current, idle_loop, interrupt, needs_attention, preempt, reserve, start,
-    wake, yield_now,
+    affinity_changed, begin_thread, exit_current, idle_loop, interrupt, needs_attention, preempt,
+    reserve, start, wake, yield_now,
 };
 pub use wait::{WaitQueue, wait, wait_any, wait_stdin};
 

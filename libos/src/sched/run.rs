@@ -64,6 +64,42 @@ pub fn interrupt(thread: &'static Thread) {
     }
 }
 
+/// Other vCPUs than before may run a thread.
+pub fn affinity_changed(thread: &'static Thread) {
+    match thread.state() {
+        // It moves on its way back to the program.
+        State::Running => interrupt(thread),
+        State::Runnable => offer(thread),
+        // Whoever wakes it looks.
+        State::Waiting | State::Sleeping | State::Dead => {}
+    }
+}
+
+/// Calls the vCPUs that may run a thread which waits in the queue of one that
+/// may not.
+fn offer(thread: &'static Thread) {
+    let fits = |index: &usize| thread.may_run_on(*index);
+    let called = cpu::others().filter(fits).fold(0, |mask, index| {
+        cpu::cpu(index).attention.store(true, SeqCst);
+        mask | 1 << index
+    });
+    if called != 0 {
+        hypercall::vcpu_kick(called);
+    } else if !fits(&here()) && !(0..cpu::count()).filter(fits).any(cpu::start) {
+        // The host has none of them: any will do, as where one is unplugged.
+        thread.affinity.store(u64::MAX, SeqCst);
+    }
+}
+
+/// Appends a runnable thread to a queue. Who changes what it may run on looks at
+/// its state afterwards, so one of both sees the other.
+fn append(index: usize, thread: &'static Thread) {
+    cpu::cpu(index).push(thread);
+    if !thread.may_run_on(index) {
+        offer(thread);
+    }
+}
+
 /// Puts a runnable thread into a queue whose vCPU will see it.
 fn enqueue(thread: &'static Thread) {
     let last = thread.cpu.load(SeqCst);
@@ -93,7 +129,7 @@ fn enqueue(thread: &'static Thread) {
     if cpu::online() < cpu::count()
         && let Some(index) = idle(CpuState::Offline)
     {
-        cpu::cpu(index).push(thread);
+        append(index, thread);
         if cpu::start(index) {
             return;
         }
@@ -121,7 +157,7 @@ fn fallback(thread: &'static Thread) -> usize {
 
 fn push(index: usize, thread: &'static Thread) {
     let target = cpu::cpu(index);
-    target.push(thread);
+    append(index, thread);
     target.attention.store(true, SeqCst);
     let is_here = index == here();
     // Polling sees the queue; what falls asleep looks at it once more before.
@@ -164,7 +200,7 @@ pub fn yield_now() {
     }
     let me = process::thread();
     me.set_state(State::Runnable);
-    this().push(me);
+    append(here(), me);
     leave(me);
 }
 
@@ -400,12 +436,12 @@ fn rotate() {
     me.set_state(State::Runnable);
     match stolen {
         Some(next) => {
-            this.push(me);
+            append(here, me);
             end_turn(me);
             enter(this, &me.context, me.address(), next);
         }
         None => {
-            this.push(me);
+            append(here, me);
             leave(me);
         }
     }

@@ -13,7 +13,7 @@ use linux_raw_sys::net::MSG_DONTWAIT;
 use super::poll::timespec_deadline;
 use super::socket::{ADDRESS_MAX_BYTES, SocketFile, read_address, write_address};
 use crate::errno::{Errno, SysResult};
-use crate::fs::transfer::{IOV_MAX, UserRanges};
+use crate::fs::transfer::{IOV_MAX, TRANSFER_MAX_BYTES, UserRanges};
 use crate::fs::{self, OpenFile};
 use crate::mm::user;
 use crate::net::control::{self, HEADER_BYTES, SCM_CREDENTIALS, SCM_RIGHTS};
@@ -81,7 +81,7 @@ impl Header {
 /// sendto(2).
 pub(super) fn sendto(args: &[u64; 6]) -> SysResult {
     let [fd, buffer, len, flags, addr, addr_len] = *args;
-    let mut data = UserRanges::one(buffer, len)?;
+    let mut data = UserRanges::one(buffer, len.min(TRANSFER_MAX_BYTES as u64))?;
     let file = SocketFile::get(fd)?;
     let flags = flags as u32;
     let socket = file.socket()?;
@@ -97,7 +97,7 @@ pub(super) fn sendto(args: &[u64; 6]) -> SysResult {
 /// recvfrom(2).
 pub(super) fn recvfrom(args: &[u64; 6]) -> SysResult {
     let [fd, buffer, len, flags, addr, len_at] = *args;
-    let mut data = UserRanges::one(buffer, len)?;
+    let mut data = UserRanges::one(buffer, len.min(TRANSFER_MAX_BYTES as u64))?;
     let file = SocketFile::get(fd)?;
     let flags = flags as u32;
     let socket = file.socket()?;

@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process::{self, State, Thread, threads};
+use crate::process::{self, Thread, threads};
 use crate::sched;
 
 const SCHED_OTHER: u32 = 0;
@@ -90,11 +90,8 @@ pub(super) fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
         return Err(Errno::EINVAL);
     }
     with_known(pid, |thread| {
-        thread.affinity.store(mask, Ordering::Relaxed);
-        if thread.state() == State::Running {
-            // It moves on its way back to the program.
-            sched::interrupt(thread);
-        }
+        thread.affinity.store(mask, Ordering::SeqCst);
+        sched::affinity_changed(thread);
     })?;
     Ok(0)
 }
