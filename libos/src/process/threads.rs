@@ -262,6 +262,12 @@ pub fn list() -> Vec<&'static Thread> {
     table().by_tid.values().copied().collect()
 }
 
+/// The same for a crash record; nothing while the table is locked.
+pub fn try_list() -> Option<Vec<&'static Thread>> {
+    let table = TABLE.try_lock()?;
+    Some(table.by_tid.values().copied().collect())
+}
+
 /// How many there are.
 pub fn count() -> usize {
     table().by_tid.len().max(1)
