@@ -117,6 +117,15 @@ pub fn has_pending() -> bool {
     }
 }
 
+/// Whether a signal ends a wait of the running thread, or it must end itself.
+///
+/// Signals that would do nothing are dropped, so that the wait goes on for the
+/// rest of its time. What this thread is about to take from the process becomes
+/// its own: no other can take it before the call has ended with EINTR.
+pub fn ends_wait() -> bool {
+    has_pending() && (process::thread().killed.load(Ordering::SeqCst) || with_state(state::claim))
+}
+
 /// Makes signals from outside pending. Also called without a running thread.
 pub fn collect() {
     let mut outside = Set::from_bits(time::take_outside_signals());
