@@ -13,7 +13,7 @@ use linux_raw_sys::general::{
 };
 use spin::Mutex;
 
-use super::open_file::{File, OpenFile};
+use super::open_file::OpenFile;
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
 

@@ -1,6 +1,7 @@
 //! The threads of the process, as `/proc/PID/task` and `ps` list them.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use super::{State, current, threads};
 use crate::errno::Errno;
@@ -23,6 +24,8 @@ pub struct Listed {
     pub cpu_ns: u64,
     /// Signals pending for it alone.
     pub pending: Set,
+    /// vCPUs that it may run on, a bit for each index.
+    pub affinity: u64,
     /// Signals that it blocks.
     pub blocked: Set,
 }
@@ -41,6 +44,7 @@ pub fn roster() -> Vec<Listed> {
                 comm: *thread.comm.lock(),
                 running: !matches!(thread.state(), State::Waiting | State::Sleeping),
                 cpu_ns: time::ticks_to_ns(thread.cpu_ticks()),
+                affinity: thread.affinity.load(Ordering::Relaxed),
                 pending,
                 blocked,
             }

@@ -32,7 +32,7 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
         _ => return Err(Errno::EINVAL),
     }
     caller.check(&attributes, WRITE)?;
-    fs::check_not_running(&node)?;
+    fs::check_not_running(node)?;
     let inode = node.writable()?;
     fs::resize(&inode, size)?;
     reached.notify(IN_MODIFY);

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::{PROT_EXEC, PROT_WRITE};
 
+use super::cpu;
 use super::item::{Numbers, out};
 use super::source::{self, Mapping};
 use crate::errno::Errno;
@@ -119,9 +120,11 @@ fn put_status(content: &mut Vec<u8>, thread: &Listed) {
     put_signals(content, thread);
     put_capabilities(content);
     let count = sched::cpu_count();
-    let mask = u64::MAX >> (64 - count.clamp(1, 64));
-    out!(content, "Cpus_allowed:\t{mask:x}\nCpus_allowed_list:\t");
-    super::cpu::put_list(content, count);
+    let mask = thread.affinity & u64::MAX >> (64 - count.clamp(1, 64));
+    out!(content, "Cpus_allowed:\t");
+    cpu::put_mask(content, mask);
+    out!(content, "Cpus_allowed_list:\t");
+    cpu::put_ranges(content, mask);
     out!(
         content,
         "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n"
