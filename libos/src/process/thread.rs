@@ -12,6 +12,7 @@ use core::sync::atomic::{
 use spin::{Mutex, Once};
 
 use super::Recent;
+use super::usage::Counts;
 use crate::arch::{self, context::Context};
 use crate::signal::ThreadSignals;
 use crate::strace::InFlight;
@@ -87,6 +88,8 @@ pub struct Thread {
     state: AtomicU32,
     /// TSC ticks that it ran for, without the current turn.
     pub ran_ticks: AtomicU64,
+    /// Faults and switches.
+    pub counts: Counts,
     /// TSC at the beginning of its current turn; 0 while it does not run.
     pub turn_tsc: AtomicU64,
 }
@@ -155,6 +158,7 @@ impl Thread {
             cpu: AtomicUsize::new(0),
             state: AtomicU32::new(State::Running as u32),
             ran_ticks: AtomicU64::new(0),
+            counts: Counts::new(),
             turn_tsc: AtomicU64::new(0),
         }
     }

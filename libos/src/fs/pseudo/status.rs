@@ -19,19 +19,19 @@ const QUEUE_MAX: u32 = 63_000;
 pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let first = source::thread(process::current().pid)?;
     let cpu_ns = source::process_cpu_ns();
-    put_stat(content, &first, cpu_ns);
+    put_stat(content, &first, cpu_ns, process::threads::counts().faults);
     Ok(())
 }
 
 /// `/proc/PID/task/TID/stat`.
 pub(super) fn thread_stat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let thread = source::thread(numbers.last())?;
-    put_stat(content, &thread, thread.cpu_ns);
+    put_stat(content, &thread, thread.cpu_ns, thread.counts.faults);
     Ok(())
 }
 
 /// The 52 fields of proc_pid_stat(5). All time is user time.
-fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64) {
+fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64, faults: u64) {
     let process = process::current();
     let pid = process.pid;
     let (arguments, environment, stack) = {
@@ -58,7 +58,7 @@ fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64) {
     // State, parent, group, session, terminal, its group, flags, faults.
     out!(
         content,
-        ") {state} 0 {pid} {pid} {terminal} {foreground} 4194560 0 0 0 0 "
+        ") {state} 0 {pid} {pid} {terminal} {foreground} 4194560 {faults} 0 0 0 "
     );
     // Times, priority, nice, threads, timer, start, sizes.
     out!(
@@ -127,7 +127,9 @@ fn put_status(content: &mut Vec<u8>, thread: &Listed) {
     cpu::put_ranges(content, mask);
     out!(
         content,
-        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n"
+        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{}\n",
+        thread.counts.waits,
+        thread.counts.preemptions
     );
 }
 
