@@ -15,6 +15,7 @@
 //! | `xstate.rs` | vector registers in it |
 //! | `restart.rs` | which calls start again after a handler |
 //! | `timer.rs` | alarms and POSIX timers |
+//! | `cpu_timer.rs` | interval timers that count CPU time |
 //!
 //! Differences from Linux: the process is pid 1, but its default actions apply
 //! (Linux spares the first process of a container, and `abort()` there ends
@@ -24,6 +25,7 @@
 //! A signal for the process goes to the first thread that does not block it. Who
 //! gets one is woken from its wait, or its vCPU is called out of the program.
 
+pub mod cpu_timer;
 mod frame;
 pub mod info;
 pub mod number;
