@@ -17,7 +17,8 @@ macro_rules! errnos {
 
             /// Linux's name, for logs.
             pub fn name(self) -> &'static str {
-                $(if self == Self::$name { return stringify!($name); })*
+                let plain = self.plain();
+                $(if plain == Self::$name { return stringify!($name); })*
                 "E?"
             }
         }
@@ -34,10 +35,22 @@ errnos! {
     EHOSTUNREACH EALREADY EINPROGRESS ESTALE ECANCELED EOWNERDEAD ENOTRECOVERABLE EBADFD
 }
 
+/// Above all numbers.
+const FINAL: u16 = 1 << 12;
+
 impl Errno {
+    /// EINTR of a call that does not start again, whatever the handler's flags:
+    /// one with a timeout that would begin anew.
+    pub const EINTR_FINAL: Errno = Errno(Errno::EINTR.0 | FINAL);
+
+    /// The errno as the program sees it.
+    pub const fn plain(self) -> Errno {
+        Errno(self.0 & !FINAL)
+    }
+
     /// The number, positive.
     pub const fn number(self) -> u16 {
-        self.0
+        self.plain().0
     }
 
     /// From a monitor's negative status.
@@ -47,12 +60,24 @@ impl Errno {
 
     /// What the system call returns in RAX.
     pub const fn to_return(self) -> u64 {
-        (-(self.0 as i64)) as u64
+        (-(self.number() as i64)) as u64
     }
 }
 
 impl core::fmt::Debug for Errno {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}({})", self.name(), self.0)
+        write!(f, "{}({})", self.name(), self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_final_eintr_looks_like_the_other() {
+        assert_ne!(Errno::EINTR_FINAL, Errno::EINTR);
+        assert_eq!(Errno::EINTR_FINAL.to_return(), Errno::EINTR.to_return());
+        assert_eq!(Errno::EINTR_FINAL.name(), "EINTR");
     }
 }

@@ -206,10 +206,13 @@ mod real {
     }
 
     /// Called by a new thread before it enters the program, with its registers.
-    pub extern "C" fn new_thread(regs: *mut Registers) {
+    ///
+    /// # Safety
+    /// Nothing else refers to `regs`: `start_program` put them at the top of
+    /// this stack, and they are popped after this returns.
+    pub unsafe extern "C" fn new_thread(regs: *mut Registers) {
         sched::begin_thread();
-        // SAFETY: `start_program` put them at the top of this stack, just above
-        // us, and nothing else refers to them until they are popped.
+        // SAFETY: the caller's promise.
         crate::process::return_to_program(unsafe { &mut *regs }, None);
     }
 

@@ -9,6 +9,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `report.rs` | the words of a record |
+//! | `threads.rs` | the thread that crashed, and the others |
 //! | `text.rs` | a text that is cut rather than fail |
 //! | `map.rs` | what is mapped where |
 //! | `module.rs` | symbols of a mapped ELF file |
@@ -32,6 +33,7 @@ mod panic;
 mod report;
 mod row;
 mod text;
+mod threads;
 mod unwind;
 
 use alloc::string::String;
@@ -43,7 +45,7 @@ use unikiln_abi::exit;
 
 use crate::arch::{self, Registers};
 use crate::signal::{SigInfo, Trap};
-use crate::{hypercall, mm, process, strace};
+use crate::{hypercall, mm, process, strace, time};
 use map::Map;
 use report::{Reason, Report};
 use text::Text;
@@ -57,8 +59,14 @@ const PANIC_CODE: u64 = 134;
 /// Room for the one line that stands for a record that fails.
 const SPARE_BYTES: usize = 512;
 
-/// Records begun: the second one comes from the writing of the first.
+/// Records begun: the second one comes from the writing of the first, or from
+/// another vCPU.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
+/// Index of the vCPU that writes the first, and 1.
+static WRITER: AtomicUsize = AtomicUsize::new(0);
+/// The first record is written in this time, or its writer waits for what the
+/// second one's holds.
+const WRITING_MAX_NS: u64 = 2_000_000_000;
 /// How the guest ends after the first record.
 static END_REASON: AtomicU64 = AtomicU64::new(exit::LIBOS_PANIC);
 static END_CODE: AtomicU64 = AtomicU64::new(PANIC_CODE);
@@ -75,8 +83,17 @@ pub struct Fatal {
     pub note: &'static str,
 }
 
-/// Begins a record, or, when one is being written already, ends the guest.
+/// Begins a record, or, when one is being written already, ends the guest: at
+/// once where this vCPU writes it, else when the other one has had time to.
 fn begin(reason: u64, code: u64, what: &dyn core::fmt::Display) {
+    let me = arch::vcpu_index() + 1;
+    let first = WRITER.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst);
+    if first.is_err_and(|writer| writer != me) {
+        let end_ns = time::monotonic_ns() + WRITING_MAX_NS;
+        while time::monotonic_ns() < end_ns {
+            arch::idle_hint();
+        }
+    }
     match BEGUN.fetch_add(1, Ordering::Relaxed) {
         0 => {
             END_REASON.store(reason, Ordering::Relaxed);
@@ -158,6 +175,7 @@ fn write_report(reason: Reason<'_>, registers: &Registers) {
         map: &map,
         executable: &executable,
         calls: &calls,
+        threads: &threads::Threads::now(),
         memory: (mm::used_bytes(), mm::peak_bytes(), mm::limit_bytes()),
     };
     let mut text = Text::new(RECORD_MAX_BYTES);

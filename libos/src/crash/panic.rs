@@ -12,6 +12,7 @@ use unikiln_abi::exit;
 
 use super::report::calls;
 use super::text::Text;
+use super::threads::Threads;
 use super::{OOM_CODE, PANIC_CODE, RECORD_MAX_BYTES, begin, end, keep_summary};
 use crate::arch::{self, Registers};
 use crate::{hypercall, mm, process};
@@ -120,7 +121,10 @@ fn finish(mut text: Text, frame: &mut u64) -> ! {
     let first = text.as_str().lines().next().unwrap_or_default();
     keep_summary(first);
     let _ = backtrace(&mut text, frame);
+    let threads = Threads::now();
+    let _ = threads.own(&mut text);
     let _ = calls(&process::thread().recent.list(), &mut text);
+    let _ = threads.others(&mut text);
     let _ = writeln!(
         text,
         "memory: {} of {} bytes",

@@ -13,6 +13,7 @@ use super::cfi::{REGISTERS, Values};
 use super::instruction::{self, privileged};
 use super::map::Map;
 use super::text::Text;
+use super::threads::Threads;
 use super::unwind::{Frame, How, View, unwind};
 use crate::arch::Registers;
 use crate::errno::Errno;
@@ -55,6 +56,8 @@ pub(super) struct Report<'a> {
     pub executable: &'a [u8],
     /// Its last system calls, oldest first.
     pub calls: &'a [Call],
+    /// It and the other threads.
+    pub threads: &'a Threads,
     /// Bytes: in use, peak, limit.
     pub memory: (u64, u64, u64),
 }
@@ -78,6 +81,7 @@ impl Report<'_> {
             writeln!(out, "{}", suffix(frame.how))?;
         }
         calls(self.calls, out)?;
+        self.threads.others(out)?;
         let (used, peak, limit) = self.memory;
         let (used, peak, limit) = (Mebibytes(used), Mebibytes(peak), Mebibytes(limit));
         writeln!(
@@ -193,6 +197,7 @@ impl Report<'_> {
         write!(out, "program: ")?;
         out.push_lossy(self.executable);
         writeln!(out)?;
+        self.threads.own(out)?;
         match &self.reason {
             Reason::OutOfMemory(address) => {
                 writeln!(
@@ -353,26 +358,33 @@ fn values_of(r: &Registers) -> Values {
 /// The last system calls, as strace would show them.
 pub(super) fn calls(calls: &[Call], out: &mut Text) -> fmt::Result {
     writeln!(out, "last system calls ({}):", calls.len())?;
-    for call in calls {
-        let row = table::row(call.number);
-        match row {
-            Some(row) => write!(out, "  {}(", row.name)?,
-            None => write!(out, "  syscall_{}(", call.number)?,
-        }
-        let count = row.map_or(call.args.len(), |row| usize::from(row.arguments));
-        for (index, argument) in call.args.iter().take(count).enumerate() {
-            write!(out, "{}{argument:#x}", if index == 0 { "" } else { ", " })?;
-        }
-        match call.result.map(|result| result as i64) {
-            None => writeln!(out, ") did not return")?,
+    for made in calls {
+        write!(out, "  ")?;
+        call(made, out)?;
+        match made.result.map(|result| result as i64) {
+            None => writeln!(out, " did not return")?,
             Some(result @ -4095..0) => {
-                writeln!(out, ") = {result} {}", Errno::from_status(result).name())?;
+                writeln!(out, " = {result} {}", Errno::from_status(result).name())?;
             }
-            Some(result @ 0..0x1_0000) => writeln!(out, ") = {result}")?,
-            Some(result) => writeln!(out, ") = {result:#x}")?,
+            Some(result @ 0..0x1_0000) => writeln!(out, " = {result}")?,
+            Some(result) => writeln!(out, " = {result:#x}")?,
         }
     }
     Ok(())
+}
+
+/// A system call with its arguments.
+pub(super) fn call(call: &Call, out: &mut Text) -> fmt::Result {
+    let row = table::row(call.number);
+    match row {
+        Some(row) => write!(out, "{}(", row.name)?,
+        None => write!(out, "syscall_{}(", call.number)?,
+    }
+    let count = row.map_or(call.args.len(), |row| usize::from(row.arguments));
+    for (index, argument) in call.args.iter().take(count).enumerate() {
+        write!(out, "{}{argument:#x}", if index == 0 { "" } else { ", " })?;
+    }
+    write!(out, ")")
 }
 
 /// Bytes shown in MiB with one digit.

@@ -81,8 +81,10 @@ pub fn allocate(
         .checked_add(len)
         .filter(|&end| end <= SIZE_MAX_BYTES)
         .ok_or(Errno::EFBIG)?;
+    let writing = inode.writing.lock();
     change_range(&inode, change, keeps_size, start, end)?;
     inode.touch_modified();
+    drop(writing);
     if change == Change::Punch {
         mm::give_free_to_host();
     }

@@ -64,7 +64,13 @@ pub trait File: Send + Sync {
         Err(Errno::EINVAL)
     }
 
-    /// Whether the file has a position.
+    /// Writes at the end: where that was, and how many bytes.
+    fn append(&self, nonblocking: bool, source: &mut dyn Source) -> Result<(u64, usize), Errno> {
+        let end = self.attributes()?.size;
+        Ok((end, self.write(end, nonblocking, source)?))
+    }
+
+    /// Whether the file has a position; reading and writing never wait then.
     fn seekable(&self) -> bool {
         false
     }

@@ -15,7 +15,7 @@
 //! | `path_cache` | walks that are remembered |
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
-//! | `open`, `open_file`, `file`, `table`, `context` | open files, descriptors, working directory |
+//! | `open`, `open_file`, `position`, `file`, `table`, `context` | open files, descriptors, working directory |
 //! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file`, `inotify` | kinds of files |
 //! | `readiness` | telling who waits for a file |
 //! | `notify` | telling `inotify` what happens to files |
@@ -23,7 +23,8 @@
 //! | `pseudo` | `/proc` and `/sys` |
 //! | `transfer` | bytes between files and program memory |
 //!
-//! Locks are leaves and short; none is held while program memory is touched.
+//! Locks are leaves and short; none is held while program memory is touched, but
+//! for those of a position and of an inode's writers (`position`).
 
 pub mod access;
 mod allocate;
@@ -49,6 +50,7 @@ pub mod path;
 mod path_cache;
 pub mod pipe;
 pub mod place;
+mod position;
 pub mod pseudo;
 pub mod readiness;
 mod regular;

@@ -4,12 +4,11 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use linux_raw_sys::general::{
-    IN_ACCESS, IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_MODIFY, O_ACCMODE, O_APPEND, O_NONBLOCK,
-    O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_EXEC, PROT_WRITE, SEEK_CUR, SEEK_DATA, SEEK_END,
-    SEEK_HOLE, SEEK_SET,
+    IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    O_WRONLY, PROT_EXEC, PROT_WRITE,
 };
 
 use spin::Mutex;
@@ -23,7 +22,8 @@ use super::name::name_hash;
 use super::node::Node;
 use super::notify;
 use super::place;
-use super::transfer::{BufferSink, BufferSource, Sink, Source};
+use super::position::Position;
+use super::transfer::{BufferSink, BufferSource};
 use crate::errno::{Errno, SysResult};
 
 /// Where an open file was found, for its path.
@@ -73,7 +73,8 @@ pub struct OpenFile<F: File + ?Sized = dyn File> {
     pub locked: AtomicBool,
     /// Event polls that watch it; closing it ends these.
     pub watches: Mutex<Vec<Arc<Watch>>>,
-    position: AtomicU64,
+    /// See `position.rs`.
+    pub(super) position: Position,
     origin: Option<Origin>,
     file: F,
 }
@@ -90,7 +91,7 @@ impl<F: File + 'static> OpenFile<F> {
             owner: AtomicU32::new(0),
             locked: AtomicBool::new(false),
             watches: Mutex::new(Vec::new()),
-            position: AtomicU64::new(0),
+            position: Position::default(),
             origin,
             file,
         })
@@ -169,110 +170,13 @@ impl OpenFile {
     }
 
     #[inline]
-    fn nonblocking(&self) -> bool {
+    pub(super) fn nonblocking(&self) -> bool {
         self.flags() & O_NONBLOCK != 0
-    }
-
-    /// Reads at the position and moves it.
-    #[inline]
-    pub fn read(&self, sink: &mut dyn Sink) -> SysResult {
-        self.read_with(None, false, sink)
-    }
-
-    /// Reads at `offset`, or at the position and moves it; with `nowait` it never waits.
-    #[inline]
-    pub fn read_with(&self, offset: Option<u64>, nowait: bool, sink: &mut dyn Sink) -> SysResult {
-        if let Some(offset) = offset {
-            return self.read_from(offset, sink);
-        }
-        if !self.readable() {
-            return Err(Errno::EBADF);
-        }
-        let position = self.position.load(Ordering::Relaxed);
-        let count = self
-            .file
-            .read(position, nowait || self.nonblocking(), sink)?;
-        self.notify_used(count, IN_ACCESS);
-        if self.file.seekable() && !self.file.stays_at_start() {
-            self.position
-                .store(position + count as u64, Ordering::Relaxed);
-        }
-        Ok(count)
-    }
-
-    /// Writes at the position, or at the end with O_APPEND, and moves it.
-    pub fn write(&self, source: &mut dyn Source) -> SysResult {
-        self.write_with(None, false, source)
-    }
-
-    /// Writes at `offset`, or at the position and moves it; with `nowait` it never waits.
-    pub fn write_with(
-        &self,
-        offset: Option<u64>,
-        nowait: bool,
-        source: &mut dyn Source,
-    ) -> SysResult {
-        if let Some(offset) = offset {
-            return self.write_to(offset, source);
-        }
-        if !self.writable() {
-            return Err(Errno::EBADF);
-        }
-        if !self.file.seekable() {
-            let count = self.file.write(0, nowait || self.nonblocking(), source)?;
-            self.notify_used(count, IN_MODIFY);
-            return Ok(count);
-        }
-        let position = self.write_offset(self.position.load(Ordering::Relaxed))?;
-        let count = self.file.write(position, self.nonblocking(), source)?;
-        self.notify_used(count, IN_MODIFY);
-        self.position
-            .store(position + count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-
-    fn write_offset(&self, position: u64) -> Result<u64, Errno> {
-        if self.flags() & O_APPEND != 0 {
-            Ok(self.file.attributes()?.size)
-        } else {
-            Ok(position)
-        }
-    }
-
-    /// Reads at `offset` without moving the position.
-    pub fn read_from(&self, offset: u64, sink: &mut dyn Sink) -> SysResult {
-        self.check_positioned(self.readable())?;
-        let count = self.file.read(offset, self.nonblocking(), sink)?;
-        self.notify_used(count, IN_ACCESS);
-        Ok(count)
-    }
-
-    /// Writes at `offset`, or at the end with O_APPEND as Linux does, without moving the position.
-    pub fn write_to(&self, offset: u64, source: &mut dyn Source) -> SysResult {
-        self.check_positioned(self.writable())?;
-        let offset = self.write_offset(offset)?;
-        let count = self.file.write(offset, self.nonblocking(), source)?;
-        self.notify_used(count, IN_MODIFY);
-        Ok(count)
-    }
-
-    /// A file without positions says so before the way it was opened counts.
-    #[inline]
-    fn check_positioned(&self, allowed: bool) -> Result<(), Errno> {
-        if self.is_path() {
-            Err(Errno::EBADF)
-        } else if !self.file.seekable() {
-            Err(Errno::ESPIPE)
-        } else if !allowed {
-            Err(Errno::EBADF)
-        } else {
-            Ok(())
-        }
     }
 
     /// Tells watches of bytes read or written, if there were any.
     #[inline]
-    fn notify_used(&self, count: usize, mask: u32) {
+    pub(super) fn notify_used(&self, count: usize, mask: u32) {
         if count > 0 {
             self.notify(mask);
         }
@@ -291,35 +195,6 @@ impl OpenFile {
     /// Where it was found.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
-    }
-
-    /// Writes at `offset` although O_APPEND is set, or at the end although it is
-    /// not; the position moves only where there was no `offset`.
-    pub fn write_placed(
-        &self,
-        offset: Option<u64>,
-        appends: bool,
-        source: &mut dyn Source,
-    ) -> SysResult {
-        if !self.writable() {
-            return Err(Errno::EBADF);
-        }
-        if !self.file.seekable() {
-            return match offset {
-                Some(_) => Err(Errno::ESPIPE),
-                None => self.write(source),
-            };
-        }
-        let at = if appends {
-            self.file.attributes()?.size
-        } else {
-            offset.unwrap_or(self.position())
-        };
-        let count = self.file.write(at, self.nonblocking(), source)?;
-        if offset.is_none() {
-            self.set_position(at + count as u64);
-        }
-        Ok(count)
     }
 
     /// Reads into kernel memory; short only at the end of the file. For the loader and mappings.
@@ -395,48 +270,5 @@ impl OpenFile {
             (Some(node), origin) => place::path_of(&node, origin.as_ref()),
             (None, _) => b"anon_inode:[file]".to_vec(),
         }
-    }
-
-    /// Moves the position, as `lseek`.
-    pub fn seek(&self, offset: i64, whence: u32) -> SysResult {
-        if self.is_path() {
-            return Err(Errno::EBADF);
-        }
-        if !self.file.seekable() {
-            return match whence {
-                SEEK_SET..=SEEK_HOLE if self.file.stays_at_start() => Ok(0),
-                SEEK_SET..=SEEK_HOLE => Err(Errno::ESPIPE),
-                _ => Err(Errno::EINVAL),
-            };
-        }
-        let base = match whence {
-            SEEK_SET => 0,
-            SEEK_CUR => self.position.load(Ordering::Relaxed) as i64,
-            SEEK_END => self.file.attributes()?.size as i64,
-            SEEK_DATA | SEEK_HOLE => {
-                let from = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
-                let found = self.file.seek_content(from, whence == SEEK_DATA)?;
-                self.position.store(found, Ordering::Relaxed);
-                return Ok(found as usize);
-            }
-            _ => return Err(Errno::EINVAL),
-        };
-        let target = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
-        let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
-        if self.file.stays_at_start() {
-            return Ok(0);
-        }
-        self.position.store(target, Ordering::Relaxed);
-        Ok(target as usize)
-    }
-
-    /// The position.
-    pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
-    }
-
-    /// Sets the position.
-    pub fn set_position(&self, position: u64) {
-        self.position.store(position, Ordering::Relaxed);
     }
 }

@@ -148,6 +148,7 @@ impl Overlay {
         let mtime = lower_mtime(&inode);
         let memory = Arc::new(MemoryInode {
             mapped: AtomicBool::new(false),
+            writing: Mutex::new(()),
             device: ROOT_DEVICE,
             ino: lower_ino(lower.nid),
             replaces: Some(lower.nid),

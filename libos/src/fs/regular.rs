@@ -187,7 +187,14 @@ impl File for MemoryFile {
     }
 
     fn write(&self, offset: u64, _nonblocking: bool, source: &mut dyn Source) -> SysResult {
+        let _writing = self.inode.writing.lock();
         write_memory(&self.inode, offset, source)
+    }
+
+    fn append(&self, _nonblocking: bool, source: &mut dyn Source) -> Result<(u64, usize), Errno> {
+        let _writing = self.inode.writing.lock();
+        let end = self.inode.data()?.lock().size();
+        Ok((end, write_memory(&self.inode, end, source)?))
     }
 
     fn mappable(&self) -> bool {
@@ -254,7 +261,7 @@ fn read_memory(inode: &MemoryInode, offset: u64, sink: &mut dyn Sink) -> SysResu
     Ok(done)
 }
 
-/// Writes a memory file, page by page.
+/// Writes a memory file, page by page. The caller holds its lock of writers.
 fn write_memory(inode: &MemoryInode, offset: u64, source: &mut dyn Source) -> SysResult {
     let data = inode.data()?;
     if source.remaining() == 0 {
@@ -358,6 +365,7 @@ fn memory_page(inode: &MemoryInode, index: u64, writable: bool) -> Result<Page, 
 
 /// Sets the size of a memory file, as far as its seals allow.
 pub fn resize(inode: &MemoryInode, size: u64) -> Result<(), Errno> {
+    let _writing = inode.writing.lock();
     let old = {
         let mut data = inode.data()?.lock();
         let old = data.size();

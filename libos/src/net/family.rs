@@ -109,7 +109,8 @@ impl Patience {
         }
     }
 
-    /// Runs `poll` until it gives a value; EAGAIN when patience ends, EINTR.
+    /// Runs `poll` until it gives a value; EAGAIN when patience ends, EINTR, which
+    /// is final where there is a timeout.
     pub fn wait<T>(
         self,
         queue: &WaitQueue,
@@ -120,6 +121,8 @@ impl Patience {
             Patience::Until(deadline_ns) => {
                 sched::wait(queue, deadline_ns, poll).map_err(|errno| match errno {
                     Errno::ETIMEDOUT => Errno::EAGAIN,
+                    // Started again it would wait for all of its time (signal(7)).
+                    Errno::EINTR if deadline_ns.is_some() => Errno::EINTR_FINAL,
                     errno => errno,
                 })
             }

@@ -23,6 +23,7 @@ mod recent;
 mod roster;
 mod thread;
 pub mod threads;
+pub mod usage;
 
 pub mod exec;
 mod load;

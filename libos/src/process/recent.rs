@@ -19,6 +19,17 @@ struct Slot {
     words: [AtomicU64; 8],
 }
 
+impl Slot {
+    fn call(&self) -> Call {
+        let result = self.words[7].load(Relaxed);
+        Call {
+            number: self.words[0].load(Relaxed),
+            args: core::array::from_fn(|i| self.words[i + 1].load(Relaxed)),
+            result: (result != PENDING).then_some(result),
+        }
+    }
+}
+
 /// One call as kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -77,17 +88,14 @@ impl Recent {
     /// The kept calls, oldest first.
     pub fn list(&self) -> Vec<Call> {
         let next = self.next.load(Relaxed);
-        (next.saturating_sub(KEPT)..next)
-            .map(|at| {
-                let words = &self.calls[at % KEPT].words;
-                let result = words[7].load(Relaxed);
-                Call {
-                    number: words[0].load(Relaxed),
-                    args: core::array::from_fn(|i| words[i + 1].load(Relaxed)),
-                    result: (result != PENDING).then_some(result),
-                }
-            })
-            .collect()
+        let kept = next.saturating_sub(KEPT)..next;
+        kept.map(|at| self.calls[at % KEPT].call()).collect()
+    }
+
+    /// The call that has not returned, if the thread is in one.
+    pub fn current(&self) -> Option<Call> {
+        let last = self.next.load(Relaxed).checked_sub(1)?;
+        Some(self.calls[last % KEPT].call()).filter(|call| call.result.is_none())
     }
 }
 
@@ -104,6 +112,7 @@ mod tests {
                 recent.finish(slot, number * 2);
             }
         }
+        assert_eq!(recent.current().map(|call| call.number), Some(69));
         let list = recent.list();
         assert_eq!(list.len(), KEPT);
         assert_eq!(list[0].number, 6);

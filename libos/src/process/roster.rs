@@ -1,7 +1,9 @@
 //! The threads of the process, as `/proc/PID/task` and `ps` list them.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
+use super::usage::Counted;
 use super::{State, current, threads};
 use crate::errno::Errno;
 use crate::signal::Set;
@@ -21,8 +23,12 @@ pub struct Listed {
     pub running: bool,
     /// CPU time that it used.
     pub cpu_ns: u64,
+    /// Faults and switches.
+    pub counts: Counted,
     /// Signals pending for it alone.
     pub pending: Set,
+    /// vCPUs that it may run on, a bit for each index.
+    pub affinity: u64,
     /// Signals that it blocks.
     pub blocked: Set,
 }
@@ -41,6 +47,8 @@ pub fn roster() -> Vec<Listed> {
                 comm: *thread.comm.lock(),
                 running: !matches!(thread.state(), State::Waiting | State::Sleeping),
                 cpu_ns: time::ticks_to_ns(thread.cpu_ticks()),
+                counts: thread.counts.get(),
+                affinity: thread.affinity.load(Ordering::Relaxed),
                 pending,
                 blocked,
             }

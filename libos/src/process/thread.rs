@@ -12,6 +12,7 @@ use core::sync::atomic::{
 use spin::{Mutex, Once};
 
 use super::Recent;
+use super::usage::Counts;
 use crate::arch::{self, context::Context};
 use crate::signal::ThreadSignals;
 use crate::strace::InFlight;
@@ -89,6 +90,8 @@ pub struct Thread {
     pub habit: Habit,
     /// TSC ticks that it ran for, without the current turn.
     pub ran_ticks: AtomicU64,
+    /// Faults and switches.
+    pub counts: Counts,
     /// TSC at the beginning of its current turn; 0 while it does not run.
     pub turn_tsc: AtomicU64,
 }
@@ -212,6 +215,7 @@ impl Thread {
             state: AtomicU32::new(State::Running as u32),
             habit: Habit::new(),
             ran_ticks: AtomicU64::new(0),
+            counts: Counts::new(),
             turn_tsc: AtomicU64::new(0),
         }
     }

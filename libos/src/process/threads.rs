@@ -11,6 +11,7 @@ use core::sync::atomic::{
 use spin::{Mutex, MutexGuard};
 
 use super::thread::first;
+use super::usage::{Counted, Counts};
 use super::{State, Thread, current, thread};
 use crate::arch::{self, Registers};
 use crate::errno::Errno;
@@ -34,6 +35,8 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 static ENDED: WaitQueue = WaitQueue::new();
 /// TSC ticks of threads that ended.
 static ENDED_TICKS: AtomicU64 = AtomicU64::new(0);
+/// What they counted.
+static ENDED_COUNTS: Counts = Counts::new();
 
 struct Table {
     by_tid: BTreeMap<u32, &'static Thread>,
@@ -170,6 +173,7 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
     new.affinity.store(parent.affinity.load(Relaxed), Relaxed);
     new.nice.store(parent.nice.load(Relaxed), Relaxed);
     new.ran_ticks.store(0, Relaxed);
+    new.counts.clear();
     new.turn_tsc.store(0, Relaxed);
     new.cpu.store(arch::vcpu_index(), Relaxed);
     // Nobody wakes it before it is started, whoever remembers its predecessor.
@@ -205,6 +209,7 @@ pub fn exit(status: i32) -> ! {
     }
     crate::strace::exited(status);
     ENDED_TICKS.fetch_add(me.cpu_ticks(), Relaxed);
+    ENDED_COUNTS.add(me.counts.get());
     ENDED.wake_all();
     sched::exit_current()
 }
@@ -262,6 +267,12 @@ pub fn list() -> Vec<&'static Thread> {
     table().by_tid.values().copied().collect()
 }
 
+/// The same for a crash record; nothing while the table is locked.
+pub fn try_list() -> Option<Vec<&'static Thread>> {
+    let table = TABLE.try_lock()?;
+    Some(table.by_tid.values().copied().collect())
+}
+
 /// How many there are.
 pub fn count() -> usize {
     table().by_tid.len().max(1)
@@ -272,4 +283,14 @@ pub fn cpu_ticks() -> u64 {
     let table = table();
     let live: u64 = table.by_tid.values().map(|thread| thread.cpu_ticks()).sum();
     live + ENDED_TICKS.load(Relaxed)
+}
+
+/// Faults and switches of all threads, ended ones included.
+pub fn counts() -> Counted {
+    let sum = Counts::new();
+    sum.add(ENDED_COUNTS.get());
+    for thread in table().by_tid.values() {
+        sum.add(thread.counts.get());
+    }
+    sum.get()
 }

@@ -92,7 +92,7 @@ fn page_fault(regs: &mut Registers, cr2: u64, in_libos: bool) {
         stats::note_page_fault();
     }
     let fault = match served {
-        Ok(()) => return,
+        Ok(()) => return super::thread().counts.note_fault(),
         Err(fault) => fault,
     };
     if fault == Fault::OutOfMemory {

@@ -253,6 +253,7 @@ fn leave(me: &'static Thread) {
 
 /// The idle loop of a guest with one thread: without a switch.
 fn wait_in_place(this: &Cpu, me: &'static Thread) {
+    me.counts.note_switch(true);
     let turn = me.turn_tsc.swap(0, Relaxed);
     let ran = arch::rdtsc().saturating_sub(turn);
     me.ran_ticks.fetch_add(ran, Relaxed);
@@ -324,6 +325,7 @@ fn end_turn(me: &'static Thread) {
     if me.state() != State::Dead {
         me.context.save_program();
     }
+    me.counts.note_switch(me.state() != State::Runnable);
     let turn = me.turn_tsc.swap(0, Relaxed);
     me.ran_ticks
         .fetch_add(arch::rdtsc().saturating_sub(turn), Relaxed);

@@ -141,7 +141,7 @@ pub fn wait_any<T>(
         let outcome = match poll() {
             Some(value) => Some(Ok(value)),
             None if !registered => Some(Err(Errno::ENOMEM)),
-            None if signal::has_pending() => Some(Err(Errno::EINTR)),
+            None if signal::ends_wait() => Some(Err(Errno::EINTR)),
             None if deadline_ns.is_some_and(|at| time::monotonic_ns() >= at) => {
                 Some(Err(Errno::ETIMEDOUT))
             }

@@ -15,6 +15,7 @@
 //! | `xstate.rs` | vector registers in it |
 //! | `restart.rs` | which calls start again after a handler |
 //! | `timer.rs` | alarms and POSIX timers |
+//! | `cpu_timer.rs` | interval timers that count CPU time |
 //!
 //! Differences from Linux: the process is pid 1, but its default actions apply
 //! (Linux spares the first process of a container, and `abort()` there ends
@@ -24,6 +25,7 @@
 //! A signal for the process goes to the first thread that does not block it. Who
 //! gets one is woken from its wait, or its vCPU is called out of the program.
 
+pub mod cpu_timer;
 mod frame;
 pub mod info;
 pub mod number;
@@ -115,6 +117,15 @@ pub fn has_pending() -> bool {
         with_state(|_, _| ());
         me.attention.load(Ordering::SeqCst)
     }
+}
+
+/// Whether a signal ends a wait of the running thread, or it must end itself.
+///
+/// Signals that would do nothing are dropped, so that the wait goes on for the
+/// rest of its time. What this thread is about to take from the process becomes
+/// its own: no other can take it before the call has ended with EINTR.
+pub fn ends_wait() -> bool {
+    has_pending() && (process::thread().killed.load(Ordering::SeqCst) || with_state(state::claim))
 }
 
 /// Makes signals from outside pending. Also called without a running thread.

@@ -100,6 +100,16 @@ impl Pending {
         Ok(())
     }
 
+    /// Room for one more; false without memory for it.
+    fn reserve(&mut self) -> bool {
+        self.queue.try_reserve(1).is_ok()
+    }
+
+    /// Puts the one that was just taken, here or from the process, where it is next.
+    fn put_back(&mut self, info: SigInfo) {
+        self.queue.insert(0, info);
+    }
+
     /// Takes the most urgent one of `wanted`.
     pub fn take(&mut self, wanted: Set) -> Option<SigInfo> {
         let signal = self.set().intersection(wanted).first()?;
@@ -332,6 +342,22 @@ impl ThreadSignals {
 /// Takes the next signal that the mask lets through.
 pub fn dequeue(process: &mut ProcessSignals, thread: &mut ThreadSignals) -> Option<SigInfo> {
     take_of(process, thread, Set::from_bits(!thread.mask.bits()))
+}
+
+/// Drops signals that the mask lets through and that do nothing; whether there
+/// is another one, which is the thread's alone afterwards.
+pub fn claim(process: &mut ProcessSignals, thread: &mut ThreadSignals) -> bool {
+    if !thread.pending.reserve() {
+        // Where it is stays open; that there may be one does not.
+        return true;
+    }
+    while let Some(info) = dequeue(process, thread) {
+        if !process.action(info.number()).ignores(info.number()) {
+            thread.pending.put_back(info);
+            return true;
+        }
+    }
+    false
 }
 
 /// Takes the next signal of `wanted`, blocked or not.

@@ -10,13 +10,14 @@ use alloc::vec::Vec;
 use linux_raw_sys::general::SIGALRM;
 use spin::Mutex;
 
+use super::cpu_timer;
 use super::info::SigInfo;
 use crate::errno::Errno;
 use crate::process::threads;
 use crate::{sched, time};
 
 /// No deadline.
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
 /// Most POSIX timers of a process.
 const TIMERS_MAX: usize = 64;
 
@@ -74,7 +75,7 @@ impl Schedule {
     }
 
     /// Moves past `now_ns`: how many times it ran out.
-    fn advance(&mut self, now_ns: u64) -> u64 {
+    pub(super) fn advance(&mut self, now_ns: u64) -> u64 {
         if now_ns < self.deadline_ns {
             return 0;
         }
@@ -135,11 +136,12 @@ fn is_due() -> bool {
 
 /// When the next timer runs out; `u64::MAX` for never.
 pub fn next_ns() -> u64 {
-    NEXT_NS.load(Ordering::SeqCst)
+    NEXT_NS.load(Ordering::SeqCst).min(cpu_timer::look_ns())
 }
 
 /// Sends the signals of timers that ran out.
 pub fn run() {
+    cpu_timer::run();
     if !is_due() {
         return;
     }

@@ -31,7 +31,7 @@ pub fn show_raw(out: &mut Output, rax: u64) {
 
 fn error(out: &mut Output, errno: Errno) {
     let _ = write!(out, "-1 {}", errno.name());
-    if let Some(words) = message(errno) {
+    if let Some(words) = message(errno.plain()) {
         let _ = write!(out, " ({words})");
     }
 }

@@ -6,14 +6,15 @@
 use linux_raw_sys::general::{
     CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE,
     CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_ALARM,
-    CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, ITIMER_REAL, SIGALRM, SIGEV_NONE,
-    SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME,
+    CLOCK_REALTIME_COARSE, CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, ITIMER_PROF, ITIMER_REAL,
+    ITIMER_VIRTUAL, SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, TIMER_ABSTIME,
 };
 
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
 use crate::process::{self, threads};
 use crate::sched::{self, WaitQueue};
+use crate::signal::cpu_timer::{self, Which};
 use crate::signal::number::is_signal;
 use crate::signal::timer::{self, Event, Schedule};
 use crate::time::{self, Clock, SECOND_NS};
@@ -222,36 +223,49 @@ pub(super) fn alarm(args: &[u64; 6]) -> SysResult {
     Ok(if left_ns > 0 { seconds.max(1) } else { 0 } as usize)
 }
 
-fn write_itimerval(address: u64, schedule: Schedule) -> Result<(), Errno> {
+fn write_itimerval(address: u64, schedule: Schedule, now_ns: u64) -> Result<(), Errno> {
     if address == 0 {
         return Ok(());
     }
-    let left_ns = schedule.left_ns(time::monotonic_ns());
+    let left_ns = schedule.left_ns(now_ns);
     // A running timer is never shown as stopped.
     let left_ns = if left_ns > 0 { left_ns.max(1000) } else { 0 };
     user::write(address, &timeval(schedule.interval_ns))?;
     user::write(address.wrapping_add(16), &timeval(left_ns))
 }
 
-/// getitimer(2).
-pub(super) fn getitimer(args: &[u64; 6]) -> SysResult {
-    let schedule = match args[0] {
-        which if which == u64::from(ITIMER_REAL) => timer::alarm(None),
-        // Never armed, as setitimer refuses them.
-        1 | 2 => Schedule::STOPPED,
+/// The interval timer, replaced by one that ends after `new` (value, interval)
+/// where that is given, and the time on its clock.
+fn interval_timer(which: u64, new: Option<(u64, u64)>) -> Result<(Schedule, u64), Errno> {
+    let which = match which as u32 {
+        ITIMER_REAL => None,
+        ITIMER_VIRTUAL => Some(Which::Virtual),
+        ITIMER_PROF => Some(Which::Profiling),
         _ => return Err(Errno::EINVAL),
     };
+    let now_ns = match which {
+        None => time::monotonic_ns(),
+        Some(_) => cpu_time_ns(),
+    };
+    let new = new.map(|(value, interval)| Schedule::starting_in(value, interval, now_ns));
+    let old = match which {
+        None => timer::alarm(new),
+        Some(which) => cpu_timer::interval(which, new),
+    };
+    Ok((old, now_ns))
+}
+
+/// getitimer(2).
+pub(super) fn getitimer(args: &[u64; 6]) -> SysResult {
+    let (schedule, now_ns) = interval_timer(args[0], None)?;
     if args[1] == 0 {
         return Err(Errno::EFAULT);
     }
-    write_itimerval(args[1], schedule).map(|()| 0)
+    write_itimerval(args[1], schedule, now_ns).map(|()| 0)
 }
 
 /// setitimer(2).
 pub(super) fn setitimer(args: &[u64; 6]) -> SysResult {
-    if args[0] != u64::from(ITIMER_REAL) {
-        return Err(Errno::EINVAL);
-    }
     let (interval_ns, value_ns) = match args[1] {
         0 => (0, 0),
         address => (
@@ -259,8 +273,8 @@ pub(super) fn setitimer(args: &[u64; 6]) -> SysResult {
             read_timeval(address.wrapping_add(16))?,
         ),
     };
-    let new = Schedule::starting_in(value_ns, interval_ns, time::monotonic_ns());
-    write_itimerval(args[2], timer::alarm(Some(new))).map(|()| 0)
+    let (old, now_ns) = interval_timer(args[0], Some((value_ns, interval_ns)))?;
+    write_itimerval(args[2], old, now_ns).map(|()| 0)
 }
 
 /// timer_create(2).

@@ -46,25 +46,27 @@ fn list(args: &[u64; 6], encode: fn(&mut alloc::vec::Vec<u8>, u64, &Listed)) -> 
         return Err(Errno::EBADF);
     }
     let room = (size as u32 as usize).min(BUFFER_MAX_BYTES);
-    let mut out = alloc::vec::Vec::new();
-    let mut position = file.position();
-    let mut full = false;
-    file.file().visit(position, &mut |next, listed| {
-        let before = out.len();
-        encode(&mut out, next, listed);
-        if out.len() > room {
-            out.truncate(before);
-            full = true;
-            return Ok(false);
+    let bytes = file.at_position(|start| {
+        let mut out = alloc::vec::Vec::new();
+        let mut position = start;
+        let mut full = false;
+        file.file().visit(start, &mut |next, listed| {
+            let before = out.len();
+            encode(&mut out, next, listed);
+            if out.len() > room {
+                out.truncate(before);
+                full = true;
+                return Ok(false);
+            }
+            position = next;
+            Ok(true)
+        })?;
+        if full && out.is_empty() {
+            return Err(Errno::EINVAL);
         }
-        position = next;
-        Ok(true)
+        user::copy_out(buffer, &out)?;
+        Ok((position, out.len()))
     })?;
-    if full && out.is_empty() {
-        return Err(Errno::EINVAL);
-    }
-    user::copy_out(buffer, &out)?;
-    file.set_position(position);
     file.notify(IN_ACCESS);
-    Ok(out.len())
+    Ok(bytes)
 }

@@ -40,6 +40,14 @@ fn with_thread<R>(tid: u64, with: impl FnOnce(&'static Thread) -> R) -> Result<R
     }
 }
 
+/// The same for affinity calls, which know no negative thread.
+fn with_bound_thread<R>(tid: u64, with: impl FnOnce(&'static Thread) -> R) -> Result<R, Errno> {
+    if (tid as i32) < 0 {
+        return Err(Errno::ESRCH);
+    }
+    with_thread(tid, with)
+}
+
 /// The call is about a thread that there is.
 fn check_pid(pid: u64) -> Result<(), Errno> {
     with_thread(pid, |_| ())
@@ -59,21 +67,13 @@ fn online() -> u64 {
     u64::MAX >> (64 - sched::cpu_count().min(64))
 }
 
-/// [`with_thread`] for the calls that know no negative thread instead of refusing it.
-fn with_known<R>(tid: u64, with: impl FnOnce(&'static Thread) -> R) -> Result<R, Errno> {
-    if (tid as i32) < 0 {
-        return Err(Errno::ESRCH);
-    }
-    with_thread(tid, with)
-}
-
 /// sched_getaffinity(2): bytes of the mask.
 pub(super) fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
     let [pid, bytes, address, ..] = *args;
     if bytes % 8 != 0 || bytes == 0 {
         return Err(Errno::EINVAL);
     }
-    let mask = with_known(pid, |thread| thread.affinity.load(Ordering::Relaxed))?;
+    let mask = with_bound_thread(pid, |thread| thread.affinity.load(Ordering::Relaxed))?;
     user::write(address, &(mask & online()))?;
     Ok(8)
 }
@@ -81,15 +81,15 @@ pub(super) fn sched_getaffinity(args: &[u64; 6]) -> SysResult {
 /// sched_setaffinity(2).
 pub(super) fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
     let [pid, bytes, address, ..] = *args;
-    with_known(pid, |_| ())?;
     let mut mask = [0; 8];
     let part = mask.get_mut(..bytes.min(8) as usize).ok_or(Errno::EINVAL)?;
     user::copy_in(address, part)?;
+    with_bound_thread(pid, |_| ())?;
     let mask = u64::from_le_bytes(mask) & online();
     if mask == 0 {
         return Err(Errno::EINVAL);
     }
-    with_known(pid, |thread| {
+    with_bound_thread(pid, |thread| {
         thread.affinity.store(mask, Ordering::SeqCst);
         sched::affinity_changed(thread);
     })?;

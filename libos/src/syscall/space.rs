@@ -162,7 +162,6 @@ fn copy(
     while done < len {
         let room = (len - done).min(COPY_CHUNK_BYTES);
         let chunk = buffer.get_mut(..room).ok_or(Errno::EIO)?;
-        let before = from.position();
         let step = match from_at {
             At::Position => from.read_with(None, nowait, &mut BufferSink(chunk)),
             At::Offset(at) => from.read_from(*at, &mut BufferSink(chunk)),
@@ -182,7 +181,7 @@ fn copy(
         // What was read and not written goes back, where there is a back.
         match from_at {
             At::Offset(at) => *at += taken as u64,
-            At::Position if taken < count => from.set_position(before + taken as u64),
+            At::Position if taken < count => from.unread((count - taken) as u64),
             At::Position => {}
         }
         if let At::Offset(at) = to_at {

@@ -110,6 +110,14 @@ pub(super) fn getrusage(args: &[u64; 6]) -> SysResult {
             usage.0[0] = ns / SECOND_NS;
             usage.0[1] = ns % SECOND_NS / 1000;
             usage.0[4] = mm::peak_bytes() / 1024;
+            let counts = if args[0] == 1 {
+                process::thread().counts.get()
+            } else {
+                process::threads::counts()
+            };
+            usage.0[8] = counts.faults;
+            usage.0[16] = counts.waits;
+            usage.0[17] = counts.preemptions;
         }
         -1 => {}
         _ => return Err(Errno::EINVAL),

@@ -1,6 +1,7 @@
 //! Records as a reader sees them.
 
 use super::*;
+use crate::crash::threads::tests::threads;
 use crate::mm::vma::{Area, Backing, Traits};
 use crate::signal::{SigInfo, Trap};
 use alloc::string::ToString;
@@ -26,6 +27,7 @@ fn record(fatal: &Fatal, calls: &[Call]) -> String {
         map: &map,
         executable: b"/bin/prog",
         calls,
+        threads: &threads(1),
         memory: (1 << 20, 3 << 19, 256 << 20),
     };
     let mut text = Text::new(64 << 10);
@@ -67,6 +69,7 @@ fn a_record_reads_like_this() {
     let expected = "\
 unikiln: crash: SIGSEGV (address not mapped) writing 0x8
 program: /bin/prog
+thread: 1 (work)
 reason: signal 11, code 1; page fault, error code 0x6, writing, page not present
 address: 0x8 is in the NULL page, which is never mapped
 registers:
@@ -103,7 +106,7 @@ fn a_sent_signal_names_its_sender() {
         Some("unikiln: crash: SIGABRT (raised by the program itself)")
     );
     assert_eq!(
-        lines.nth(1),
+        lines.nth(2),
         Some("reason: signal 6, code -6; sent by process 1")
     );
 }

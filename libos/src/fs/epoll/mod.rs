@@ -29,7 +29,7 @@ use spin::Mutex;
 use super::attributes::{ANONYMOUS_DEVICE, Attributes};
 use super::open_file::{File, OpenFile, Readiness};
 use super::readiness::Watchers;
-use crate::errno::Errno;
+use crate::errno::{Errno, SysResult};
 use crate::sched::WaitQueue;
 pub use watch::{Core, Interest, Watch};
 use watch::{Key, key};
@@ -319,6 +319,11 @@ impl Drop for Epoll {
 }
 
 impl File for Epoll {
+    /// Since Linux 6.9 it has requests of its own, for busy polling, and refuses others so.
+    fn ioctl(&self, _request: u32, _argument: u64) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
     fn attributes(&self) -> Result<Attributes, Errno> {
         Ok(Attributes::generated(ANONYMOUS_DEVICE, INO, 0o600))
     }

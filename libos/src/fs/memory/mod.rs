@@ -4,7 +4,7 @@
 //! An inode that replaces one of the image (copied up) keeps that one's number
 //! and shows its data and entries through until they change: nothing is copied
 //! before it must be, see [`Data`] (`data`) and [`Directory`] (`directory`).
-//! Locks: `meta` and the body's are leaves; changes of names happen under the
+//! Locks: `writing` comes before the others, `meta` and the body's are leaves; changes of names happen under the
 //! tree lock of `fs::tree`.
 
 pub(crate) mod data;
@@ -90,6 +90,10 @@ pub struct MemoryInode {
     pub replaces: Option<u64>,
     /// Whether a mapping may show its pages: then changes of them are told.
     pub mapped: AtomicBool,
+    /// Held by who writes or resizes, until it is done: a write is whole, and the
+    /// end where O_APPEND writes stays the end. Copies from program memory happen
+    /// under it; page faults never take it.
+    pub writing: Mutex<()>,
     /// Changing attributes.
     pub meta: Mutex<Meta>,
     /// What it holds.
@@ -131,6 +135,7 @@ impl MemoryInode {
             ino,
             replaces: None,
             mapped: AtomicBool::new(false),
+            writing: Mutex::new(()),
             meta: Mutex::new(meta),
             body,
         })

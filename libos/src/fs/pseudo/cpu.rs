@@ -168,8 +168,24 @@ pub(super) fn put_list(content: &mut Vec<u8>, count: u32) {
     }
 }
 
+/// The processors of a mask: `0-1,3`.
+pub(super) fn put_ranges(content: &mut Vec<u8>, mask: u64) {
+    let mut comma = "";
+    let mut first = 0;
+    while let Some(rest) = mask.checked_shr(first).filter(|rest| *rest != 0) {
+        first += rest.trailing_zeros();
+        let last = first + (mask >> first).trailing_ones() - 1;
+        out!(content, "{comma}{first}");
+        if last > first {
+            out!(content, "-{last}");
+        }
+        comma = ",";
+        first = last + 1;
+    }
+}
+
 /// A mask in groups of eight digits; as many as there may be processors.
-fn put_mask(content: &mut Vec<u8>, mask: u64) {
+pub(super) fn put_mask(content: &mut Vec<u8>, mask: u64) {
     if cpu_count() > 32 {
         out!(content, "{:08x},{:08x}\n", mask >> 32, mask & 0xffff_ffff);
     } else {

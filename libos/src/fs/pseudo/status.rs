@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::{PROT_EXEC, PROT_WRITE};
 
+use super::cpu;
 use super::item::{Numbers, out};
 use super::source::{self, Mapping};
 use crate::errno::Errno;
@@ -18,19 +19,19 @@ const QUEUE_MAX: u32 = 63_000;
 pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let first = source::thread(process::current().pid)?;
     let cpu_ns = source::process_cpu_ns();
-    put_stat(content, &first, cpu_ns);
+    put_stat(content, &first, cpu_ns, process::threads::counts().faults);
     Ok(())
 }
 
 /// `/proc/PID/task/TID/stat`.
 pub(super) fn thread_stat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let thread = source::thread(numbers.last())?;
-    put_stat(content, &thread, thread.cpu_ns);
+    put_stat(content, &thread, thread.cpu_ns, thread.counts.faults);
     Ok(())
 }
 
 /// The 52 fields of proc_pid_stat(5). All time is user time.
-fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64) {
+fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64, faults: u64) {
     let process = process::current();
     let pid = process.pid;
     let (arguments, environment, stack) = {
@@ -57,7 +58,7 @@ fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64) {
     // State, parent, group, session, terminal, its group, flags, faults.
     out!(
         content,
-        ") {state} 0 {pid} {pid} {terminal} {foreground} 4194560 0 0 0 0 "
+        ") {state} 0 {pid} {pid} {terminal} {foreground} 4194560 {faults} 0 0 0 "
     );
     // Times, priority, nice, threads, timer, start, sizes.
     out!(
@@ -119,12 +120,16 @@ fn put_status(content: &mut Vec<u8>, thread: &Listed) {
     put_signals(content, thread);
     put_capabilities(content);
     let count = sched::cpu_count();
-    let mask = u64::MAX >> (64 - count.clamp(1, 64));
-    out!(content, "Cpus_allowed:\t{mask:x}\nCpus_allowed_list:\t");
-    super::cpu::put_list(content, count);
+    let mask = thread.affinity & u64::MAX >> (64 - count.clamp(1, 64));
+    out!(content, "Cpus_allowed:\t");
+    cpu::put_mask(content, mask);
+    out!(content, "Cpus_allowed_list:\t");
+    cpu::put_ranges(content, mask);
     out!(
         content,
-        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n"
+        "\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t{}\n",
+        thread.counts.waits,
+        thread.counts.preemptions
     );
 }
 

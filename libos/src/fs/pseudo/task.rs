@@ -199,7 +199,7 @@ fn set_comm(numbers: Numbers, name: &[u8]) -> Result<(), Errno> {
     process::rename_thread(numbers.last(), comm)
 }
 
-/// The first lines of what Linux shows; switches are not counted.
+/// The first lines of what Linux shows.
 fn sched(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let thread = source::thread(numbers.last())?;
     content.extend(source::text(&thread.comm));
@@ -217,7 +217,8 @@ fn sched(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
         "{:<45}:{ms:>14}.{fraction:06}\n",
         "se.sum_exec_runtime"
     );
-    for (name, value) in [("nr_switches", 0), ("policy", 0), ("prio", 120)] {
+    let switches = thread.counts.waits + thread.counts.preemptions;
+    for (name, value) in [("nr_switches", switches), ("policy", 0), ("prio", 120)] {
         out!(content, "{name:<45}:{value:>21}\n");
     }
     Ok(())
