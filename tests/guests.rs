@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::guest::{Build, Guest, all};
 use common::skip::{Need, has_all};
-use common::{Unikiln, native};
+use common::{Outcome, Unikiln, native};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What `stdin: yes` programs read: more than one pipe's capacity.
@@ -49,8 +49,18 @@ fn check_run(guest: &Guest, program: &Path, cpus: &[&str]) {
         outcome.assert_stderr_has(words);
     }
     if guest.native && !guest.stdin {
-        outcome.assert_same(&native(program, &guest.args, &guest.env));
+        outcome.assert_same(&on_host(guest, program));
     }
+}
+
+/// The same program as a process. A busy machine can make it fail checks of
+/// time, which says nothing about the guest: then it runs again.
+fn on_host(guest: &Guest, program: &Path) -> Outcome {
+    let run = || native(program, &guest.args, &guest.env);
+    (0..3)
+        .map(|_| run())
+        .find(|outcome| outcome.code == guest.exit)
+        .unwrap_or_else(run)
 }
 
 fn main() {

@@ -47,8 +47,8 @@ int main(void) {
     struct timespec ask = {0, 40000000};
     CHECK_EQ(nanosleep(&ask, NULL), 0);
     double slept = seconds(CLOCK_MONOTONIC) - start, walled = seconds(CLOCK_REALTIME) - wall;
-    CHECK(slept >= 0.0399 && slept < 1);
-    CHECK(walled - slept > -0.01 && walled - slept < 0.05);
+    CHECK(slept >= 0.0399 && slept < 10);
+    CHECK(walled - slept > -1 && walled - slept < 1);
     clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += 20000000;
     if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
@@ -60,11 +60,11 @@ int main(void) {
     CHECK_FAILS(nanosleep(&ask, NULL), EINVAL);
     CHECK_EQ(usleep(1000), 0);
 
-    // Processor time moves while we compute.
+    // Processor time moves while we compute, however little of it a busy machine gives.
     double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     start = seconds(CLOCK_MONOTONIC);
-    while (seconds(CLOCK_MONOTONIC) - start < 0.05) {}
-    CHECK(seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu > 0.01);
+    while (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu < 0.05 && seconds(CLOCK_MONOTONIC) - start < 20) {}
+    CHECK(seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu >= 0.05);
     struct rusage usage;
     CHECK_EQ(getrusage(RUSAGE_SELF, &usage), 0);
     CHECK(usage.ru_utime.tv_sec + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec > 0 && usage.ru_maxrss > 0);
