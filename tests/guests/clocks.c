@@ -47,8 +47,8 @@ int main(void) {
     struct timespec ask = {0, 40000000};
     CHECK_EQ(nanosleep(&ask, NULL), 0);
     double slept = seconds(CLOCK_MONOTONIC) - start, walled = seconds(CLOCK_REALTIME) - wall;
-    CHECK(slept >= 0.0399 && slept < 10);
-    CHECK(walled - slept > -1 && walled - slept < 1);
+    CHECK(slept >= 0.0399 && slept < 1);
+    CHECK(walled - slept > -0.01 && walled - slept < 0.05);
     clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += 20000000;
     if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;

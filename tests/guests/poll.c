@@ -23,7 +23,7 @@ int main(void) {
     double start = now_ms();
     CHECK_EQ(poll(fds, 1, 30), 0);
     double took = now_ms() - start;
-    CHECK(took >= 29 && took < 10000);
+    CHECK(took >= 29 && took < 1000);
     CHECK_EQ(poll(NULL, 0, 5), 0);
 
     CHECK_EQ(write(p[1], "x", 1), 1);
