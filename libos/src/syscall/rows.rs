@@ -94,7 +94,7 @@ table! {
     { 95 umask 1 super::attributes::umask, Full }
     { 96 gettimeofday 2 super::clock::gettimeofday, Full }
     { 97 getrlimit 2 super::system::getrlimit, Full }
-    { 98 getrusage 2 super::system::getrusage, Partial("all CPU time is user time; no fault counts") }
+    { 98 getrusage 2 super::system::getrusage, Partial("all CPU time is user time") }
     { 99 sysinfo 1 super::system::sysinfo, Partial("no load averages") }
     { 100 times 1 super::system::times, Partial("all CPU time is user time") }
     { 101 ptrace 4 Stub(EPERM, "there is no other process to trace") }
