@@ -21,6 +21,15 @@ const SECTIONS: [&str; 6] = [
     " at the peak, ",
 ];
 
+/// What one about the libOS itself tells.
+const LIBOS_SECTIONS: [&str; 3] = [
+    "backtrace of the libOS:\n  #0 libos+0x",
+    "last system calls (",
+    "memory: ",
+];
+/// The wanted words of such a record have this.
+const LIBOS_MARK: &str = " in the libOS";
+
 fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
     let name = format!("{} ({})", guest.name, build.name());
     if !has_all(&name, &[Need::Kvm, Need::Program(Guest::compiler(build))]) {
@@ -34,7 +43,13 @@ fn check(guest: &Guest, build: Build) -> Result<(), Failed> {
     match &guest.record {
         Some(all_words) => {
             outcome.assert_stderr_has(RECORD_MARK);
-            for words in SECTIONS
+            let of_libos = all_words.iter().any(|words| words.contains(LIBOS_MARK));
+            let sections = if of_libos {
+                &LIBOS_SECTIONS[..]
+            } else {
+                &SECTIONS[..]
+            };
+            for words in sections
                 .iter()
                 .copied()
                 .chain(all_words.iter().map(String::as_str))

@@ -67,7 +67,7 @@ mod start {
     use unikiln_abi::{ABI_VERSION, exit};
 
     use super::{INFO, parse_strings};
-    use crate::{arch, fs, hypercall, mm, process, stats, strace, time};
+    use crate::{arch, crash, fs, hypercall, mm, process, stats, strace, time};
 
     /// Called by the entry code, on the boot stack, with the address that the
     /// monitor put into RDI.
@@ -91,6 +91,7 @@ mod start {
         arch::set_kernel_stack(bottom, top);
         mm::pagetable::init(info.pml4_gpa);
         mm::arena::init(info);
+        crash::init();
         time::init(info);
         mm::rootfs::init(info);
         if let Err(error) = fs::init() {

@@ -37,6 +37,7 @@ mod threads;
 mod unwind;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -58,6 +59,9 @@ const OOM_CODE: u64 = 137;
 const PANIC_CODE: u64 = 134;
 /// Room for the one line that stands for a record that fails.
 const SPARE_BYTES: usize = 512;
+/// Heap that is set aside for the writing of a record, which may be about a
+/// heap that cannot grow. Not touched until then.
+const RESERVE_BYTES: usize = 64 << 10;
 
 /// Records begun: the second one comes from the writing of the first, or from
 /// another vCPU.
@@ -72,6 +76,8 @@ static END_REASON: AtomicU64 = AtomicU64::new(exit::LIBOS_PANIC);
 static END_CODE: AtomicU64 = AtomicU64::new(PANIC_CODE);
 /// Heap text with room to spare, holding the summary of the first record.
 static SPARE: Mutex<String> = Mutex::new(String::new());
+/// The heap that is set aside.
+static RESERVE: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// A signal that ends the program.
 pub struct Fatal {
@@ -81,6 +87,12 @@ pub struct Fatal {
     pub trap: Trap,
     /// What else there is to know; may be empty.
     pub note: &'static str,
+}
+
+/// Sets memory aside for a record. Called once at boot.
+pub fn init() {
+    SPARE.lock().reserve_exact(SPARE_BYTES);
+    RESERVE.lock().reserve_exact(RESERVE_BYTES);
 }
 
 /// Begins a record, or, when one is being written already, ends the guest: at
@@ -98,9 +110,8 @@ fn begin(reason: u64, code: u64, what: &dyn core::fmt::Display) {
         0 => {
             END_REASON.store(reason, Ordering::Relaxed);
             END_CODE.store(code, Ordering::Relaxed);
-            if let Some(mut spare) = SPARE.try_lock() {
-                // Without it there is no line, but the same end.
-                let _ = spare.try_reserve_exact(SPARE_BYTES);
+            if let Some(mut reserve) = RESERVE.try_lock() {
+                drop(core::mem::take(&mut *reserve));
             }
         }
         1 => {

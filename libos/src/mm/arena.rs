@@ -16,14 +16,15 @@
 //! are all free again goes back to the host, but for a few that are kept.
 #![expect(unsafe_code, reason = "chunk records live in guest-physical memory")]
 
+mod grow;
 mod host;
 
 use spin::Mutex;
 use unikiln_abi::boot::BootInfo;
 
+use self::grow::SpareTables;
 use self::host::SHRUNK_MAX;
-use super::{LARGE_PAGE, PAGE, pagetable, phys, round_up};
-use crate::hypercall;
+use super::{LARGE_PAGE, PAGE, phys, round_up};
 
 const FRAMES: usize = 512;
 const ARENAS_MAX: usize = 64;
@@ -90,6 +91,7 @@ struct Arenas {
     shrunk: [u32; SHRUNK_MAX],
     dirty_chunks: u32,
     next_arena_bytes: u64,
+    spare_tables: SpareTables,
     arena_bytes: u64,
     limit_frames: u64,
     used_frames: u64,
@@ -105,6 +107,7 @@ static ARENAS: Mutex<Arenas> = Mutex::new(Arenas {
     shrunk: [NONE; SHRUNK_MAX],
     dirty_chunks: 0,
     next_arena_bytes: ARENA_FIRST_BYTES,
+    spare_tables: SpareTables::new(),
     arena_bytes: 0,
     limit_frames: 0,
     used_frames: 0,
@@ -135,52 +138,6 @@ impl Arenas {
         let offset = gpa - arena.gpa;
         let id = (number as u32) << 20 | (offset / LARGE_PAGE) as u32;
         Some((id, (offset % LARGE_PAGE / PAGE) as usize))
-    }
-
-    /// Takes an arena into use. Frames below `first_free` of it are in use for ever.
-    fn adopt(&mut self, gpa: u64, bytes: u64, first_free: u64, populated: Option<u64>) {
-        let boot = populated.is_some();
-        if self.count == ARENAS_MAX {
-            return;
-        }
-        let chunks = bytes / LARGE_PAGE;
-        let records = round_up(chunks * size_of::<Chunk>() as u64, PAGE).unwrap_or(bytes);
-        let records_at = if boot { first_free } else { gpa };
-        if boot {
-            BOOT_RECORDS.store(records_at, core::sync::atomic::Ordering::Relaxed);
-        }
-        let reserved = records_at + records - gpa;
-        let number = self.count as u32;
-        self.list[self.count] = Arena { gpa, chunks };
-        self.count += 1;
-        self.arena_bytes += bytes;
-        self.used_frames += reserved / PAGE;
-        for index in (0..chunks as u32).rev() {
-            let start = u64::from(index) * LARGE_PAGE;
-            let taken = reserved.saturating_sub(start).min(LARGE_PAGE) / PAGE;
-            let id = number << 20 | index;
-            let record = phys::pointer::<Chunk>(records_at).wrapping_add(index as usize);
-            // SAFETY: the record lies in the reserved frames at the arena's
-            // start, which are zero and ours alone. A chunk of zeros is valid.
-            let chunk = unsafe { &mut *record };
-            chunk.gpa = gpa + start;
-            chunk.boot = boot;
-            chunk.fresh = taken as u32;
-            chunk.used = taken as u32;
-            let backed = populated.map_or(LARGE_PAGE, |end| {
-                (end + BOOT_COLD_BYTES).saturating_sub(chunk.gpa)
-            });
-            chunk.data_end = (backed.min(LARGE_PAGE) / PAGE) as u32;
-            if boot {
-                chunk.state = State::Small;
-                chunk.listed = true;
-            } else if taken > 0 {
-                chunk.state = State::Small;
-                self.list_partial(id);
-            } else {
-                self.list_free(id);
-            }
-        }
     }
 
     fn list_partial(&mut self, id: u32) {
@@ -226,40 +183,8 @@ impl Arenas {
         Some(id)
     }
 
-    /// Asks the monitor for an arena with at least `bytes` of whole chunks.
-    fn grow(&mut self, bytes: u64) -> Option<()> {
-        let limit = self.limit_frames * PAGE;
-        // Records cost frames of the first chunk: one more chunk than asked for.
-        let wanted = round_up(bytes + LARGE_PAGE, LARGE_PAGE)?.max(self.next_arena_bytes);
-        let room = round_up(limit.saturating_sub(self.arena_bytes), LARGE_PAGE)? + 2 * LARGE_PAGE;
-        let mut size = wanted.min(room.max(2 * LARGE_PAGE));
-        let gpa = loop {
-            match hypercall::memory_add(size) {
-                Ok(gpa) => break gpa,
-                Err(_) if size > bytes + LARGE_PAGE => {
-                    size = (size / 2 / LARGE_PAGE).max(1) * LARGE_PAGE
-                }
-                Err(_) => return None,
-            }
-            if size < bytes + LARGE_PAGE {
-                return None;
-            }
-        };
-        self.next_arena_bytes = (self.next_arena_bytes * 2).min(ARENA_MAX_BYTES);
-        let mut mapped = 0;
-        while mapped < size {
-            let table = |arenas: &mut Arenas| arenas.take_frame(Use::Table, false);
-            if !pagetable::map_direct(gpa + mapped, || table(self)) {
-                return None;
-            }
-            mapped += LARGE_PAGE;
-        }
-        self.adopt(gpa, size, gpa, None);
-        Some(())
-    }
-
-    /// One frame from the partial lists, or from a new chunk when `may_grow`.
-    fn take_frame(&mut self, purpose: Use, may_grow: bool) -> Option<u64> {
+    /// One frame from the partial lists, or from a new chunk.
+    fn take_frame(&mut self, purpose: Use) -> Option<u64> {
         let tables = purpose == Use::Table;
         // The boot arena serves both purposes while it lasts.
         if let Some(gpa) = self.take_boot(tables) {
@@ -272,9 +197,6 @@ impl Arenas {
                 self.partial
             };
             if id == NONE {
-                if !may_grow {
-                    return None;
-                }
                 let fresh = self.take_chunk()?;
                 let chunk = self.chunk(fresh);
                 chunk.state = State::Small;
@@ -454,7 +376,7 @@ fn allocate(purpose: Use) -> Option<u64> {
     if !arenas.count_used(1) {
         return None;
     }
-    let frame = arenas.take_frame(purpose, true);
+    let frame = arenas.take_frame(purpose);
     if frame.is_none() {
         arenas.used_frames -= 1;
     }

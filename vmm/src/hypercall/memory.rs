@@ -54,17 +54,31 @@ pub(super) fn handle_add(host: &Host, bytes: u64) -> Result<i64, GuestFault> {
     let Some(gpa) = growth.arenas.place(bytes, host.memory.total_bytes()) else {
         return Ok(ENOMEM);
     };
-    let Ok(arena) = Arena::new(GuestAddress(gpa), bytes, Backing::HugePages) else {
-        return Ok(ENOMEM);
+    let arena = match Arena::new(GuestAddress(gpa), bytes, Backing::HugePages) {
+        Ok(arena) => arena,
+        Err(error) => return Ok(refused(host, bytes, &error)),
     };
-    if host.slots.add_slot(gpa, arena.region(), false).is_err() {
-        return Ok(ENOMEM);
+    if let Err(error) = host.slots.add_slot(gpa, arena.region(), false) {
+        return Ok(refused(host, bytes, &error));
     }
     if !host.memory.insert(arena) {
         return Ok(ENOMEM);
     }
     growth.arenas.next_gpa = gpa + bytes;
     Ok(gpa as i64)
+}
+
+/// The host has no memory for the guest, below the guest's own limit: whoever
+/// reads of an allocation that failed must find the cause in the same log.
+fn refused(host: &Host, bytes: u64, error: &dyn std::error::Error) -> i64 {
+    let cause = error.source().map(|source| format!(": {source}"));
+    let line = format!(
+        "unikiln: the host refuses {bytes} bytes of memory for the guest: {error}{}\n",
+        cause.unwrap_or_default()
+    );
+    // Where the log fails there is nobody to tell.
+    let _ = lock(&host.log).write_text(&line);
+    ENOMEM
 }
 
 pub(super) fn handle_release(host: &Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
