@@ -33,7 +33,7 @@ pub mod vcpu;
 
 /// Version of everything in this crate. A monitor refuses a unikernel file of
 /// another version, and a libOS refuses boot information of another version.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Most vCPUs of a guest.
 pub const VCPUS_MAX: usize = 16;
