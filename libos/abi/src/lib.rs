@@ -12,6 +12,7 @@
 //! | [`vcpu`] | the per-vCPU block that GS points at, and the CPU's trap frame in it |
 //! | [`call`] | hypercall port, numbers, the call page, statuses |
 //! | [`shared`] | the page that the monitor keeps fresh: clock and pending signals |
+//! | [`socket`] | sockets of the host: the table of their readiness, structures of the calls |
 //! | [`log`] | log streams |
 //! | [`exit`] | why a guest ended |
 //! | [`stats`] | what the libOS counted |
@@ -27,13 +28,14 @@ pub mod image;
 pub mod layout;
 pub mod log;
 pub mod shared;
+pub mod socket;
 pub mod stats;
 pub mod strace;
 pub mod vcpu;
 
 /// Version of everything in this crate. A monitor refuses a unikernel file of
 /// another version, and a libOS refuses boot information of another version.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Most vCPUs of a guest.
 pub const VCPUS_MAX: usize = 16;
