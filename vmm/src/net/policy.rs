@@ -14,6 +14,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::address::is_loopback;
 use super::ports::{PortMapping, Protocol, find};
@@ -37,10 +39,35 @@ pub enum Mode {
     /// Out, and in by published ports.
     #[default]
     Published,
-    /// As any process of the namespace.
-    Open,
+    /// As any process of this namespace.
+    Host,
+    /// As any process of this other namespace.
+    Namespace(PathBuf),
     /// Nowhere.
     None,
+}
+
+/// A word that is no network.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--network {text:?}: write host or none; without it, ports of -p are published and the rest stays within this machine"
+)]
+pub struct ModeError {
+    text: String,
+}
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        match text {
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::None),
+            _ => Err(ModeError {
+                text: text.to_owned(),
+            }),
+        }
+    }
 }
 
 /// The kind of a new socket, if there may be one.
@@ -192,6 +219,6 @@ mod tests {
             );
             assert_eq!(place.is_local, is_local, "{guest}/{protocol}");
         }
-        assert!(!at(&Mode::Open, Protocol::Udp, "0.0.0.0:99").is_local);
+        assert!(!at(&Mode::Host, Protocol::Udp, "0.0.0.0:99").is_local);
     }
 }
