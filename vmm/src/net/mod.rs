@@ -26,6 +26,9 @@ mod route;
 mod socket;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

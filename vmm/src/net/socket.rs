@@ -33,6 +33,17 @@ pub(super) struct Socket {
 pub(crate) type Note = Option<String>;
 
 impl Socket {
+    pub(super) fn new(fd: OwnedFd, family: i32, protocol: Protocol) -> Self {
+        Self {
+            fd,
+            family,
+            protocol,
+            guest_port: None,
+            asked_port: 0,
+            is_published: false,
+        }
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -43,14 +54,8 @@ impl Network {
     pub(crate) fn open(&self, family: u64, of_kind: u64, protocol: u64) -> io::Result<i64> {
         let (family, of_protocol) = kind(family, of_kind, protocol)?;
         let handle = self.table.insert(|| {
-            Ok(Socket {
-                fd: host::socket(family, of_kind as i32, protocol as i32)?,
-                family,
-                protocol: of_protocol,
-                guest_port: None,
-                asked_port: 0,
-                is_published: false,
-            })
+            let fd = host::socket(family, of_kind as i32, protocol as i32)?;
+            Ok(Socket::new(fd, family, of_protocol))
         })?;
         Counters::add(&self.counters.opened, 1);
         Ok(handle as i64)
