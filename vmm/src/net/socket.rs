@@ -5,10 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use unikiln_abi::socket::{
-    NAME_LOCAL, NAME_PEER, OPTION_MAX_BYTES, QUEUED_RECEIVE, QUEUED_SEND, Received, SocketAddress,
+    NAME_LOCAL, NAME_PEER, OPTION_MAX_BYTES, QUEUED_RECEIVE, QUEUED_SEND, Received, Sending,
+    SocketAddress,
 };
 
-use super::policy::{Mode, keep_local, kind, place, receive_flags, send_flags};
+use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
 use super::ports::Protocol;
 use super::{Counters, Network, address, errno, host, options};
 use crate::memory::GuestSlice;
@@ -150,11 +151,17 @@ impl Network {
         handle: u64,
         bytes: &GuestSlice<'_>,
         flags: u64,
-        to: Option<&SocketAddress>,
+        beside: Option<&Sending>,
     ) -> io::Result<i64> {
-        to.map_or(Ok(()), check_family)?;
+        if let Some(beside) = beside {
+            if beside.to.len_bytes != 0 {
+                check_family(&beside.to)?;
+            }
+            check_control(beside)?;
+        }
+        let flags = send_flags(flags);
         let sent = self.table.with(handle, |socket| {
-            host::send(socket.fd(), bytes, send_flags(flags), to)
+            host::send(socket.fd(), bytes, flags, beside)
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
         Ok(sent as i64)

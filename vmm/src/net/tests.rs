@@ -20,8 +20,8 @@ use unikiln_abi::call::{
     SOCKET_RECEIVE, SOCKET_SEND, SOCKET_SHUTDOWN, SOCKET_TABLE, WAIT,
 };
 use unikiln_abi::socket::{
-    NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, Received, SOCKETS_MAX, SocketAddress, SocketTable,
-    TRANSFER_MAX_BYTES,
+    CONTROL_MAX_BYTES, NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, Received, SOCKETS_MAX, Sending,
+    SocketAddress, SocketTable, TRANSFER_MAX_BYTES,
 };
 use vm_memory::VolatileMemory;
 
@@ -385,9 +385,15 @@ fn datagrams_keep_their_sender_length_and_time() {
     assert_eq!(guest.does(SOCKET_RECEIVE, [handle, DATA, 99, 0, 0]), 8);
 
     let to = address::encode(client.local_addr().unwrap());
-    guest.host.memory.write(ADDRESS, &to.bytes).unwrap();
     guest.put(b"back");
-    let send = [handle, DATA, 4, 0, ADDRESS, 16];
+    let sending = Sending {
+        to,
+        reserved: 0,
+        control_bytes: 0,
+        control: [0; CONTROL_MAX_BYTES],
+    };
+    guest.host.memory.write_plain(BESIDE, sending).unwrap();
+    let send = [handle, DATA, 4, 0, BESIDE];
     assert_eq!(guest.does(SOCKET_SEND, send), 4);
     let mut back = [0; 9];
     assert_eq!(client.recv_from(&mut back).unwrap(), (4, at));

@@ -58,7 +58,7 @@ fn wild_addresses_are_faults_and_wrong_values_are_errnos() {
         (SOCKET_ACCEPT, [WILD, 0, 0, 0, 0]),
         (SOCKET_SEND, [WILD, 1, 0, 0, 0]),
         (SOCKET_SEND, [DATA, TRANSFER_MAX_BYTES + 1, 0, 0, 0]),
-        (SOCKET_SEND, [DATA, 1, 0, WILD, 16]),
+        (SOCKET_SEND, [DATA, 1, 0, WILD, 0]),
         (SOCKET_RECEIVE, [DATA, u64::MAX, 0, 0, 0]),
         (SOCKET_RECEIVE, [DATA, 1, 0, WILD, 0]),
         (SOCKET_NAME, [0, WILD, 0, 0, 0]),
