@@ -31,7 +31,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Build(build::Build),
     Inspect(inspect::Inspect),
     Pack(pack::Pack),
