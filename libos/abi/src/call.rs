@@ -67,7 +67,7 @@ pub const SOCKET_LISTEN: u32 = 18;
 pub const SOCKET_ACCEPT: u32 = 19;
 /// Connect. `[handle, gpa, len]`; AF_UNSPEC ends a datagram socket's connection → 0.
 pub const SOCKET_CONNECT: u32 = 20;
-/// Send. `[handle, gpa, len, flags, address gpa, address len]`, the address 0, 0 for none → bytes.
+/// Send. `[handle, gpa, len, flags, gpa of a Sending or 0]` → bytes.
 pub const SOCKET_SEND: u32 = 21;
 /// Receive. `[handle, gpa, len, flags, gpa of a Received or 0]` → bytes; with
 /// MSG_TRUNC, of a datagram its whole length.

@@ -9,13 +9,14 @@
 //! ```text
 //! SocketTable (guest memory, given once by SOCKET_TABLE)
 //!   ready[handle]   what poll(2) gave last: POLL* bits. Only the monitor writes it:
-//!                   after every operation on the socket, and when its I/O thread
-//!                   sees a change
+//!                   before every operation on the socket returns, and when its I/O
+//!                   thread sees a change: more bytes for one that was readable are one
 //!   changed, summary  bits of handles whose word changed. The monitor sets them after
 //!                   the word, the libOS takes them (swap with 0) and then looks
 //!   wanted          index of a vCPU, and 1, to be called when something changes, or
 //!                   0: the libOS sets it before somebody sleeps for a socket, looks
-//!                   at `summary` once more, and clears it when it takes changes
+//!                   at `summary` once more, and clears it when nobody sleeps for one
+//!                   any more
 //! ```
 //!
 //! A busy server never sets `wanted`, so it is never interrupted.
@@ -79,8 +80,22 @@ pub struct SocketAddress {
     pub bytes: [u8; ADDRESS_MAX_BYTES],
 }
 
-/// Most bytes of control messages that come with a receive.
+/// Most bytes of control messages that go with a send or come with a receive.
 pub const CONTROL_MAX_BYTES: usize = 200;
+
+/// What goes beside the bytes of a send.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Sending {
+    /// Where to; of no length for the socket's peer.
+    pub to: SocketAddress,
+    /// Unused.
+    pub reserved: u32,
+    /// Bytes of `control` in use.
+    pub control_bytes: u32,
+    /// Control messages as Linux takes them (`struct cmsghdr`): packet information, TTL, segment size.
+    pub control: [u8; CONTROL_MAX_BYTES],
+}
 
 /// What came beside the bytes of a receive.
 #[derive(Clone, Copy, Debug)]
@@ -101,5 +116,7 @@ const _: () = assert!(offset_of!(SocketTable, summary) == 64);
 const _: () = assert!(offset_of!(SocketTable, changed) == 96);
 const _: () = assert!(offset_of!(SocketTable, ready) == 2144);
 const _: () = assert!(size_of::<SocketAddress>() == 32);
+const _: () = assert!(size_of::<Sending>() == 240);
+const _: () = assert!(offset_of!(Sending, control) == 40);
 const _: () = assert!(size_of::<Received>() == 240);
 const _: () = assert!(offset_of!(Received, control) == 40);
