@@ -2,7 +2,7 @@
 //! is a status, an exit or a typed fault, never a panic.
 
 use std::fs::File;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::proptest;
@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::layout::{ARENAS_GPA, ROOTFS_WINDOW_BYTES};
 use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
+use crate::net::{Network, NetworkConfig};
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, VmError};
@@ -41,7 +42,8 @@ impl StartVcpu for NoThreads {
 }
 
 fn host(format: LogFormat) -> Host {
-    let memory = GuestMemory::default();
+    let memory = Arc::new(GuestMemory::default());
+    let vcpus = Arc::new(Vcpus::new(4));
     memory.insert(Arena::new(GuestAddress(0), 4 << 20, Backing::SmallPages).unwrap());
     let sink = || File::options().write(true).open("/dev/null").unwrap();
     let rootfs_file = tempfile::tempfile().unwrap();
@@ -53,6 +55,12 @@ fn host(format: LogFormat) -> Host {
     Host {
         slots: Box::new(NoSlots),
         starter: Box::new(NoThreads),
+        net: Network::new(
+            &NetworkConfig::default(),
+            Arc::clone(&memory),
+            Arc::clone(&vcpus),
+        )
+        .unwrap(),
         memory,
         growth: Mutex::new(Growth {
             arenas: ArenaSpace::new(64 << 20, 1 << 36),
@@ -61,7 +69,7 @@ fn host(format: LogFormat) -> Host {
         log: Mutex::new(Log::open(format, target).unwrap()),
         stdin: Stdin::File(File::open("/dev/zero").unwrap()),
         clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
-        vcpus: Vcpus::new(4),
+        vcpus,
     }
 }
 
@@ -80,7 +88,7 @@ fn argument() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn random_calls_never_panic(
-        calls in proptest::collection::vec((0..15u32, proptest::array::uniform6(argument())), 1..20),
+        calls in proptest::collection::vec((0..30u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
         let host = host(if cri { LogFormat::Cri } else { LogFormat::Raw });

@@ -61,7 +61,7 @@
 .text
 header:
     .ascii "UNIKILN\0"
-    .long 2, 320
+    .long 3, 320
     .quad start
     .quad boot_stack_top
     .quad syscall_entry
