@@ -40,10 +40,8 @@ pub struct Config {
     pub working_dir: Option<OsString>,
     /// Host name that the guest sees.
     pub hostname: OsString,
-    /// Sockets, ports and names.
+    /// Sockets, ports and names. A namespace is joined by the thread that boots.
     pub network: NetworkConfig,
-    /// Network namespace that the calling thread joins before anything else.
-    pub namespace: Option<PathBuf>,
     /// What the guest reads as standard input.
     pub stdin: Stdin,
     /// Where its output goes.
@@ -72,7 +70,6 @@ impl Config {
             working_dir: None,
             hostname: HOSTNAME_DEFAULT.into(),
             network: NetworkConfig::default(),
-            namespace: None,
             stdin: Stdin::Empty,
             log_target: LogTarget::Inherit,
             log_format: LogFormat::Raw,

@@ -10,7 +10,7 @@ use crate::layout::LayoutError;
 use crate::loader::LoadError;
 use crate::log::LogError;
 use crate::memory::MemoryError;
-use crate::net::{NamesError, PortError};
+use crate::net::{NamespaceError, PortError};
 use crate::program::ProgramError;
 use crate::rootfs::RootfsError;
 use crate::vcpu::VcpuError;
@@ -47,7 +47,7 @@ pub enum Error {
     Ports(#[from] PortError),
     /// The network namespace could not be joined.
     #[error(transparent)]
-    Namespace(#[from] NamesError),
+    Namespace(#[from] NamespaceError),
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),

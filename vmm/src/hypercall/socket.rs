@@ -5,7 +5,7 @@
 //! before they are looked at; the bytes of a transfer are only ever the host's.
 
 use std::io;
-use std::mem::{offset_of, size_of};
+use std::mem::size_of;
 
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call::{
@@ -14,13 +14,15 @@ use unikiln_abi::call::{
     SOCKET_SEND, SOCKET_SHUTDOWN, SOCKET_TABLE,
 };
 use unikiln_abi::socket::{
-    ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received, SocketAddress, SocketTable,
-    TRANSFER_MAX_BYTES,
+    ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received, Sending, SocketAddress,
+    SocketTable, TRANSFER_MAX_BYTES,
 };
+
+use vm_memory::ByteValued;
 
 use super::{CALL_NAMES, Host, lock, negated_errno};
 use crate::fault::GuestFault;
-use crate::memory::GuestSlice;
+use crate::memory::{GuestSlice, Plain};
 use crate::net::{Note, errno};
 
 /// `struct sockaddr_storage`: Linux takes addresses of up to this many bytes.
@@ -28,7 +30,7 @@ const SOCKADDR_MAX_BYTES: u64 = 128;
 
 /// Serves a call of this family.
 pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, GuestFault> {
-    let [socket, a, b, c, d, e] = args;
+    let [socket, a, b, c, d, _] = args;
     let net = &host.net;
     let of = Arguments {
         host,
@@ -44,11 +46,8 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
         },
         SOCKET_LISTEN => host.said(net.listen(socket, a)),
         SOCKET_ACCEPT => {
-            let target = of.room::<SocketAddress>(a)?;
-            net.accept(socket).map(|(handle, peer)| {
-                write_address(&target, &peer);
-                handle
-            })
+            of.room::<SocketAddress>(a)?;
+            of.answer(a, net.accept(socket))?
         }
         SOCKET_CONNECT => match of.address(a, b)? {
             Ok(address) => net.connect(socket, &address),
@@ -56,19 +55,13 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
         },
         SOCKET_SEND => {
             let bytes = of.transfer(a, b)?;
-            match of.optional_address(d, e)? {
-                Ok(to) => net.send(socket, &bytes, c, to.as_ref()),
-                Err(error) => Err(error),
-            }
+            net.send(socket, &bytes, c, of.sending(d)?.as_ref())
         }
         SOCKET_RECEIVE => of.receive(socket, a, b, c, d)?,
         SOCKET_SHUTDOWN => net.shutdown(socket, a),
         SOCKET_NAME => {
-            let target = of.room::<SocketAddress>(b)?;
-            net.name(socket, a).map(|address| {
-                write_address(&target, &address);
-                0
-            })
+            of.room::<SocketAddress>(b)?;
+            of.answer(b, net.name(socket, a).map(|name| (0, name)))?
         }
         SOCKET_OPTION_GET => {
             let target = host.buffer(of.call, c, d.min(OPTION_MAX_BYTES))?;
@@ -132,15 +125,13 @@ impl<'a> Arguments<'a> {
         Ok(Ok(address))
     }
 
-    fn optional_address(
-        &self,
-        gpa: u64,
-        len_bytes: u64,
-    ) -> Result<io::Result<Option<SocketAddress>>, GuestFault> {
-        if len_bytes == 0 {
-            return Ok(Ok(None));
+    /// A copy of what goes with a send.
+    fn sending(&self, gpa: u64) -> Result<Option<Sending>, GuestFault> {
+        if gpa == 0 {
+            return Ok(None);
         }
-        Ok(self.address(gpa, len_bytes)?.map(Some))
+        self.room::<Sending>(gpa)?;
+        Ok(self.host.memory.read_plain(gpa).ok())
     }
 
     fn transfer(&self, gpa: u64, len_bytes: u64) -> Result<GuestSlice<'a>, GuestFault> {
@@ -150,9 +141,29 @@ impl<'a> Arguments<'a> {
         self.host.buffer(self.call, gpa, len_bytes)
     }
 
-    /// Where a structure goes.
-    fn room<T>(&self, gpa: u64) -> Result<GuestSlice<'a>, GuestFault> {
-        self.host.buffer(self.call, gpa, size_of::<T>() as u64)
+    /// Whether there is room for a structure.
+    fn room<T>(&self, gpa: u64) -> Result<(), GuestFault> {
+        let bytes = size_of::<T>() as u64;
+        self.host.buffer(self.call, gpa, bytes).map(drop)
+    }
+
+    /// Writes the structure that belongs to an answer.
+    fn answer<T: Copy>(
+        &self,
+        gpa: u64,
+        answer: io::Result<(i64, T)>,
+    ) -> Result<io::Result<i64>, GuestFault>
+    where
+        Plain<T>: ByteValued,
+    {
+        let (status, value) = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        match self.host.memory.write_plain(gpa, value) {
+            Ok(()) => Ok(Ok(status)),
+            Err(_) => Err(self.bad("address", gpa)),
+        }
     }
 
     fn receive(
@@ -167,7 +178,7 @@ impl<'a> Arguments<'a> {
         if beside_gpa == 0 {
             return Ok(self.host.net.receive(socket, &bytes, flags, None));
         }
-        let target = self.room::<Received>(beside_gpa)?;
+        self.room::<Received>(beside_gpa)?;
         let mut beside = Received {
             from: SocketAddress::default(),
             flags: 0,
@@ -176,10 +187,7 @@ impl<'a> Arguments<'a> {
         };
         let net = &self.host.net;
         let result = net.receive(socket, &bytes, flags, Some(&mut beside));
-        if result.is_ok() {
-            write_received(&target, &beside);
-        }
-        Ok(result)
+        self.answer(beside_gpa, result.map(|count| (count, beside)))
     }
 
     fn set_option(
@@ -223,37 +231,5 @@ impl<'a> Arguments<'a> {
             name,
             value,
         }
-    }
-}
-
-fn write_address(target: &GuestSlice<'_>, address: &SocketAddress) {
-    put(target, 0, &address.len_bytes.to_ne_bytes());
-    put(target, offset_of!(SocketAddress, bytes), &address.bytes);
-}
-
-fn write_received(target: &GuestSlice<'_>, received: &Received) {
-    write_address(target, &received.from);
-    put(
-        target,
-        offset_of!(Received, flags),
-        &received.flags.to_ne_bytes(),
-    );
-    let control_bytes = received.control_bytes;
-    put(
-        target,
-        offset_of!(Received, control_bytes),
-        &control_bytes.to_ne_bytes(),
-    );
-    let control = received
-        .control
-        .get(..control_bytes as usize)
-        .unwrap_or_default();
-    put(target, offset_of!(Received, control), control);
-}
-
-/// The target was found with the size of its structure, so `at` is inside.
-fn put(target: &GuestSlice<'_>, at: usize, bytes: &[u8]) {
-    if let Ok(part) = target.offset(at) {
-        part.copy_from(bytes);
     }
 }

@@ -32,7 +32,7 @@ use crate::layout::{
 use crate::loader::{Image, Plan, load, plan};
 use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
-use crate::net::{Network, join_namespace};
+use crate::net::{Mode, Network, join_namespace};
 use crate::program::Program;
 use crate::rootfs::{Rootfs, read_ahead};
 use crate::stats::Recorder;
@@ -45,7 +45,7 @@ impl Machine {
     pub fn boot(config: Config) -> Result<Self, Error> {
         let mut recorder = Recorder::new(config.start_tsc.unwrap_or_else(read_tsc));
         recorder.mark("config");
-        if let Some(path) = &config.namespace {
+        if let Mode::Namespace(path) = &config.network.mode {
             join_namespace(path)?;
         }
         read_ahead(&config.unikernel);

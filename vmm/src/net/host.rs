@@ -12,9 +12,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
 
-use unikiln_abi::socket::{ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, Received, SocketAddress};
+use unikiln_abi::socket::{ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, Received, Sending, SocketAddress};
 
 use crate::memory::GuestSlice;
 
@@ -149,27 +148,38 @@ pub(super) fn readiness(fd: BorrowedFd<'_>) -> u32 {
     u32::from(poll.revents as u16)
 }
 
-/// Sends guest memory, to `address` where one is given.
+/// Sends guest memory, with an address and control messages where they are given.
 pub(super) fn send(
     fd: BorrowedFd<'_>,
     bytes: &GuestSlice<'_>,
     flags: i32,
-    address: Option<&SocketAddress>,
+    beside: Option<&Sending>,
 ) -> io::Result<usize> {
     let flags = flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    let (pointer, len) = address.map_or((ptr::null(), 0), sockaddr);
     let guard = bytes.ptr_guard();
-    // SAFETY: see the module documentation; `len` bytes at `pointer` belong to `address`.
-    check_count(unsafe {
-        libc::sendto(
-            fd.as_raw_fd(),
-            guard.as_ptr().cast(),
-            bytes.len(),
-            flags,
-            pointer,
-            len,
-        )
-    })
+    let mut vector = libc::iovec {
+        iov_base: guard.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: all-zero is a valid value of this plain structure.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    if let Some(beside) = beside {
+        let (name, len) = sockaddr(&beside.to);
+        if len != 0 {
+            message.msg_name = name.cast_mut().cast();
+            message.msg_namelen = len;
+        }
+        let control_bytes = (beside.control_bytes as usize).min(CONTROL_MAX_BYTES);
+        if control_bytes != 0 {
+            message.msg_control = beside.control.as_ptr().cast_mut().cast();
+            message.msg_controllen = control_bytes;
+        }
+    }
+    // SAFETY: see the module documentation for the bytes; name and control lie in
+    // `beside` with the lengths given, and the kernel only reads them.
+    check_count(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) })
 }
 
 /// Receives into guest memory.

@@ -26,6 +26,9 @@ mod route;
 mod socket;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,8 +36,8 @@ use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 
-pub use names::{NamesError, join_namespace};
-pub use policy::Mode;
+pub use names::{HostName, HostNameError, NamespaceError, join_namespace};
+pub use policy::{Mode, ModeError};
 pub use ports::{PortError, PortMapping, Protocol};
 pub(crate) use socket::Note;
 
@@ -54,7 +57,7 @@ pub struct NetworkConfig {
     /// Name servers instead of the host's.
     pub dns: Vec<IpAddr>,
     /// Names to add to `/etc/hosts`.
-    pub hosts: Vec<(String, IpAddr)>,
+    pub hosts: Vec<HostName>,
 }
 
 /// What the sockets of a guest did.
@@ -98,7 +101,7 @@ impl Network {
         memory: Arc<GuestMemory>,
         vcpus: Arc<Vcpus>,
     ) -> Result<Self, PortError> {
-        ports::check(&config.ports)?;
+        ports::check(&config.mode, &config.ports)?;
         Ok(Self {
             mode: config.mode.clone(),
             ports: config.ports.clone(),

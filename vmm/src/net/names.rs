@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::{NetworkConfig, host};
 
@@ -21,9 +22,49 @@ ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 ";
 
-/// Errors of this module.
+/// `--add-host NAME:IP`: a line of `/etc/hosts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName {
+    /// A name without white space.
+    pub name: String,
+    /// Its address.
+    pub ip: IpAddr,
+}
+
+/// A text that is no host name and address.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--add-host {text:?}: write NAME:IP, as in --add-host db:10.0.0.7")]
+pub struct HostNameError {
+    text: String,
+}
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#')
+        };
+        text.split_once(':')
+            .filter(|(name, _)| is_name(name))
+            .and_then(|(name, ip)| {
+                let ip = ip.trim_start_matches('[').trim_end_matches(']');
+                let name = name.to_owned();
+                Some(Self {
+                    name,
+                    ip: ip.parse().ok()?,
+                })
+            })
+            .ok_or_else(|| HostNameError {
+                text: text.to_owned(),
+            })
+    }
+}
+
+/// Why a namespace was not joined.
 #[derive(Debug, thiserror::Error)]
-pub enum NamesError {
+pub enum NamespaceError {
     /// The namespace's file is not there, or may not be opened.
     #[error(
         "cannot open the network namespace {}; name a file such as /run/netns/NAME or /proc/PID/ns/net",
@@ -49,12 +90,12 @@ pub enum NamesError {
 }
 
 /// Moves this thread, and those that it starts, to the namespace.
-pub fn join_namespace(path: &Path) -> Result<(), NamesError> {
-    let file = File::open(path).map_err(|source| NamesError::Open {
+pub fn join_namespace(path: &Path) -> Result<(), NamespaceError> {
+    let file = File::open(path).map_err(|source| NamespaceError::Open {
         path: path.to_owned(),
         source,
     })?;
-    host::enter_namespace(file.as_fd()).map_err(|source| NamesError::Join {
+    host::enter_namespace(file.as_fd()).map_err(|source| NamespaceError::Join {
         path: path.to_owned(),
         source,
     })
@@ -74,7 +115,7 @@ impl NetworkConfig {
     /// The text of `/etc/hosts`.
     pub(crate) fn hosts(&self, hostname: &str) -> String {
         let mut text = HOSTS.to_owned();
-        for (name, ip) in &self.hosts {
+        for HostName { name, ip } in &self.hosts {
             text.push_str(&format!("{ip}\t{name}\n"));
         }
         if !hostname.is_empty() {
@@ -116,12 +157,27 @@ mod tests {
     #[test]
     fn hosts_hold_localhost_names_added_and_the_host_name() {
         let config = NetworkConfig {
-            hosts: vec![("db".into(), "10.0.0.7".parse().unwrap())],
+            hosts: vec!["db:10.0.0.7".parse().unwrap(), "six:::1".parse().unwrap()],
             ..NetworkConfig::default()
         };
         let text = config.hosts("box");
         assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
-        assert!(text.ends_with("10.0.0.7\tdb\n127.0.0.1\tbox\n"));
+        assert!(text.ends_with("10.0.0.7\tdb\n::1\tsix\n127.0.0.1\tbox\n"));
+    }
+
+    #[test]
+    fn host_names_are_checked() {
+        for text in [
+            "",
+            "db",
+            "db:",
+            ":1.2.3.4",
+            "a b:1.2.3.4",
+            "a\n:::1",
+            "db:gateway",
+        ] {
+            assert!(text.parse::<HostName>().is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -129,6 +185,6 @@ mod tests {
         let error = join_namespace(Path::new("/run/netns/gone-long-ago")).unwrap_err();
         assert!(error.to_string().contains("/run/netns/gone-long-ago"));
         let error = join_namespace(Path::new("/dev/null")).unwrap_err();
-        assert!(matches!(error, NamesError::Join { .. }), "{error}");
+        assert!(matches!(error, NamespaceError::Join { .. }), "{error}");
     }
 }

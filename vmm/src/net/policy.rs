@@ -14,6 +14,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use unikiln_abi::socket::Sending;
 
 use super::address::is_loopback;
 use super::ports::{PortMapping, Protocol, find};
@@ -29,6 +33,16 @@ const SEND_FLAGS: i32 = libc::MSG_OOB
 /// Receive flags that are passed on.
 const RECEIVE_FLAGS: i32 =
     libc::MSG_OOB | libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_WAITALL | libc::MSG_ERRQUEUE;
+/// Control messages that may go with a send, by level and type.
+const CONTROL: [(i32, i32); 7] = [
+    (libc::IPPROTO_IP, libc::IP_TOS),
+    (libc::IPPROTO_IP, libc::IP_TTL),
+    (libc::IPPROTO_IP, libc::IP_PKTINFO),
+    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
+    (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
+    (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+    (libc::SOL_UDP, libc::UDP_SEGMENT),
+];
 const LOOPBACK_DEVICE: &[u8] = b"lo\0";
 
 /// Where a guest's sockets may go.
@@ -37,10 +51,35 @@ pub enum Mode {
     /// Out, and in by published ports.
     #[default]
     Published,
-    /// As any process of the namespace.
-    Open,
+    /// As any process of this namespace.
+    Host,
+    /// As any process of this other namespace.
+    Namespace(PathBuf),
     /// Nowhere.
     None,
+}
+
+/// A word that is no network.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--network {text:?}: write host or none; without it, ports of -p are published and the rest stays within this machine"
+)]
+pub struct ModeError {
+    text: String,
+}
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        match text {
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::None),
+            _ => Err(ModeError {
+                text: text.to_owned(),
+            }),
+        }
+    }
 }
 
 /// The kind of a new socket, if there may be one.
@@ -68,6 +107,25 @@ pub(super) fn send_flags(flags: u64) -> i32 {
 
 pub(super) fn receive_flags(flags: u64) -> i32 {
     flags as i32 & RECEIVE_FLAGS
+}
+
+/// Refuses control messages that are malformed or not listed.
+pub(super) fn check_control(sending: &Sending) -> io::Result<()> {
+    let bad = || errno(libc::EINVAL);
+    let bytes = sending.control.get(..sending.control_bytes as usize);
+    let mut rest = bytes.ok_or_else(bad)?;
+    while let Some((header, _)) = rest.split_first_chunk::<16>() {
+        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = header;
+        let len = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        let level = i32::from_ne_bytes([i, j, k, l]);
+        let kind = i32::from_ne_bytes([m, n, o, p]);
+        let len = usize::try_from(len).map_err(|_| bad())?;
+        if len < header.len() || len > rest.len() || !CONTROL.contains(&(level, kind)) {
+            return Err(bad());
+        }
+        rest = rest.get(len.next_multiple_of(8)..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// What a bind becomes.
@@ -112,6 +170,8 @@ pub(super) fn keep_local(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use unikiln_abi::socket::{CONTROL_MAX_BYTES, SocketAddress};
+
     use super::*;
 
     #[test]
@@ -166,6 +226,47 @@ mod tests {
     }
 
     #[test]
+    fn control_messages_are_checked() {
+        let check = |parts: &[(u64, i32, i32)], control_bytes: u32| {
+            let mut sending = Sending {
+                to: SocketAddress::default(),
+                reserved: 0,
+                control_bytes,
+                control: [0; CONTROL_MAX_BYTES],
+            };
+            for (slot, &(len, level, kind)) in sending.control.chunks_mut(24).zip(parts) {
+                slot[..8].copy_from_slice(&len.to_ne_bytes());
+                slot[8..12].copy_from_slice(&level.to_ne_bytes());
+                slot[12..16].copy_from_slice(&kind.to_ne_bytes());
+            }
+            check_control(&sending).map_err(|error| error.raw_os_error().unwrap())
+        };
+        let ttl = (20, libc::IPPROTO_IP, libc::IP_TTL);
+        for (parts, bytes) in [
+            (&[][..], 0),
+            (&[ttl], 20),
+            (&[ttl], 24),
+            (&[ttl, ttl], 44),
+            (&[(40, libc::IPPROTO_IP, libc::IP_TTL)], 40),
+        ] {
+            assert_eq!(check(parts, bytes), Ok(()), "{parts:?} {bytes}");
+        }
+        for (parts, bytes) in [
+            (&[ttl][..], 19),
+            (&[(0, libc::IPPROTO_IP, libc::IP_TTL)], 24),
+            (&[(15, libc::IPPROTO_IP, libc::IP_TTL)], 24),
+            (&[(u64::MAX, libc::IPPROTO_IP, libc::IP_TTL)], 24),
+            (&[(u64::MAX - 7, libc::IPPROTO_IP, libc::IP_TTL)], 24),
+            (&[(20, libc::SOL_SOCKET, libc::SCM_RIGHTS)], 20),
+            (&[ttl, (20, libc::IPPROTO_IP, libc::IP_RETOPTS)], 44),
+            (&[ttl], CONTROL_MAX_BYTES as u32 + 1),
+            (&[ttl], u32::MAX),
+        ] {
+            assert_eq!(check(parts, bytes), Err(libc::EINVAL), "{parts:?} {bytes}");
+        }
+    }
+
+    #[test]
     fn what_is_not_published_stays_in_this_machine() {
         let ports = [
             "8080:80".parse().unwrap(),
@@ -192,6 +293,6 @@ mod tests {
             );
             assert_eq!(place.is_local, is_local, "{guest}/{protocol}");
         }
-        assert!(!at(&Mode::Open, Protocol::Udp, "0.0.0.0:99").is_local);
+        assert!(!at(&Mode::Host, Protocol::Udp, "0.0.0.0:99").is_local);
     }
 }

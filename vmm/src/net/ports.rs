@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use super::address::is_loopback;
+use super::policy::Mode;
 
 /// Why a port was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,14 @@ pub enum PortError {
         text: String,
         /// The part behind the slash.
         protocol: String,
+    },
+    /// All ports are the host's, or none is.
+    #[error(
+        "-p {mapping} has no meaning with --network host, --network none or --netns; leave one of them out"
+    )]
+    NotPublished {
+        /// The first of them.
+        mapping: PortMapping,
     },
     /// One socket of the guest is one of the host.
     #[error(
@@ -190,8 +199,11 @@ pub(super) fn find(
     })
 }
 
-/// Refuses mappings that name one socket of the guest twice.
-pub(super) fn check(mappings: &[PortMapping]) -> Result<(), PortError> {
+/// Refuses mappings that cannot be followed.
+pub(super) fn check(mode: &Mode, mappings: &[PortMapping]) -> Result<(), PortError> {
+    if let Some(&mapping) = mappings.first().filter(|_| *mode != Mode::Published) {
+        return Err(PortError::NotPublished { mapping });
+    }
     for (index, &second) in mappings.iter().enumerate() {
         let clash = mappings
             .iter()
@@ -247,11 +259,19 @@ mod tests {
 
     #[test]
     fn one_port_is_published_once() {
-        let list = |texts: &[&str]| check(&texts.iter().map(|t| mapping(t)).collect::<Vec<_>>());
+        let list = |texts: &[&str]| {
+            check(
+                &Mode::Published,
+                &texts.iter().map(|t| mapping(t)).collect::<Vec<_>>(),
+            )
+        };
         assert!(list(&["8080:80", "8081:81", "8080:80/udp"]).is_ok());
         let error = list(&["8080:80", "1.2.3.4:9090:80"]).unwrap_err();
         assert!(error.to_string().contains("8080:80/tcp"), "{error}");
         assert!(error.to_string().contains("1.2.3.4:9090:80/tcp"), "{error}");
+        let error = check(&Mode::Host, &[mapping("8080:80")]).unwrap_err();
+        assert!(error.to_string().contains("--network host"), "{error}");
+        assert!(check(&Mode::Host, &[]).is_ok());
     }
 
     #[test]

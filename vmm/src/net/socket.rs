@@ -5,10 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use unikiln_abi::socket::{
-    NAME_LOCAL, NAME_PEER, OPTION_MAX_BYTES, QUEUED_RECEIVE, QUEUED_SEND, Received, SocketAddress,
+    NAME_LOCAL, NAME_PEER, OPTION_MAX_BYTES, QUEUED_RECEIVE, QUEUED_SEND, Received, Sending,
+    SocketAddress,
 };
 
-use super::policy::{Mode, keep_local, kind, place, receive_flags, send_flags};
+use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
 use super::ports::Protocol;
 use super::{Counters, Network, address, errno, host, options};
 use crate::memory::GuestSlice;
@@ -33,6 +34,17 @@ pub(super) struct Socket {
 pub(crate) type Note = Option<String>;
 
 impl Socket {
+    pub(super) fn new(fd: OwnedFd, family: i32, protocol: Protocol) -> Self {
+        Self {
+            fd,
+            family,
+            protocol,
+            guest_port: None,
+            asked_port: 0,
+            is_published: false,
+        }
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -43,14 +55,8 @@ impl Network {
     pub(crate) fn open(&self, family: u64, of_kind: u64, protocol: u64) -> io::Result<i64> {
         let (family, of_protocol) = kind(family, of_kind, protocol)?;
         let handle = self.table.insert(|| {
-            Ok(Socket {
-                fd: host::socket(family, of_kind as i32, protocol as i32)?,
-                family,
-                protocol: of_protocol,
-                guest_port: None,
-                asked_port: 0,
-                is_published: false,
-            })
+            let fd = host::socket(family, of_kind as i32, protocol as i32)?;
+            Ok(Socket::new(fd, family, of_protocol))
         })?;
         Counters::add(&self.counters.opened, 1);
         Ok(handle as i64)
@@ -145,11 +151,17 @@ impl Network {
         handle: u64,
         bytes: &GuestSlice<'_>,
         flags: u64,
-        to: Option<&SocketAddress>,
+        beside: Option<&Sending>,
     ) -> io::Result<i64> {
-        to.map_or(Ok(()), check_family)?;
+        if let Some(beside) = beside {
+            if beside.to.len_bytes != 0 {
+                check_family(&beside.to)?;
+            }
+            check_control(beside)?;
+        }
+        let flags = send_flags(flags);
         let sent = self.table.with(handle, |socket| {
-            host::send(socket.fd(), bytes, send_flags(flags), to)
+            host::send(socket.fd(), bytes, flags, beside)
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
         Ok(sent as i64)
