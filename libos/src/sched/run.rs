@@ -5,10 +5,11 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-use unikiln_abi::call::{EVENT_SIGNAL, EVENT_STDIN};
+use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN};
 
 use super::cpu::{self, Cpu, NEVER, State as CpuState, here, this};
 use super::{deadline, wait};
+use crate::net::inet;
 use crate::process::{self, State, Thread, threads};
 use crate::{arch, hypercall, mm, signal, time};
 
@@ -260,6 +261,7 @@ fn wait_in_place(this: &Cpu, me: &'static Thread) {
     loop {
         deadline::expire();
         signal::collect();
+        inet::take_changes();
         if let Some(next) = this.pop_for(here()) {
             next.set_state(State::Running);
             break;
@@ -362,6 +364,9 @@ pub fn needs_attention() -> bool {
     if time::shared().is_some_and(|page| page.signals.load(Relaxed) != 0) {
         return true;
     }
+    if inet::waits_for_look() {
+        return true;
+    }
     let armed = this.armed_ns.load(Relaxed);
     let due = if this.ticking.load(Relaxed) {
         armed.min(this.slice_end_ns.load(Relaxed))
@@ -376,6 +381,9 @@ pub fn needs_attention() -> bool {
 pub fn preempt() {
     let this = this();
     this.attention.store(false, SeqCst);
+    if inet::waits_for_look() {
+        inet::take_changes();
+    }
     let now_ns = time::monotonic_ns();
     deadline::note_expiry(now_ns);
     deadline::expire();
@@ -496,6 +504,7 @@ pub fn idle_loop() -> ! {
         this.become_busy();
         deadline::expire();
         signal::collect();
+        inet::take_changes();
         if let Some(next) = pick(this, here).or_else(|| poll(this, here)) {
             this.become_busy();
             enter(this, &this.idle, 0, next);
@@ -525,6 +534,9 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
             }
             arch::idle_hint();
         }
+        if inet::waits_for_look() {
+            inet::take_changes();
+        }
         let now_ns = time::monotonic_ns();
         if now_ns >= end_ns || deadline::next_ns() <= now_ns || !others_busy() {
             return None;
@@ -532,7 +544,7 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
     }
 }
 
-/// Waits in the monitor for a call, a deadline, a signal or standard input.
+/// Waits in the monitor for a call, a deadline, a signal, a socket or standard input.
 fn sleep(this: &Cpu) {
     stop_ticking(this);
     let next = deadline::next_sleep_ns();
@@ -540,13 +552,16 @@ fn sleep(this: &Cpu) {
         .store(next.min(this.armed_ns.load(Relaxed)), SeqCst);
     this.set_state(CpuState::Asleep);
     // Who pushed before saw no sleeper: look once more.
-    if this.queued() == 0 && (cpu::queued() == 0 || !has_candidate()) {
-        let interest = if wait::waits_for_stdin() {
-            EVENT_STDIN
-        } else {
-            0
-        };
-        let events = hypercall::wait((next != NEVER).then_some(next), interest | EVENT_SIGNAL);
+    let has_work = this.queued() > 0 || cpu::queued() > 0 && has_candidate();
+    if !inet::prepare_wait() && !has_work {
+        let mut interest = EVENT_SIGNAL;
+        if wait::waits_for_stdin() {
+            interest |= EVENT_STDIN;
+        }
+        if inet::are_used() {
+            interest |= EVENT_SOCKET;
+        }
+        let events = hypercall::wait((next != NEVER).then_some(next), interest);
         this.become_busy();
         if events & EVENT_STDIN != 0 {
             wait::wake_stdin();
