@@ -197,7 +197,7 @@ impl fmt::Display for Stats {
         }
         writeln!(f, "exits")?;
         for (name, count) in &self.exits {
-            writeln!(f, "  {name:<16} {count:>10}")?;
+            writeln!(f, "  {name:<17} {count:>9}")?;
         }
         if let Some(libos) = &self.libos {
             writeln!(f, "system calls")?;

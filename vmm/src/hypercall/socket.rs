@@ -55,7 +55,7 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
         },
         SOCKET_SEND => {
             let bytes = of.transfer(a, b)?;
-            net.send(socket, &bytes, c, of.sending(d)?.as_ref())
+            net.send(socket, &bytes, c, of.sending(d)?)
         }
         SOCKET_RECEIVE => of.receive(socket, a, b, c, d)?,
         SOCKET_SHUTDOWN => net.shutdown(socket, a),

@@ -7,7 +7,8 @@
 //! | host, a namespace | anywhere | anything |
 //! | none | – | – |
 //!
-//! "Within this machine" is the device `lo`: a listener keeps the address that the
+//! A published port of the guest is the port of the host that `-p` names, for the guest
+//! too where it connects to itself. "Within this machine" is the device `lo`: a listener keeps the address that the
 //! guest gave it, both families, and only this machine's processes reach it. A port
 //! that the kernel chose for a datagram socket is a client's, and is left alone.
 
@@ -282,6 +283,7 @@ mod tests {
             (Protocol::Udp, "0.0.0.0:80", "0.0.0.0:80", true),
             (Protocol::Udp, "0.0.0.0:53", "0.0.0.0:53", true),
             (Protocol::Udp, "[::]:53", "[::1]:53", false),
+            (Protocol::Tcp, "127.0.0.1:80", "127.0.0.1:8080", false),
             (Protocol::Udp, "127.0.0.1:80", "127.0.0.1:80", false),
             (Protocol::Udp, "0.0.0.0:0", "0.0.0.0:0", false),
         ] {

@@ -163,16 +163,16 @@ impl PortMapping {
         is_ipv6 || !self.ip.is_some_and(|ip| ip.is_ipv6())
     }
 
-    /// The host's address for a guest's, where it is among those published.
+    /// The host's address for one that the guest binds, where it is among those published.
     pub(super) fn host_address(&self, guest: SocketAddr) -> Option<SocketAddr> {
         let ip = match (self.ip, guest.ip()) {
-            (None, ip) => ip,
-            (Some(ip), guest) if guest.is_unspecified() => match (ip, guest) {
-                (IpAddr::V4(ip), IpAddr::V6(_)) => ip.to_ipv6_mapped().into(),
-                (ip, _) => ip,
-            },
-            (Some(ip), guest) if ip.is_unspecified() || ip == guest.to_canonical() => guest,
-            _ => return None,
+            (Some(ip), own) if own.is_unspecified() => in_family(ip, own),
+            (Some(ip), own)
+                if !ip.is_unspecified() && ip != own.to_canonical() && !is_loopback(guest) =>
+            {
+                return None;
+            }
+            (_, own) => own,
         };
         let mut address = guest;
         address.set_ip(ip);
@@ -181,22 +181,59 @@ impl PortMapping {
     }
 }
 
+/// An address for a socket of the other's family.
+fn in_family(ip: IpAddr, other: IpAddr) -> IpAddr {
+    match (ip, other) {
+        (IpAddr::V4(ip), IpAddr::V6(_)) => ip.to_ipv6_mapped().into(),
+        _ => ip,
+    }
+}
+
 /// The mapping for a socket that the guest gives this address, if there is one.
-/// What it binds to loopback stays there, as in a container of its own.
 pub(super) fn find(
     mappings: &[PortMapping],
     protocol: Protocol,
     guest: SocketAddr,
 ) -> Option<&PortMapping> {
-    if is_loopback(guest) {
-        return None;
-    }
-    let is_ipv6 = matches!(guest.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none());
+    let is_ipv6 = guest.ip().to_canonical().is_ipv6();
     mappings.iter().find(|mapping| {
         mapping.guest == guest.port()
             && mapping.protocol == protocol
             && mapping.fits_family(is_ipv6)
     })
+}
+
+/// Where a guest gets to that connects to itself: its published port is another here.
+pub(super) fn outward(
+    mappings: &[PortMapping],
+    protocol: Protocol,
+    to: SocketAddr,
+) -> Option<SocketAddr> {
+    let is_own = is_loopback(to) || to.ip().is_unspecified();
+    let mapping = find(mappings, protocol, to).filter(|_| is_own)?;
+    let mut address = to;
+    if let Some(ip) = mapping.ip.filter(|ip| !ip.is_unspecified()) {
+        address.set_ip(in_family(ip, to.ip()));
+    }
+    address.set_port(mapping.host);
+    Some(address)
+}
+
+/// How a guest sees itself at the other end: the way back of [`outward`].
+pub(super) fn inward(
+    mappings: &[PortMapping],
+    protocol: Protocol,
+    from: SocketAddr,
+) -> Option<SocketAddr> {
+    let ip = from.ip().to_canonical();
+    let mapping = mappings.iter().find(|mapping| {
+        mapping.host == from.port()
+            && mapping.protocol == protocol
+            && (is_loopback(from) || mapping.ip == Some(ip))
+    })?;
+    let mut address = from;
+    address.set_port(mapping.guest);
+    Some(address)
 }
 
 /// Refuses mappings that cannot be followed.
@@ -290,6 +327,8 @@ mod tests {
             ("10.0.0.5:8080:80", "10.0.0.5:80", Some("10.0.0.5:8080")),
             ("10.0.0.5:8080:80", "10.0.0.6:80", None),
             ("0.0.0.0:8080:80", "10.0.0.6:80", Some("10.0.0.6:8080")),
+            ("8080:80", "127.0.0.1:80", Some("127.0.0.1:8080")),
+            ("10.0.0.5:8080:80", "[::1]:80", Some("[::1]:8080")),
         ] {
             let mappings = [mapping(published)];
             let guest: SocketAddr = guest.parse().unwrap();
@@ -300,11 +339,39 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_finds_itself_by_its_own_ports() {
+        for (published, to, host, back) in [
+            (
+                "8080:80",
+                "127.0.0.1:80",
+                Some("127.0.0.1:8080"),
+                Some("127.0.0.1:80"),
+            ),
+            ("8080:80", "0.0.0.0:80", Some("0.0.0.0:8080"), None),
+            ("8080:80", "[::1]:80", Some("[::1]:8080"), Some("[::1]:80")),
+            (
+                "10.0.0.5:8080:80",
+                "127.0.0.1:80",
+                Some("10.0.0.5:8080"),
+                Some("10.0.0.5:80"),
+            ),
+            ("8080:80", "127.0.0.1:8080", None, None),
+            ("8080:80", "10.0.0.5:80", None, None),
+            ("8080:80/udp", "127.0.0.1:80", None, None),
+        ] {
+            let mappings = [mapping(published)];
+            let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
+            let out = outward(&mappings, Protocol::Tcp, at(to));
+            assert_eq!(out, host.map(at), "{published} {to}");
+            let seen = out.and_then(|out| inward(&mappings, Protocol::Tcp, out));
+            assert_eq!(seen, back.map(at), "{published} {to}");
+        }
+    }
+
+    #[test]
     fn other_sockets_have_no_mapping() {
         for (published, guest) in [
             ("8080:80", "0.0.0.0:81"),
-            ("8080:80", "127.0.0.1:80"),
-            ("8080:80", "[::1]:80"),
             ("8080:80/udp", "0.0.0.0:80"),
             ("[::1]:8080:80", "0.0.0.0:80"),
         ] {

@@ -11,7 +11,7 @@ use unikiln_abi::socket::{
 
 use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
 use super::ports::Protocol;
-use super::{Counters, Network, address, errno, host, options};
+use super::{Counters, Network, address, errno, host, options, ports};
 use crate::memory::GuestSlice;
 
 /// Lines of the log that a guest's network may fill.
@@ -50,6 +50,22 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    /// Closing must not wait for the other end, whatever SO_LINGER says; an abort
+    /// (a time of 0) stays one.
+    fn drop(&mut self) {
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+        let mut linger = [0; 8];
+        if self.protocol == Protocol::Tcp
+            && host::option(self.fd(), level, name, &mut linger).is_ok()
+            && matches!(linger, [on, _, _, _, time @ ..] if on != 0 && time != [0; 4])
+        {
+            // It was just read, so it can be set.
+            let _ = host::set_option(self.fd(), level, name, &[0; 8]);
+        }
+    }
+}
+
 impl Network {
     /// SOCKET_OPEN.
     pub(crate) fn open(&self, family: u64, of_kind: u64, protocol: u64) -> io::Result<i64> {
@@ -62,19 +78,9 @@ impl Network {
         Ok(handle as i64)
     }
 
-    /// SOCKET_CLOSE. Closing must not wait for the other end, whatever SO_LINGER
-    /// says; an abort (a time of 0) stays one.
+    /// SOCKET_CLOSE.
     pub(crate) fn close(&self, handle: u64) -> io::Result<i64> {
-        let socket = self.table.remove(handle)?;
-        let mut linger = [0; 8];
-        let waits = socket.protocol == Protocol::Tcp
-            && host::option(socket.fd(), libc::SOL_SOCKET, libc::SO_LINGER, &mut linger).is_ok()
-            && matches!(linger, [on, .., a, b, c, d] if on != 0 && [a, b, c, d] != [0; 4]);
-        if waits {
-            // It was just read, so it can be set.
-            let _ = host::set_option(socket.fd(), libc::SOL_SOCKET, libc::SO_LINGER, &[0; 8]);
-        }
-        Ok(0)
+        self.table.remove(handle).map(|_closed| 0)
     }
 
     /// SOCKET_BIND.
@@ -141,8 +147,9 @@ impl Network {
     /// SOCKET_CONNECT.
     pub(crate) fn connect(&self, handle: u64, to: &SocketAddress) -> io::Result<i64> {
         check_family(to)?;
-        self.table
-            .with(handle, |socket| host::connect(socket.fd(), to).map(|()| 0))
+        self.table.with(handle, |socket| {
+            host::connect(socket.fd(), &self.outward(socket.protocol, to)).map(|()| 0)
+        })
     }
 
     /// SOCKET_SEND.
@@ -151,9 +158,9 @@ impl Network {
         handle: u64,
         bytes: &GuestSlice<'_>,
         flags: u64,
-        beside: Option<&Sending>,
+        mut beside: Option<Sending>,
     ) -> io::Result<i64> {
-        if let Some(beside) = beside {
+        if let Some(beside) = &beside {
             if beside.to.len_bytes != 0 {
                 check_family(&beside.to)?;
             }
@@ -161,7 +168,10 @@ impl Network {
         }
         let flags = send_flags(flags);
         let sent = self.table.with(handle, |socket| {
-            host::send(socket.fd(), bytes, flags, beside)
+            if let Some(beside) = &mut beside {
+                beside.to = self.outward(socket.protocol, &beside.to);
+            }
+            host::send(socket.fd(), bytes, flags, beside.as_ref())
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
         Ok(sent as i64)
@@ -177,7 +187,11 @@ impl Network {
     ) -> io::Result<i64> {
         let flags = receive_flags(flags);
         let count = self.table.with(handle, |socket| match beside {
-            Some(beside) => host::receive_message(socket.fd(), bytes, flags, beside),
+            Some(beside) => {
+                let count = host::receive_message(socket.fd(), bytes, flags, beside)?;
+                beside.from = self.inward(socket.protocol, beside.from);
+                Ok(count)
+            }
             None => host::receive(socket.fd(), bytes, flags),
         })?;
         if flags & libc::MSG_PEEK == 0 {
@@ -197,7 +211,10 @@ impl Network {
     /// SOCKET_NAME. A published port is shown as the guest knows it.
     pub(crate) fn name(&self, handle: u64, which: u64) -> io::Result<SocketAddress> {
         self.table.with(handle, |socket| match which {
-            NAME_PEER => host::name(socket.fd(), true),
+            NAME_PEER => {
+                let peer = host::name(socket.fd(), true)?;
+                Ok(self.inward(socket.protocol, peer))
+            }
             NAME_LOCAL => {
                 let own = host::name(socket.fd(), false)?;
                 Ok(match (socket.guest_port, address::read(&own)) {
@@ -255,6 +272,20 @@ impl Network {
         self.table.with(handle, |socket| {
             host::queued(socket.fd(), request).map(i64::from)
         })
+    }
+
+    /// An address that the guest connects to, as it is on the host.
+    fn outward(&self, protocol: Protocol, to: &SocketAddress) -> SocketAddress {
+        address::read(to)
+            .and_then(|to| ports::outward(&self.ports, protocol, to))
+            .map_or(*to, address::encode)
+    }
+
+    /// The address of another end, as the guest knows it.
+    fn inward(&self, protocol: Protocol, from: SocketAddress) -> SocketAddress {
+        address::read(&from)
+            .and_then(|from| ports::inward(&self.ports, protocol, from))
+            .map_or(from, address::encode)
     }
 
     /// A guest that provokes lines without end gets the first ones.

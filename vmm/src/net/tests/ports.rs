@@ -23,6 +23,33 @@ fn a_published_port_is_the_hosts_outside_and_the_guests_inside() {
 }
 
 #[test]
+fn a_guest_reaches_its_own_published_port() {
+    let port = free_port();
+    let mut guest = Guest::publishing(&[format!("{port}:80"), format!("{port}:53/udp")]);
+    let (listener, _) = guest.listening("0.0.0.0:80");
+    let client = guest.open(INET, STREAM);
+    let status = guest.to(SOCKET_CONNECT, client, "127.0.0.1:80");
+    assert_eq!(status, negated(libc::EINPROGRESS));
+    guest.accepted(listener);
+    guest.ready(client, libc::POLLOUT);
+    assert_eq!(guest.name(client, NAME_PEER).to_string(), "127.0.0.1:80");
+
+    let server = guest.open(INET, DATAGRAM);
+    assert_eq!(guest.to(SOCKET_BIND, server, "127.0.0.1:53"), 0);
+    let client = guest.open(INET, DATAGRAM);
+    guest.sending_to("127.0.0.1:53");
+    assert_eq!(guest.does(SOCKET_SEND, [client, DATA, 4, 0, BESIDE]), 4);
+    guest.ready(server, libc::POLLIN);
+    guest.does(SOCKET_RECEIVE, [server, DATA, 4, 0, BESIDE]);
+    let from = guest.read_address(BESIDE).to_string();
+    guest.sending_to(&from);
+    assert_eq!(guest.does(SOCKET_SEND, [server, DATA, 4, 0, BESIDE]), 4);
+    guest.ready(client, libc::POLLIN);
+    guest.does(SOCKET_RECEIVE, [client, DATA, 4, 0, BESIDE]);
+    assert_eq!(guest.read_address(BESIDE).to_string(), "127.0.0.1:53");
+}
+
+#[test]
 fn a_port_in_use_is_named_in_the_log() {
     let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
