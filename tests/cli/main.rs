@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod failures;
+mod network;
 mod options;
 mod signals;
 mod strace;
