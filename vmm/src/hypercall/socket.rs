@@ -102,13 +102,7 @@ impl<'a> Arguments<'a> {
         if !gpa.is_multiple_of(PAGE_BYTES) {
             return Err(self.bad("address", gpa));
         }
-        if self.host.net.is_none() {
-            let line = "unikiln: network: the program asks for a socket, and --network none gives it none\n";
-            return Ok(self
-                .host
-                .said((Err(errno(libc::EACCES)), Some(line.to_owned()))));
-        }
-        Ok(self.host.net.start(gpa).map(|()| 0))
+        Ok(self.host.said(self.host.net.start(gpa)))
     }
 
     /// A copy of an address.

@@ -220,20 +220,6 @@ pub(super) fn receive_message(
     Ok(count)
 }
 
-/// Receives into the monitor's own memory; with MSG_TRUNC in `flags`, the whole length.
-pub(super) fn receive_own(fd: BorrowedFd<'_>, bytes: &mut [u8], flags: i32) -> io::Result<usize> {
-    let pointer = bytes.as_mut_ptr().cast();
-    // SAFETY: `bytes` is valid for writes of its length.
-    check_count(unsafe { libc::recv(fd.as_raw_fd(), pointer, bytes.len(), flags) })
-}
-
-/// Sends the monitor's own bytes.
-pub(super) fn send_own(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    let pointer = bytes.as_ptr().cast();
-    // SAFETY: `bytes` is valid for reads of its length.
-    check_count(unsafe { libc::send(fd.as_raw_fd(), pointer, bytes.len(), libc::MSG_NOSIGNAL) })
-}
-
 /// Raises the limit of open files as far as it goes; what it is then.
 pub(super) fn raise_file_limit() -> u64 {
     let mut limit = libc::rlimit {

@@ -112,27 +112,34 @@ impl Network {
         })
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_none(&self) -> bool {
-        self.mode == Mode::None
-    }
-
     /// Starts to serve sockets, with the words at `gpa`.
-    pub(crate) fn start(&self, gpa: u64) -> io::Result<()> {
+    pub(crate) fn start(&self, gpa: u64) -> (io::Result<i64>, Note) {
+        if self.mode == Mode::None {
+            let line = "unikiln: network: the program asks for a socket, and --network none gives it none\n";
+            return (Err(errno(libc::EACCES)), Some(line.to_owned()));
+        }
+        if !policy::can_keep_local(&self.mode) {
+            let line = "unikiln: network: this kernel cannot keep sockets within this machine (Linux 5.7 can); \
+                        use --network host\n";
+            return (Err(errno(libc::EACCES)), Some(line.to_owned()));
+        }
         let mut poller = lock(&self.poller);
         if poller.is_some() {
-            return Err(errno(libc::EINVAL));
+            return (Err(errno(libc::EINVAL)), None);
         }
-        let started = Poller::start(Arc::clone(&self.table))?;
-        self.table
-            .open(gpa, started.epoll(), host::raise_file_limit());
-        *poller = Some(started);
-        Ok(())
+        match Poller::start(Arc::clone(&self.table)) {
+            Ok(started) => {
+                (self.table).open(gpa, started.epoll(), host::raise_file_limit());
+                *poller = Some(started);
+                (Ok(0), None)
+            }
+            Err(error) => (Err(error), None),
+        }
     }
 
     /// Messages of a dump of interfaces, addresses or routes.
     pub(crate) fn route_dump(&self, what: u64, family: u64) -> io::Result<Vec<u8>> {
-        if self.is_none() {
+        if self.mode == Mode::None {
             return Err(errno(libc::EACCES));
         }
         route::dump(what, family)

@@ -14,7 +14,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -164,7 +164,17 @@ pub(super) fn place(
     })
 }
 
-/// Keeps a socket within this machine. Linux lets everybody do so since 5.7.
+/// Whether [`keep_local`] works here, where it is needed.
+pub(super) fn can_keep_local(mode: &Mode) -> bool {
+    let try_it = || {
+        let socket = host::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+        keep_local(socket.as_fd())
+    };
+    *mode != Mode::Published || try_it().is_ok()
+}
+
+/// Keeps a socket within this machine. Linux lets everybody do so since 5.7, once for
+/// each socket.
 pub(super) fn keep_local(fd: BorrowedFd<'_>) -> io::Result<()> {
     host::set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, LOOPBACK_DEVICE)
 }

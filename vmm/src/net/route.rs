@@ -1,8 +1,8 @@
 //! Interfaces, addresses and routes: a dump that the monitor asks the kernel for
 //! (rtnetlink(7)), as the kernel gives it.
 
-use std::io;
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{self, Read, Write};
 
 use unikiln_abi::socket::{DUMP_ADDRESSES, DUMP_LINKS, DUMP_ROUTES};
 
@@ -30,13 +30,15 @@ pub(super) fn dump(what: u64, family: u64) -> io::Result<Vec<u8>> {
         _ => return Err(errno(libc::EAFNOSUPPORT)),
     };
     let socket = host::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
-    host::send_own(socket.as_fd(), &request(kind, family))?;
+    let mut socket = File::from(socket);
+    socket.write_all(&request(kind, family))?;
     let mut messages = Vec::new();
     let mut answer = vec![0; ANSWER_MAX_BYTES];
     loop {
-        // The kernel answers within the call, so there is nothing to wait for.
-        let bytes = host::receive_own(socket.as_fd(), &mut answer, libc::MSG_TRUNC)?;
-        let part = answer.get(..bytes).ok_or_else(|| errno(libc::ENOBUFS))?;
+        // The kernel answers within the call, so there is nothing to wait for, and in
+        // parts that are smaller than this.
+        let bytes = socket.read(&mut answer)?;
+        let part = answer.get(..bytes).unwrap_or_default();
         messages.extend_from_slice(part);
         match end(part) {
             Some(0) => return Ok(messages),

@@ -28,6 +28,7 @@ pub(super) struct Socket {
     /// The port that the guest asked for; 0 where the kernel chose.
     asked_port: u16,
     is_published: bool,
+    is_local: bool,
 }
 
 /// What a call leaves to be said in the log.
@@ -42,7 +43,16 @@ impl Socket {
             guest_port: None,
             asked_port: 0,
             is_published: false,
+            is_local: false,
         }
+    }
+
+    fn keep_local(&mut self) -> io::Result<()> {
+        if !self.is_local {
+            keep_local(self.fd())?;
+        }
+        self.is_local = true;
+        Ok(())
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -89,16 +99,13 @@ impl Network {
         let result = self.table.with(handle, |socket| {
             let guest = address::decode(guest, socket.family)?;
             let place = place(&self.mode, &self.ports, socket.protocol, guest)?;
-            if place.is_local {
-                keep_local(socket.fd())?;
-                note = Some(local_note(guest.port(), socket.protocol));
+            if let Err(error) = host::bind(socket.fd(), &address::encode(place.address)) {
+                note = bind_note(&error, &place, socket.protocol);
+                return Err(error);
             }
-            match host::bind(socket.fd(), &address::encode(place.address)) {
-                Ok(()) => {}
-                Err(error) => {
-                    note = bind_note(&error, &place, socket.protocol);
-                    return Err(error);
-                }
+            if place.is_local {
+                socket.keep_local()?;
+                note = Some(local_note(guest.port(), socket.protocol));
             }
             socket.asked_port = guest.port();
             socket.is_published = place.mapping.is_some();
@@ -118,7 +125,7 @@ impl Network {
             if is_limited {
                 let own = address::read(&host::name(socket.fd(), false)?);
                 if !own.is_some_and(address::is_loopback) {
-                    keep_local(socket.fd())?;
+                    socket.keep_local()?;
                     if socket.asked_port != 0 {
                         note = Some(local_note(socket.asked_port, socket.protocol));
                     }

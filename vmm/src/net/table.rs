@@ -107,12 +107,9 @@ impl Table {
         handle: u64,
         act: impl FnOnce(&mut Socket) -> io::Result<T>,
     ) -> io::Result<T> {
-        let bad = || errno(libc::EBADF);
-        let handle = usize::try_from(handle).map_err(|_| bad())?;
-        let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
-        let place = group.and_then(|group| group.get(handle % GROUP));
-        let mut place = lock(place.ok_or_else(bad)?);
-        let socket = place.as_mut().ok_or_else(bad)?;
+        let handle = usize::try_from(handle).unwrap_or(usize::MAX);
+        let mut place = lock(self.find(handle)?);
+        let socket = place.as_mut().ok_or_else(|| errno(libc::EBADF))?;
         let result = act(socket);
         if self.store(handle, host::readiness(socket.fd())) {
             self.announce(handle);
@@ -122,12 +119,9 @@ impl Table {
 
     /// Takes a socket out; whoever gets it closes it.
     pub(super) fn remove(&self, handle: u64) -> io::Result<Socket> {
-        let bad = || errno(libc::EBADF);
-        let handle = usize::try_from(handle).map_err(|_| bad())?;
-        let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
-        let place = group.and_then(|group| group.get(handle % GROUP));
-        let mut place = lock(place.ok_or_else(bad)?);
-        let socket = place.take().ok_or_else(bad)?;
+        let handle = usize::try_from(handle).unwrap_or(usize::MAX);
+        let mut place = lock(self.find(handle)?);
+        let socket = place.take().ok_or_else(|| errno(libc::EBADF))?;
         self.store(handle, 0);
         drop(place);
         self.release(handle);
@@ -136,8 +130,7 @@ impl Table {
 
     /// The I/O thread saw a change.
     pub(super) fn edge(&self, handle: usize, events: u32) {
-        let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
-        let Some(place) = group.and_then(|group| group.get(handle % GROUP)) else {
+        let Ok(place) = self.find(handle) else {
             return;
         };
         let place = lock(place);
@@ -168,6 +161,14 @@ impl Table {
         }
     }
 
+    /// A place that was used before.
+    fn find(&self, handle: usize) -> io::Result<&Place> {
+        let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
+        let place = group.and_then(|group| group.get(handle % GROUP));
+        place.ok_or_else(|| errno(libc::EBADF))
+    }
+
+    /// A place, made where it is the first of its group.
     fn place(&self, handle: usize) -> Option<&Place> {
         let group = self.groups.get(handle / GROUP)?;
         let places = || Box::new([const { Mutex::new(None) }; GROUP]);

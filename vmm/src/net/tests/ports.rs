@@ -82,6 +82,7 @@ fn what_is_not_published_is_bound_to_the_loopback_device() {
         let mut guest = Guest::with_table(&NetworkConfig::default());
         let (listener, _) = guest.listening(&format!("{at}:{port}"));
         assert_eq!(device(&guest, listener), "lo\0");
+        guest.does(SOCKET_LISTEN, [listener, 2]);
         let said = format!("-p {port}:{port},");
         assert!(guest.log().contains(&said), "{}", guest.log());
         let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
