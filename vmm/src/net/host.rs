@@ -182,20 +182,12 @@ pub(super) fn send(
     check_count(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) })
 }
 
-/// Receives into guest memory.
-pub(super) fn receive(fd: BorrowedFd<'_>, bytes: &GuestSlice<'_>, flags: i32) -> io::Result<usize> {
-    let flags = flags | libc::MSG_DONTWAIT;
-    let guard = bytes.ptr_guard_mut();
-    // SAFETY: see the module documentation.
-    check_count(unsafe { libc::recv(fd.as_raw_fd(), guard.as_ptr().cast(), bytes.len(), flags) })
-}
-
-/// Receives into guest memory, and what comes beside the bytes into `received`.
-pub(super) fn receive_message(
+/// Receives into guest memory, and what comes beside the bytes into `beside`.
+pub(super) fn receive(
     fd: BorrowedFd<'_>,
     bytes: &GuestSlice<'_>,
     flags: i32,
-    received: &mut Received,
+    mut beside: Option<&mut Received>,
 ) -> io::Result<usize> {
     let flags = flags | libc::MSG_DONTWAIT;
     let guard = bytes.ptr_guard_mut();
@@ -205,18 +197,22 @@ pub(super) fn receive_message(
     };
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_name = received.from.bytes.as_mut_ptr().cast();
-    message.msg_namelen = ADDRESS_MAX_BYTES as libc::socklen_t;
     message.msg_iov = &raw mut vector;
     message.msg_iovlen = 1;
-    message.msg_control = received.control.as_mut_ptr().cast();
-    message.msg_controllen = CONTROL_MAX_BYTES;
+    if let Some(beside) = &mut beside {
+        message.msg_name = beside.from.bytes.as_mut_ptr().cast();
+        message.msg_namelen = ADDRESS_MAX_BYTES as libc::socklen_t;
+        message.msg_control = beside.control.as_mut_ptr().cast();
+        message.msg_controllen = CONTROL_MAX_BYTES;
+    }
     // SAFETY: see the module documentation for the bytes; name and control lie in
-    // `received` with the lengths given, and the kernel writes no more.
+    // `beside` with the lengths given, and the kernel writes no more.
     let count = check_count(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) })?;
-    received.from.len_bytes = message.msg_namelen.min(ADDRESS_MAX_BYTES as u32);
-    received.control_bytes = message.msg_controllen.min(CONTROL_MAX_BYTES) as u32;
-    received.flags = message.msg_flags as u32;
+    if let Some(beside) = beside {
+        beside.from.len_bytes = message.msg_namelen.min(ADDRESS_MAX_BYTES as u32);
+        beside.control_bytes = message.msg_controllen.min(CONTROL_MAX_BYTES) as u32;
+        beside.flags = message.msg_flags as u32;
+    }
     Ok(count)
 }
 

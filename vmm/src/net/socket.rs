@@ -144,7 +144,11 @@ impl Network {
             self.table.with(handle, |listener| {
                 let (fd, from) = host::accept(listener.fd())?;
                 peer = from;
-                Ok(Socket { fd, ..*listener })
+                // What lets the listener be reached is not inherited: a connection can be
+                // taken apart and made a listener of its own.
+                let mut socket = Socket::new(fd, listener.family, listener.protocol);
+                socket.guest_port = listener.guest_port;
+                Ok(socket)
             })
         })?;
         Counters::add(&self.counters.opened, 1);
@@ -190,16 +194,15 @@ impl Network {
         handle: u64,
         bytes: &GuestSlice<'_>,
         flags: u64,
-        beside: Option<&mut Received>,
+        mut beside: Option<&mut Received>,
     ) -> io::Result<i64> {
         let flags = receive_flags(flags);
-        let count = self.table.with(handle, |socket| match beside {
-            Some(beside) => {
-                let count = host::receive_message(socket.fd(), bytes, flags, beside)?;
+        let count = self.table.with(handle, |socket| {
+            let count = host::receive(socket.fd(), bytes, flags, beside.as_deref_mut())?;
+            if let Some(beside) = beside {
                 beside.from = self.inward(socket.protocol, beside.from);
-                Ok(count)
             }
-            None => host::receive(socket.fd(), bytes, flags),
+            Ok(count)
         })?;
         if flags & libc::MSG_PEEK == 0 {
             Counters::add(&self.counters.received_bytes, count.min(bytes.len()));

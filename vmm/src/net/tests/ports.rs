@@ -63,20 +63,32 @@ fn a_port_in_use_is_named_in_the_log() {
     assert!(guest.log().contains(&said), "{}", guest.log());
 }
 
+/// The device that a socket is bound to.
+fn device(guest: &Guest, handle: u64) -> String {
+    let mut name = [0; 16];
+    let read = guest.host.net.table.with(handle, |socket| {
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+        host::option(socket.fd(), level, option, &mut name)
+    });
+    String::from_utf8_lossy(&name[..read.unwrap()]).into_owned()
+}
+
+#[test]
+fn a_connection_of_a_published_port_becomes_no_listener_for_everybody() {
+    let port = free_port();
+    let mut guest = Guest::publishing(&[format!("{port}:80")]);
+    let (listener, _) = guest.listening("0.0.0.0:80");
+    let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    let connection = guest.accepted(listener);
+    guest.host.memory.write(ADDRESS, &[0; 16]).unwrap();
+    guest.does(SOCKET_CONNECT, [connection, ADDRESS, 16]);
+    guest.does(SOCKET_LISTEN, [connection, 1]);
+    assert_eq!(device(&guest, connection), "lo\0");
+    assert_eq!(device(&guest, listener), "");
+}
+
 #[test]
 fn what_is_not_published_is_bound_to_the_loopback_device() {
-    let device = |guest: &Guest, handle| {
-        let mut name = [0; 16];
-        let read = guest.host.net.table.with(handle, |socket| {
-            host::option(
-                socket.fd(),
-                libc::SOL_SOCKET,
-                libc::SO_BINDTODEVICE,
-                &mut name,
-            )
-        });
-        String::from_utf8_lossy(&name[..read.unwrap()]).into_owned()
-    };
     for at in ["0.0.0.0", "[::]"] {
         let port = free_port();
         let mut guest = Guest::with_table(&NetworkConfig::default());
