@@ -14,6 +14,7 @@
 //! | `in_flight`, `garbage` | files that were sent and not received yet |
 //! | `unix` | AF_UNIX |
 //! | `inet` | AF_INET, AF_INET6: sockets of the host |
+//! | `netlink` | AF_NETLINK: what the host says of its interfaces |
 //!
 //! One more family is one more type that implements [`Family`] and one more arm in
 //! [`create`].
@@ -24,6 +25,7 @@ mod garbage;
 mod in_flight;
 pub mod inet;
 pub mod message;
+pub mod netlink;
 pub mod options;
 pub mod unix;
 
@@ -34,7 +36,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{O_RDWR, S_IFSOCK};
-use linux_raw_sys::net::{AF_INET, AF_INET6, AF_PACKET, AF_UNIX};
+use linux_raw_sys::net::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX};
 
 pub use family::{Family, Kind, Patience};
 pub use garbage::Files;
@@ -101,6 +103,8 @@ enum Wanted {
     Unix(Kind),
     /// Kind and protocol.
     Inet(Kind, u32),
+    /// Type.
+    Netlink(u32),
 }
 
 /// Checks what `socket` and `socketpair` ask for.
@@ -119,6 +123,10 @@ fn check(domain: u32, kind: u32, protocol: u32) -> Result<Wanted, Errno> {
             let (kind, protocol) = inet::kind(kind, protocol)?;
             Ok(Wanted::Inet(kind, protocol))
         }
+        AF_NETLINK => {
+            netlink::check(kind, protocol)?;
+            Ok(Wanted::Netlink(kind))
+        }
         // As without CAP_NET_RAW.
         AF_PACKET => Err(Errno::EPERM),
         _ => Err(Errno::EAFNOSUPPORT),
@@ -129,6 +137,7 @@ fn check(domain: u32, kind: u32, protocol: u32) -> Result<Wanted, Errno> {
 pub fn create(domain: u32, kind: u32, protocol: u32) -> Result<Box<dyn Family>, Errno> {
     Ok(match check(domain, kind, protocol)? {
         Wanted::Unix(kind) => Box::new(unix::UnixSocket::new(kind)),
+        Wanted::Netlink(kind) => Box::new(netlink::NetlinkSocket::new(kind)),
         Wanted::Inet(kind, protocol) => Box::new(inet::InetSocket::open(domain, (kind, protocol))?),
     })
 }
@@ -140,7 +149,7 @@ pub fn create_pair(domain: u32, kind: u32, protocol: u32) -> Result<[Box<dyn Fam
             let [one, other] = unix::UnixSocket::pair(kind);
             Ok([Box::new(one), Box::new(other)])
         }
-        Wanted::Inet(..) => Err(Errno::EOPNOTSUPP),
+        Wanted::Inet(..) | Wanted::Netlink(_) => Err(Errno::EOPNOTSUPP),
     }
 }
 
@@ -178,7 +187,8 @@ impl File for Socket {
     }
 
     fn ioctl(&self, request: u32, argument: u64) -> SysResult {
-        self.family.ioctl(request, argument)
+        let of_interface = netlink::interface::ioctl(self.family.domain(), request, argument);
+        of_interface.unwrap_or_else(|| self.family.ioctl(request, argument))
     }
 
     fn label(&self) -> Option<Vec<u8>> {

@@ -70,6 +70,10 @@ pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResul
                 Err(errno) => return Err(errno),
             }
         }
+        // Only a call that waits sees the end, as in Linux.
+        if incoming.patience != Patience::None && own.host_ready() & EPOLLRDHUP != 0 {
+            return Ok(0);
+        }
         own.wait_change(incoming.patience, RECEIVABLE, seen)?;
     }
 }

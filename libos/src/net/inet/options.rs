@@ -4,8 +4,9 @@
 use alloc::vec;
 
 use linux_raw_sys::net::{
-    SO_DOMAIN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PROTOCOL, SO_RCVLOWAT,
-    SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TYPE, SOL_SOCKET,
+    AF_INET, SO_DOMAIN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PROTOCOL,
+    SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TYPE,
+    SOL_IP, SOL_SOCKET,
 };
 use unikiln_abi::socket::OPTION_MAX_BYTES;
 
@@ -59,6 +60,9 @@ pub(super) fn get(socket: &InetSocket, level: u32, name: u32, room: usize) -> Re
             let number = u32::from(errno.number());
             return Ok(Value::Cut(number.to_ne_bytes().to_vec()));
         }
+    }
+    if own.domain == AF_INET && ![SOL_SOCKET, SOL_IP, own.protocol].contains(&level) {
+        return Err(Errno::EOPNOTSUPP);
     }
     let mut value = vec![0; room.min(OPTION_MAX_BYTES as usize)];
     // Nothing to point at is no place for the monitor.
