@@ -1,5 +1,6 @@
 //! Ports, modes and namespaces: who reaches a program, and whom it reaches.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -165,5 +166,35 @@ fn wrong_network_options_are_explained() {
         let outcome = busybox(options, &["true"]);
         assert!([2, 125].contains(&outcome.code), "{}", outcome.story());
         outcome.assert_stderr_has(words);
+    }
+}
+
+#[test]
+fn names_come_from_this_machine_and_from_options() {
+    if kvm("names_come_from_this_machine_and_from_options") {
+        let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        if !host.is_empty() {
+            busybox(&[], &["cat", "/etc/resolv.conf"])
+                .assert_code(0)
+                .assert_stdout_has(host.trim_end());
+        }
+        let options = [
+            "--dns",
+            "9.9.9.9",
+            "--dns",
+            "::1",
+            "--add-host",
+            "db:10.0.0.7",
+        ];
+        let outcome = busybox(
+            &[&options[..], &["--hostname", "box"]].concat(),
+            &["cat", "/etc/resolv.conf", "/etc/hosts"],
+        );
+        outcome
+            .assert_code(0)
+            .assert_stdout_has("nameserver 9.9.9.9\nnameserver ::1\n")
+            .assert_stdout_has("127.0.0.1\tlocalhost\n::1\tlocalhost")
+            .assert_stdout_has("10.0.0.7\tdb\n127.0.0.1\tbox\n");
+        assert_eq!(outcome.out().matches("nameserver").count(), 2);
     }
 }
