@@ -6,6 +6,7 @@ mod common;
 mod failures;
 mod network;
 mod options;
+mod served;
 mod signals;
 mod strace;
 mod terminal;

@@ -14,8 +14,8 @@ use crate::{busybox, kvm};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that no kernel chooses, free just now; another for each `number`.
-fn free_port(number: u16) -> u16 {
-    let first = 10_000 + (std::process::id() as u16 % 100) * 100 + 10 * number;
+pub(crate) fn free_port(number: u16) -> u16 {
+    let first = 10_000 + (std::process::id() as u16 % 25) * 400 + 10 * number;
     (first..first + 10)
         .find(|&port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok())
         .expect("one of ten ports is free")
