@@ -3,18 +3,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use unikiln_builder::ImageRef;
-use unikiln_vmm::net::{HostName, Mode, NetworkConfig, PortMapping};
 use unikiln_vmm::{Config, LogFormat, Stats, Stdin};
 
 use super::build::SourceOptions;
 use super::environment;
+use super::network::NetworkOptions;
 use crate::progress::Bar;
 
 /// Transports of images; any other IMAGE is a unikernel file.
@@ -45,22 +44,8 @@ pub(super) struct Run {
     /// The host name that the guest sees.
     #[arg(long, value_name = "NAME", default_value = unikiln_vmm::config::HOSTNAME_DEFAULT)]
     hostname: OsString,
-    /// Reach a port of the guest by one of the host.
-    #[arg(short, long, value_name = "[IP:]HOST:GUEST[/udp]")]
-    publish: Vec<PortMapping>,
-    /// host: all that this process may do; none: no sockets. Without it the guest connects to
-    /// anywhere, and is reached by the ports of -p, and from this machine.
-    #[arg(long, value_name = "MODE", conflicts_with = "netns")]
-    network: Option<Mode>,
-    /// Join this network namespace first, a file such as /run/netns/NAME.
-    #[arg(long, value_name = "PATH")]
-    netns: Option<PathBuf>,
-    /// Use this name server instead of the host's.
-    #[arg(long, value_name = "IP")]
-    dns: Vec<IpAddr>,
-    /// Add a line to /etc/hosts.
-    #[arg(long, value_name = "NAME:IP")]
-    add_host: Vec<HostName>,
+    #[command(flatten)]
+    network: NetworkOptions,
     /// Pass standard input on; without this it is empty.
     #[arg(short, long)]
     interactive: bool,
@@ -126,6 +111,7 @@ impl Run {
             .as_deref()
             .map(unikiln_vmm::strace::parse)
             .transpose()?;
+        let network = self.network.to_config()?;
         let (file, _open) = self.unikernel(&image)?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
@@ -138,15 +124,7 @@ impl Run {
             .collect();
         config.working_dir = self.workdir;
         config.hostname = self.hostname;
-        config.network = NetworkConfig {
-            mode: self
-                .network
-                .or(self.netns.map(Mode::Namespace))
-                .unwrap_or_default(),
-            ports: self.publish,
-            dns: self.dns,
-            hosts: self.add_host,
-        };
+        config.network = network;
         config.stdin = if self.interactive {
             Stdin::Inherit
         } else {

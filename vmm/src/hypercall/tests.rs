@@ -55,7 +55,7 @@ pub(crate) fn host_with(format: LogFormat, network: &NetworkConfig, log: &File) 
     Host {
         slots: Box::new(NoSlots),
         starter: Box::new(NoThreads),
-        net: Network::new(network, Arc::clone(&memory), Arc::clone(&vcpus)).unwrap(),
+        net: Network::new(network, Arc::clone(&memory), Arc::clone(&vcpus)),
         memory,
         growth: Mutex::new(Growth {
             arenas: ArenaSpace::new(64 << 20, 1 << 36),

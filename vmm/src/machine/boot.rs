@@ -45,6 +45,7 @@ impl Machine {
     pub fn boot(config: Config) -> Result<Self, Error> {
         let mut recorder = Recorder::new(config.start_tsc.unwrap_or_else(read_tsc));
         recorder.mark("config");
+        config.network.check()?;
         if let Mode::Namespace(path) = &config.network.mode {
             join_namespace(path)?;
         }
@@ -130,7 +131,7 @@ impl Machine {
         let now_ns = clock.guest_now_ns();
         let vcpus = Arc::new(Vcpus::new(config.cpus));
         vcpus.claim(0);
-        let net = Network::new(&config.network, Arc::clone(&memory), Arc::clone(&vcpus))?;
+        let net = Network::new(&config.network, Arc::clone(&memory), Arc::clone(&vcpus));
         recorder.mark("ready");
         let whole = Arc::new(OnceLock::new());
         let shared = Arc::new(Shared {

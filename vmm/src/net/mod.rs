@@ -60,6 +60,13 @@ pub struct NetworkConfig {
     pub hosts: Vec<HostName>,
 }
 
+impl NetworkConfig {
+    /// Whether the ports can be published.
+    pub fn check(&self) -> Result<(), PortError> {
+        ports::check(&self.mode, &self.ports)
+    }
+}
+
 /// What the sockets of a guest did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SocketStats {
@@ -96,20 +103,15 @@ pub struct Network {
 
 impl Network {
     /// The network that `config` describes, for the guest with this memory.
-    pub fn new(
-        config: &NetworkConfig,
-        memory: Arc<GuestMemory>,
-        vcpus: Arc<Vcpus>,
-    ) -> Result<Self, PortError> {
-        ports::check(&config.mode, &config.ports)?;
-        Ok(Self {
+    pub fn new(config: &NetworkConfig, memory: Arc<GuestMemory>, vcpus: Arc<Vcpus>) -> Self {
+        Self {
             mode: config.mode.clone(),
             ports: config.ports.clone(),
             table: Arc::new(Table::new(memory, vcpus)),
             counters: Counters::default(),
             notes: AtomicU64::new(0),
             poller: Mutex::new(None),
-        })
+        }
     }
 
     /// Starts to serve sockets, with the words at `gpa`.
