@@ -199,6 +199,34 @@ static int resolves(const char *name, int family, const char *wanted) {
     return found;
 }
 
+static void tables_list_own_sockets(void) {
+    // The host may have many.
+    static char text[16 << 20];
+    char wanted[128];
+    int s[2], u = bound(AF_INET, SOCK_DGRAM), six = listener(AF_INET6, 0);
+    tcp_pair(s, AF_INET);
+    CHECK(get_file("/proc/net/tcp", text, sizeof text) > 0);
+    sprintf(wanted, ": 0100007F:%04X 0100007F:%04X 01 ", port_of(s[0]), port_of(s[1]));
+    CHECK(strstr(text, wanted));
+    sprintf(wanted, ": 0100007F:%04X 0100007F:%04X 01 ", port_of(s[1]), port_of(s[0]));
+    CHECK(strstr(text, wanted));
+    CHECK(strchr(text, 10) - text == 149);
+    CHECK(get_file("/proc/net/udp", text, sizeof text) > 0);
+    sprintf(wanted, ": 0100007F:%04X 00000000:0000 07 ", port_of(u));
+    CHECK(strstr(text, wanted));
+    CHECK(get_file("/proc/net/tcp6", text, sizeof text) > 0);
+    sprintf(wanted, ": 00000000000000000000000001000000:%04X 00000000000000000000000000000000:0000 0A ", port_of(six));
+    CHECK(strstr(text, wanted));
+    CHECK(get_file("/proc/net/dev", text, sizeof text) > 0 && strstr(text, "    lo: "));
+    CHECK(get_file("/proc/net/if_inet6", text, sizeof text) > 0);
+    CHECK(strstr(text, "00000000000000000000000000000001 01 80 10 80       lo\n"));
+    CHECK(get_file("/proc/net/route", text, sizeof text) > 0 && !strncmp(text, "Iface\tDestination", 17));
+    close(s[0]);
+    close(s[1]);
+    close(u);
+    close(six);
+}
+
 int main(void) {
     the_loopback_is_there();
     requests_agree(AF_INET);
@@ -206,6 +234,7 @@ int main(void) {
 #ifdef HAS_NETLINK
     netlink_answers();
 #endif
+    tables_list_own_sockets();
     CHECK(resolves("localhost", AF_INET, "127.0.0.1"));
     CHECK(resolves("127.0.0.1", AF_UNSPEC, "127.0.0.1"));
     CHECK(resolves("::1", AF_UNSPEC, "::1"));

@@ -111,6 +111,12 @@ pub(super) fn forget(handle: u32) {
     }
 }
 
+/// The sockets that there are, by handle.
+pub(super) fn all() -> Vec<Arc<HostSocket>> {
+    let sockets = SOCKETS.lock();
+    sockets.iter().filter_map(Weak::upgrade).collect()
+}
+
 /// Whether a bit of the table is set.
 fn is_marked(table: &SocketTable) -> bool {
     table.summary.iter().any(|word| word.load(SeqCst) != 0)

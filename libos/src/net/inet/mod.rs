@@ -14,6 +14,7 @@
 //! | `connection` | connect, accept |
 //! | `stream` | SOCK_STREAM: bytes |
 //! | `datagram` | SOCK_DGRAM: messages |
+//! | `listing` | `/proc/net/tcp` and its relatives |
 //! | `options` | which options are the host's and which the libOS's |
 
 mod address;
@@ -22,6 +23,7 @@ mod buffer;
 mod changes;
 mod connection;
 mod datagram;
+pub mod listing;
 mod options;
 mod stream;
 

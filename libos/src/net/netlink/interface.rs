@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(request[..4], *b"lo\0\0");
         assert_eq!(request[16..24], [2, 0, 0, 0, 127, 0, 0, 1]);
         let long = request_bytes(b"a-name-that-is-too-long", Value::default());
-        assert_eq!(long[14..17], *b"s\0\0");
+        assert_eq!(long[14..17], *b"-\0\0");
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! | `message` | the messages of rtnetlink |
 //! | `answer` | what a request is answered |
 //! | `interface` | the same by `ioctl`: SIOCGIFCONF and so on |
+//! | `listing` | the same in `/proc/net` |
 
 mod answer;
 pub mod interface;
+pub mod listing;
 pub mod message;
 
 use alloc::boxed::Box;
