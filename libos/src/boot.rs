@@ -37,6 +37,10 @@ pub struct Start {
     pub directory: Vec<u8>,
     /// Host name.
     pub hostname: Vec<u8>,
+    /// Text of `/etc/resolv.conf`; the image's own file stays where it is empty.
+    pub resolv_conf: Vec<u8>,
+    /// Text of `/etc/hosts`; the image's own file stays where it is empty.
+    pub hosts: Vec<u8>,
 }
 
 /// Splits the strings block. Missing strings come out empty.
@@ -48,12 +52,15 @@ pub fn parse_strings(block: &[u8], argc: usize, envc: usize) -> Start {
         .next()
         .filter(|d| !d.is_empty())
         .unwrap_or_else(|| b"/".to_vec());
-    let hostname = strings.next().unwrap_or_default();
+    let [hostname, resolv_conf, hosts] =
+        core::array::from_fn(|_| strings.next().unwrap_or_default());
     Start {
         arguments,
         environment,
         directory,
         hostname,
+        resolv_conf,
+        hosts,
     }
 }
 
@@ -125,11 +132,13 @@ mod tests {
 
     #[test]
     fn strings_come_in_order() {
-        let start = parse_strings(b"ls\0-l\0A=1\0/srv\0box\0", 2, 1);
+        let start = parse_strings(b"ls\0-l\0A=1\0/srv\0box\0nameserver ::1\n\0\0", 2, 1);
         assert_eq!(start.arguments, [b"ls".to_vec(), b"-l".to_vec()]);
         assert_eq!(start.environment, [b"A=1".to_vec()]);
         assert_eq!(start.directory, b"/srv");
         assert_eq!(start.hostname, b"box");
+        assert_eq!(start.resolv_conf, b"nameserver ::1\n");
+        assert!(start.hosts.is_empty());
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! | `inspect.rs` | `unikiln inspect FILE.uk` |
 //! | `pack.rs` | `unikiln pack PATH… -o oci:DIR` |
 //! | `environment.rs` | `-e` and `--env-file` |
+//! | `network.rs` | the network of `run` |
 //! | `size.rs` | sizes such as `256M` |
 
 mod build;
 mod environment;
 mod inspect;
+mod network;
 mod pack;
 mod run;
 mod size;
@@ -31,7 +33,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Build(build::Build),
     Inspect(inspect::Inspect),
     Pack(pack::Pack),

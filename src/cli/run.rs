@@ -13,6 +13,7 @@ use unikiln_vmm::{Config, LogFormat, Stats, Stdin};
 
 use super::build::SourceOptions;
 use super::environment;
+use super::network::NetworkOptions;
 use crate::progress::Bar;
 
 /// Transports of images; any other IMAGE is a unikernel file.
@@ -43,6 +44,8 @@ pub(super) struct Run {
     /// The host name that the guest sees.
     #[arg(long, value_name = "NAME", default_value = unikiln_vmm::config::HOSTNAME_DEFAULT)]
     hostname: OsString,
+    #[command(flatten)]
+    network: NetworkOptions,
     /// Pass standard input on; without this it is empty.
     #[arg(short, long)]
     interactive: bool,
@@ -108,6 +111,7 @@ impl Run {
             .as_deref()
             .map(unikiln_vmm::strace::parse)
             .transpose()?;
+        let network = self.network.to_config()?;
         let (file, _open) = self.unikernel(&image)?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
@@ -120,6 +124,7 @@ impl Run {
             .collect();
         config.working_dir = self.workdir;
         config.hostname = self.hostname;
+        config.network = network;
         config.stdin = if self.interactive {
             Stdin::Inherit
         } else {

@@ -4,7 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod failures;
+mod network;
 mod options;
+mod served;
 mod signals;
 mod strace;
 mod terminal;

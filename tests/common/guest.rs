@@ -237,18 +237,18 @@ impl Guest {
     }
 }
 
-/// Whether `out` was made after its source and the shared header.
+/// Whether `out` was made after its source and the shared headers.
 fn is_newer(out: &Path, source: &Path) -> bool {
     let modified = |path: &Path| {
         fs::metadata(path)
             .and_then(|metadata| metadata.modified())
             .ok()
     };
-    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/check.h");
     let Some(made) = modified(out) else {
         return false;
     };
-    [source, &header]
-        .into_iter()
-        .all(|input| modified(input).is_some_and(|changed| changed < made))
+    let is_older = |input: &Path| modified(input).is_some_and(|changed| changed < made);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");
+    let mut headers = ["check.h", "inet.h"].iter().map(|name| folder.join(name));
+    is_older(source) && headers.all(|header| is_older(&header))
 }

@@ -5,6 +5,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Something that may be missing.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,8 @@ pub enum Need<'a> {
     Program(&'a str),
     /// A file at this path.
     File(&'a str),
+    /// The right to make a network namespace.
+    Namespaces,
 }
 
 /// Whether all of `needs` are there.
@@ -39,6 +42,11 @@ fn missing(need: Need<'_>) -> Option<String> {
         Need::Program(name) => find_program(name)
             .is_none()
             .then(|| format!("no program {name} in PATH")),
+        Need::Namespaces => {
+            let made = Command::new("unshare").args(["--net", "true"]).output();
+            let made = made.is_ok_and(|output| output.status.success());
+            (!made).then(|| "no right to make a network namespace".to_owned())
+        }
         Need::File(path) => (!Path::new(path).exists()).then(|| format!("no file {path}")),
     }
 }

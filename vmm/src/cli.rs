@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use unikiln_abi::strace::CallSet;
+use unikiln_vmm::net::Mode;
 use unikiln_vmm::{Config, LogFormat, LogTarget, Stdin};
 
 /// Help text.
@@ -22,6 +23,13 @@ Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
   -h, --hostname NAME   host name (default unikiln)
   -m, --memory SIZE     memory limit, with K, M or G (default 256M)
       --cpus N          vCPUs, 1 to 16 (default: as many as this process may use)
+  -p, --publish [IP:]HOST:GUEST[/udp]
+                        reach a port of the guest by one of the host (repeatable)
+      --network MODE    host: all that this process may do; none: no sockets
+                        (default: out to anywhere, in by -p and from this machine)
+      --netns PATH      join a network namespace first
+      --dns IP          name server instead of the host's (repeatable)
+      --add-host NAME:IP  add a line to /etc/hosts (repeatable)
   -i, --interactive     pass standard input on
       --log-format F    raw (default) or cri
       --log-file PATH   append the log to a file
@@ -57,6 +65,9 @@ pub(crate) enum CliError {
         /// The option.
         option: &'static str,
     },
+    /// More than one of `--network` and `--netns`.
+    #[error("--network and --netns can be given once, and not both")]
+    TwoNetworks,
     /// A filter with a wrong name.
     #[error(transparent)]
     Strace(#[from] unikiln_vmm::strace::FilterError),
@@ -112,6 +123,11 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
             Short('h') | Long("hostname") => config.hostname = parser.value()?,
             Short('m') | Long("memory") => config.memory_bytes = size(&parser.value()?.string()?)?,
             Long("cpus") => config.cpus = parser.value()?.parse()?,
+            Short('p') | Long("publish") => config.network.ports.push(parser.value()?.parse()?),
+            Long("network") => set_mode(&mut config, parser.value()?.parse()?)?,
+            Long("netns") => set_mode(&mut config, Mode::Namespace(parser.value()?.into()))?,
+            Long("dns") => config.network.dns.push(parser.value()?.parse()?),
+            Long("add-host") => config.network.hosts.push(parser.value()?.parse()?),
             Short('i') | Long("interactive") => config.stdin = Stdin::Inherit,
             Long("log-format") => config.log_format = log_format(&parser.value()?.string()?)?,
             Long("log-file") => config.log_target = LogTarget::Path(parser.value()?.into()),
@@ -127,6 +143,15 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
         }
     }
     Err(CliError::NoFile)
+}
+
+/// There is one network.
+fn set_mode(config: &mut Config, mode: Mode) -> Result<(), CliError> {
+    if config.network.mode != Mode::Published {
+        return Err(CliError::TwoNetworks);
+    }
+    config.network.mode = mode;
+    Ok(())
 }
 
 /// `K=V` as it is; `K` with the monitor's own value, nothing where it has none.
@@ -219,6 +244,18 @@ mod tests {
     }
 
     #[test]
+    fn network_options_add_up() {
+        let line = "-p 8080:80 --publish 53:53/udp --dns 9.9.9.9 --add-host db:::1 x.uk";
+        let network = options(line).unwrap().config.network;
+        assert_eq!(network.mode, Mode::Published);
+        assert_eq!(network.ports.len(), 2);
+        assert_eq!((network.dns.len(), network.hosts.len()), (1, 1));
+        let mode = |line| options(line).unwrap().config.network.mode;
+        assert_eq!(mode("--network none x.uk"), Mode::None);
+        assert_eq!(mode("--netns /n x.uk"), Mode::Namespace("/n".into()));
+    }
+
+    #[test]
     fn sizes() {
         for (text, bytes) in [
             ("4096", 4096),
@@ -244,6 +281,11 @@ mod tests {
             "--stats=x f",
             "--strace=nope f",
             "--strace= f",
+            "-p 80 f",
+            "--network bridge f",
+            "--network host --netns /x f",
+            "--dns nowhere f",
+            "--add-host db f",
         ] {
             assert!(options(line).is_err(), "{line}");
         }

@@ -7,6 +7,7 @@ use unikiln_abi::strace::CallSet;
 
 use crate::hypercall::Stdin;
 use crate::log::{LogFormat, LogTarget};
+use crate::net::NetworkConfig;
 
 /// Memory of a guest where nothing else is said.
 pub const MEMORY_DEFAULT_BYTES: u64 = 256 << 20;
@@ -39,6 +40,8 @@ pub struct Config {
     pub working_dir: Option<OsString>,
     /// Host name that the guest sees.
     pub hostname: OsString,
+    /// Sockets, ports and names. A namespace is joined by the thread that boots.
+    pub network: NetworkConfig,
     /// What the guest reads as standard input.
     pub stdin: Stdin,
     /// Where its output goes.
@@ -66,6 +69,7 @@ impl Config {
             env: Vec::new(),
             working_dir: None,
             hostname: HOSTNAME_DEFAULT.into(),
+            network: NetworkConfig::default(),
             stdin: Stdin::Empty,
             log_target: LogTarget::Inherit,
             log_format: LogFormat::Raw,

@@ -10,6 +10,7 @@ use crate::layout::LayoutError;
 use crate::loader::LoadError;
 use crate::log::LogError;
 use crate::memory::MemoryError;
+use crate::net::{NamespaceError, PortError};
 use crate::program::ProgramError;
 use crate::rootfs::RootfsError;
 use crate::vcpu::VcpuError;
@@ -41,6 +42,12 @@ pub enum Error {
         /// As asked for.
         cpus: u32,
     },
+    /// Ports that cannot be published together.
+    #[error(transparent)]
+    Ports(#[from] PortError),
+    /// The network namespace could not be joined.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),

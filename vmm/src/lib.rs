@@ -17,6 +17,7 @@
 //! | [`vcpus`] | how vCPU threads call each other |
 //! | [`exit`], [`fault`], [`record`] | exits, faults and their record |
 //! | [`hypercall`] | one file per call |
+//! | [`net`] | the guest's sockets |
 //! | [`events`], [`alarm`], [`clock`] | signals, timers, time |
 //! | [`log`], [`stats`], [`strace`] | what a user sees |
 //!
@@ -48,6 +49,7 @@ pub mod loader;
 pub mod log;
 pub mod machine;
 pub mod memory;
+pub mod net;
 pub mod outcome;
 pub mod pagetable;
 pub mod program;

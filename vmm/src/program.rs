@@ -1,5 +1,5 @@
 //! The first process as docker would start it: arguments, environment,
-//! working directory; encoded as the strings block of [`unikiln_abi::boot`].
+//! working directory, names; encoded as the strings block of [`unikiln_abi::boot`].
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -77,12 +77,15 @@ impl Program {
             });
         }
 
+        let resolv_conf = config.network.resolv_conf();
+        let hosts = config.network.hosts(&config.hostname.to_string_lossy());
         let mut strings = Vec::with_capacity(4096);
         let parts = [
             ("argument", args.as_slice()),
             ("environment setting", env.as_slice()),
             ("working directory", &[working_dir.to_vec()]),
             ("host name", &[config.hostname.as_bytes().to_vec()]),
+            ("name", &[resolv_conf.into_bytes(), hosts.into_bytes()]),
         ];
         for (what, list) in parts {
             for text in list {
@@ -183,14 +186,17 @@ mod tests {
         let program = Program::new(&manifest(), &config)?;
         let text = String::from_utf8(program.strings).unwrap();
         let list: Vec<String> = text.split_terminator('\0').map(Into::into).collect();
-        assert_eq!(list.len() as u32, program.argc + program.envc + 2);
+        assert_eq!(list.len() as u32, program.argc + program.envc + 4);
         Ok(list)
     }
 
     #[test]
     fn the_image_alone() {
+        let list = strings(|_| {}).unwrap();
+        let (list, names) = list.split_at(list.len() - 2);
+        assert!(names[1].contains("127.0.0.1\tunikiln\n"), "{names:?}");
         assert_eq!(
-            strings(|_| {}).unwrap(),
+            list,
             [
                 "/bin/echo",
                 "hello",

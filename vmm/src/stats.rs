@@ -8,6 +8,7 @@ use serde::Serialize;
 use unikiln_abi::stats::GuestStats;
 
 use crate::hypercall::CALL_NAMES;
+use crate::net::SocketStats;
 
 /// One step of a boot: when it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -55,6 +56,9 @@ pub struct Stats {
     pub arena_bytes: u64,
     /// Bytes that the guest wrote to the log.
     pub log_bytes: u64,
+    /// What the sockets did, where the guest had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<SocketStats>,
     /// The libOS's part, where it reported.
     pub libos: Option<LibosStats>,
 }
@@ -193,7 +197,7 @@ impl fmt::Display for Stats {
         }
         writeln!(f, "exits")?;
         for (name, count) in &self.exits {
-            writeln!(f, "  {name:<16} {count:>10}")?;
+            writeln!(f, "  {name:<17} {count:>9}")?;
         }
         if let Some(libos) = &self.libos {
             writeln!(f, "system calls")?;
@@ -211,6 +215,17 @@ impl fmt::Display for Stats {
             writeln!(f, "  {:<16} {:>10}", "peak", libos.memory_peak_bytes >> 10)?;
         }
         writeln!(f, "  {:<16} {:>10}", "arenas", self.arena_bytes >> 10)?;
+        if let Some(sockets) = &self.sockets {
+            writeln!(f, "sockets")?;
+            for (name, count) in [
+                ("opened", sockets.opened),
+                ("bytes received", sockets.received_bytes),
+                ("bytes sent", sockets.sent_bytes),
+                ("calls of a vCPU", sockets.calls),
+            ] {
+                writeln!(f, "  {name:<16} {count:>10}")?;
+            }
+        }
         write!(f, "log\n  {:<16} {:>10}", "bytes", self.log_bytes)
     }
 }

@@ -2,13 +2,15 @@
 //! called, who has to forget translations.
 //!
 //! ```text
-//! call:   kicked = true, signal to the thread → KVM_RUN or ppoll returns
+//! call:   calls |= EVENT_*, signal to the thread → KVM_RUN or ppoll returns
 //! flush:  flush = true; in the guest? signal; wait until it left the guest or flushed
 //! enter:  in_guest = true, then flush taken: whoever set it before sees in_guest,
 //!         whoever sets it later is seen here (both sequentially consistent)
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use unikiln_abi::call::EVENT_KICK;
 
 use crate::events::signal_thread;
 
@@ -22,7 +24,8 @@ struct Slot {
     thread: AtomicI32,
     started: AtomicBool,
     in_guest: AtomicBool,
-    kicked: AtomicBool,
+    /// `EVENT_*` bits that others called it for.
+    calls: AtomicU64,
     flush: AtomicBool,
 }
 
@@ -93,27 +96,31 @@ impl Vcpus {
         }
     }
 
-    /// Calls every vCPU of `mask`.
-    pub fn kick(&self, mask: u64) {
+    /// Calls every vCPU of `mask` for an `EVENT_*`; whether one of them did not
+    /// know of a call yet.
+    pub fn call(&self, mask: u64, event: u64) -> bool {
+        let mut is_new = false;
         for slot in self.named(mask) {
-            if !slot.kicked.swap(true, Ordering::SeqCst) {
+            if slot.calls.fetch_or(event, Ordering::SeqCst) == 0 {
                 slot.signal();
+                is_new = true;
             }
         }
+        is_new
     }
 
     /// Whether this vCPU was called and has not noticed.
-    pub fn is_kicked(&self, index: usize) -> bool {
+    pub fn is_called(&self, index: usize) -> bool {
         self.slots
             .get(index)
-            .is_some_and(|slot| slot.kicked.load(Ordering::SeqCst))
+            .is_some_and(|slot| slot.calls.load(Ordering::SeqCst) != 0)
     }
 
-    /// This vCPU noticed.
-    pub fn take_kick(&self, index: usize) -> bool {
+    /// This vCPU noticed: what it was called for.
+    pub fn take_calls(&self, index: usize) -> u64 {
         self.slots
             .get(index)
-            .is_some_and(|slot| slot.kicked.swap(false, Ordering::SeqCst))
+            .map_or(0, |slot| slot.calls.swap(0, Ordering::SeqCst))
     }
 
     /// Returns when no vCPU of `mask` but `own` runs with translations that it
@@ -145,7 +152,7 @@ impl Vcpus {
     /// The guest has ended: every thread leaves it.
     pub fn end(&self) {
         self.ending.store(true, Ordering::SeqCst);
-        self.kick(u64::MAX);
+        self.call(u64::MAX, EVENT_KICK);
     }
 
     /// Whether the guest has ended.
@@ -180,6 +187,8 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use unikiln_abi::call::EVENT_SOCKET;
+
     use super::*;
 
     #[test]
@@ -216,9 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_noticed_once() {
+    fn calls_are_noticed_once_and_by_kind() {
         let vcpus = Vcpus::new(1);
-        vcpus.kick(u64::MAX);
-        assert!(vcpus.is_kicked(0) && vcpus.take_kick(0) && !vcpus.take_kick(0));
+        assert!(vcpus.call(u64::MAX, EVENT_KICK));
+        assert!(!vcpus.call(1, EVENT_SOCKET));
+        assert!(vcpus.is_called(0));
+        assert_eq!(vcpus.take_calls(0), EVENT_KICK | EVENT_SOCKET);
+        assert_eq!(vcpus.take_calls(0), 0);
+        assert!(!vcpus.call(2, EVENT_KICK), "there is no such vCPU");
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! The strings block holds, each ended by a NUL byte and in this order:
 //! `argc` arguments, `envc` environment strings, the working directory, the
-//! host name.
+//! host name, the text of `/etc/resolv.conf`, the text of `/etc/hosts` (the
+//! image's own files stay where these are empty).
 
 use core::mem::{offset_of, size_of};
 

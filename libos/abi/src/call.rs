@@ -52,6 +52,40 @@ pub const VCPU_FLUSH: u32 = 12;
 /// [`EVENT_KICK`] where the vCPU waits. Replaces the last setting → 0.
 pub const TIMER: u32 = 13;
 
+/// Give the table of sockets, once, before the first socket. `[gpa]` (page-aligned,
+/// in one arena) → 0, or -EACCES where the guest has no network.
+pub const SOCKET_TABLE: u32 = 14;
+/// Open a socket. `[family, type, protocol]` → handle, or -EMFILE at the limit.
+pub const SOCKET_OPEN: u32 = 15;
+/// Close a socket. `[handle]` → 0. What was sent still goes out.
+pub const SOCKET_CLOSE: u32 = 16;
+/// Give it a name. `[handle, gpa, len]` → 0.
+pub const SOCKET_BIND: u32 = 17;
+/// Let others connect. `[handle, backlog]` → 0.
+pub const SOCKET_LISTEN: u32 = 18;
+/// Take the next connection. `[handle, gpa of a SocketAddress]` → its handle.
+pub const SOCKET_ACCEPT: u32 = 19;
+/// Connect. `[handle, gpa, len]`; AF_UNSPEC ends a datagram socket's connection → 0.
+pub const SOCKET_CONNECT: u32 = 20;
+/// Send. `[handle, gpa, len, flags, gpa of a Sending or 0]` → bytes.
+pub const SOCKET_SEND: u32 = 21;
+/// Receive. `[handle, gpa, len, flags, gpa of a Received or 0]` → bytes; with
+/// MSG_TRUNC, of a datagram its whole length.
+pub const SOCKET_RECEIVE: u32 = 22;
+/// End directions. `[handle, how]` → 0.
+pub const SOCKET_SHUTDOWN: u32 = 23;
+/// An address. `[handle, NAME_*, gpa of a SocketAddress]` → 0.
+pub const SOCKET_NAME: u32 = 24;
+/// Read an option. `[handle, level, name, gpa, len]` → bytes of its value.
+pub const SOCKET_OPTION_GET: u32 = 25;
+/// Set an option. `[handle, level, name, gpa, len]` → 0.
+pub const SOCKET_OPTION_SET: u32 = 26;
+/// Bytes in a queue. `[handle, QUEUED_*]` → bytes.
+pub const SOCKET_QUEUED: u32 = 27;
+/// Interfaces, addresses and routes of the namespace. `[DUMP_*, family, gpa, len]` → bytes of
+/// the rtnetlink messages of such a dump, or -ENOBUFS where they are more.
+pub const ROUTE_DUMP: u32 = 28;
+
 /// [`WAIT`]: standard input has bytes or has ended.
 pub const EVENT_STDIN: u64 = 1 << 0;
 /// [`WAIT`]: a signal came from outside ([`crate::shared::SharedPage::signals`]).
@@ -61,6 +95,9 @@ pub const EVENT_KICK: u64 = 1 << 2;
 /// [`WAIT`], with the interest: first the vCPU's [`TIMER`] is set to none, which
 /// would cost a call of its own.
 pub const WAIT_STOPS_TIMER: u64 = 1 << 63;
+
+/// [`WAIT`]: the readiness of a socket changed ([`crate::socket::SocketTable`]).
+pub const EVENT_SOCKET: u64 = 1 << 3;
 
 /// Most bytes of one [`LOG`] or [`RECORD`].
 pub const LOG_MAX_BYTES: u64 = 1 << 20;

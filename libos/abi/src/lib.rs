@@ -12,6 +12,7 @@
 //! | [`vcpu`] | the per-vCPU block that GS points at, and the CPU's trap frame in it |
 //! | [`call`] | hypercall port, numbers, the call page, statuses |
 //! | [`shared`] | the page that the monitor keeps fresh: clock and pending signals |
+//! | [`socket`] | sockets of the host: the table of their readiness, structures of the calls |
 //! | [`log`] | log streams |
 //! | [`exit`] | why a guest ended |
 //! | [`stats`] | what the libOS counted |
@@ -27,6 +28,7 @@ pub mod image;
 pub mod layout;
 pub mod log;
 pub mod shared;
+pub mod socket;
 pub mod stats;
 pub mod strace;
 pub mod vcpu;

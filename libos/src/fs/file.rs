@@ -122,6 +122,12 @@ pub trait File: Send + Sync {
         false
     }
 
+    /// Whether it is a socket of the host, or may tell of one: who sleeps for it has
+    /// the monitor call.
+    fn is_host_socket(&self) -> bool {
+        false
+    }
+
     /// The `O_*` flags of its open file were changed by `fcntl`.
     fn flags_changed(&self, _flags: u32) {}
 

@@ -35,6 +35,7 @@ pub mod epoll;
 mod erofs;
 pub mod event;
 mod file;
+pub mod host_files;
 pub mod inotify;
 mod limits;
 pub mod lock;

@@ -138,9 +138,9 @@ pub struct Control {
 
 /// One control message.
 #[derive(Debug, PartialEq, Eq)]
-struct Entry<'a> {
-    level: u32,
-    kind: u32,
+pub(super) struct Entry<'a> {
+    pub(super) level: u32,
+    pub(super) kind: u32,
     data: &'a [u8],
 }
 
@@ -150,7 +150,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// The first control message of `buffer` and what follows it; none at the end.
-fn next(buffer: &[u8]) -> Result<Option<(Entry<'_>, &[u8])>, Errno> {
+pub(super) fn next(buffer: &[u8]) -> Result<Option<(Entry<'_>, &[u8])>, Errno> {
     let Some((header, _)) = buffer.split_at_checked(HEADER_BYTES) else {
         return Ok(None);
     };

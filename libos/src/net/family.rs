@@ -6,12 +6,12 @@ use alloc::vec::Vec;
 
 use core::sync::atomic::AtomicUsize;
 
-use linux_raw_sys::net::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
+use linux_raw_sys::net::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET};
 
 use super::control::PeerCredentials;
 use super::garbage::Files;
 use super::message::{Incoming, Outgoing};
-use super::options::Options;
+use super::options::{Options, Value};
 use crate::errno::{Errno, SysResult};
 use crate::fs::open_file::Readiness;
 use crate::fs::readiness::Watchers;
@@ -149,6 +149,17 @@ pub trait Family: Send + Sync {
     /// Options of `SOL_SOCKET`.
     fn options(&self) -> &Options;
 
+    /// Sets an option of any level.
+    fn set_option(&self, level: u32, name: u32, bytes: &[u8]) -> Result<(), Errno> {
+        if level != SOL_SOCKET {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.options().set(name, bytes)
+    }
+
+    /// What an option of any level shows, where there are `room` bytes for it.
+    fn option(&self, level: u32, name: u32, room: usize) -> Result<Value, Errno>;
+
     /// Gives it a name.
     fn bind(&self, address: &[u8]) -> Result<(), Errno>;
 
@@ -160,6 +171,11 @@ pub trait Family: Send + Sync {
 
     /// The next connection.
     fn accept(&self, patience: Patience) -> Result<Box<dyn Family>, Errno>;
+
+    /// Where a connection that was just accepted came from.
+    fn accepted_from(&self) -> Result<Vec<u8>, Errno> {
+        self.peer_address().map_err(|_| Errno::ECONNABORTED)
+    }
 
     /// Connects to, or from now on sends to, the socket at `address`.
     fn connect(&self, address: &[u8], patience: Patience) -> Result<(), Errno>;
@@ -198,6 +214,11 @@ pub trait Family: Send + Sync {
     /// Calls `visit` with the place of the files of each message in its queues. A
     /// lock is held meanwhile: nothing may be dropped.
     fn visit_in_flight(&self, _visit: &mut dyn FnMut(&Files)) {}
+
+    /// Whether it is the host's, whose readiness the monitor tells.
+    fn is_host_socket(&self) -> bool {
+        false
+    }
 
     /// What is ready now.
     fn readiness(&self) -> Readiness;

@@ -51,6 +51,10 @@ pub struct Incoming<'a> {
     pub credentials: Option<Credentials>,
     /// Files that came along.
     pub files: Vec<Arc<OpenFile>>,
+    /// The caller has room for control messages.
+    pub with_control: bool,
+    /// Control messages of the host, as the program gets them.
+    pub control: Vec<u8>,
 }
 
 impl<'a> Incoming<'a> {
@@ -64,6 +68,8 @@ impl<'a> Incoming<'a> {
             address: Vec::new(),
             credentials: None,
             files: Vec::new(),
+            with_control: false,
+            control: Vec::new(),
         }
     }
 

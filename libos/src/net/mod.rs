@@ -1,7 +1,7 @@
 //! Sockets: what all families share, and the families behind it.
 //!
 //! ```text
-//!  descriptor ──▶ OpenFile ──▶ Socket (a kind of file) ──▶ Family: unix
+//!  descriptor ──▶ OpenFile ──▶ Socket (a kind of file) ──▶ Family: unix, inet
 //!                              identity, read and write     addresses, connections, queues
 //! ```
 //!
@@ -13,15 +13,19 @@
 //! | `control` | control messages: files and credentials |
 //! | `in_flight`, `garbage` | files that were sent and not received yet |
 //! | `unix` | AF_UNIX |
+//! | `inet` | AF_INET, AF_INET6: sockets of the host |
+//! | `netlink` | AF_NETLINK: what the host says of its interfaces |
 //!
-//! A family other than AF_UNIX is one more type that implements [`Family`] and
-//! one more arm in [`create`].
+//! One more family is one more type that implements [`Family`] and one more arm in
+//! [`create`].
 
 pub mod control;
 pub mod family;
 mod garbage;
 mod in_flight;
+pub mod inet;
 pub mod message;
+pub mod netlink;
 pub mod options;
 pub mod unix;
 
@@ -32,7 +36,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{O_RDWR, S_IFSOCK};
-use linux_raw_sys::net::AF_UNIX;
+use linux_raw_sys::net::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX};
 
 pub use family::{Family, Kind, Patience};
 pub use garbage::Files;
@@ -48,6 +52,8 @@ use message::{Incoming, Outgoing};
 
 /// Families that Linux has numbers for.
 const FAMILIES: u32 = 46;
+/// An old name of AF_PACKET.
+const SOCK_PACKET: u32 = 10;
 /// Socket types that Linux has numbers for.
 const TYPES: u32 = 11;
 
@@ -91,8 +97,18 @@ impl Socket {
     }
 }
 
-/// Checks what `socket` and `socketpair` ask for; gives the kind where the family is there.
-fn check(domain: u32, kind: u32, protocol: u32) -> Result<Kind, Errno> {
+/// What a new socket is to be.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Unix(Kind),
+    /// Kind and protocol.
+    Inet(Kind, u32),
+    /// Type.
+    Netlink(u32),
+}
+
+/// Checks what `socket` and `socketpair` ask for.
+fn check(domain: u32, kind: u32, protocol: u32) -> Result<Wanted, Errno> {
     if domain >= FAMILIES {
         return Err(Errno::EAFNOSUPPORT);
     }
@@ -101,23 +117,40 @@ fn check(domain: u32, kind: u32, protocol: u32) -> Result<Kind, Errno> {
     }
     match domain {
         AF_UNIX if protocol != 0 && protocol != AF_UNIX => Err(Errno::EPROTONOSUPPORT),
-        AF_UNIX => unix::kind(kind),
-        // The others need the host's network.
+        AF_UNIX => unix::kind(kind).map(Wanted::Unix),
+        AF_INET if kind == SOCK_PACKET => Err(Errno::EPERM),
+        AF_INET | AF_INET6 => {
+            let (kind, protocol) = inet::kind(kind, protocol)?;
+            Ok(Wanted::Inet(kind, protocol))
+        }
+        AF_NETLINK => {
+            netlink::check(kind, protocol)?;
+            Ok(Wanted::Netlink(kind))
+        }
+        // As without CAP_NET_RAW.
+        AF_PACKET => Err(Errno::EPERM),
         _ => Err(Errno::EAFNOSUPPORT),
     }
 }
 
 /// A new socket of a family.
 pub fn create(domain: u32, kind: u32, protocol: u32) -> Result<Box<dyn Family>, Errno> {
-    Ok(Box::new(unix::UnixSocket::new(check(
-        domain, kind, protocol,
-    )?)))
+    Ok(match check(domain, kind, protocol)? {
+        Wanted::Unix(kind) => Box::new(unix::UnixSocket::new(kind)),
+        Wanted::Netlink(kind) => Box::new(netlink::NetlinkSocket::new(kind)),
+        Wanted::Inet(kind, protocol) => Box::new(inet::InetSocket::open(domain, (kind, protocol))?),
+    })
 }
 
 /// Two new sockets that are connected to each other.
 pub fn create_pair(domain: u32, kind: u32, protocol: u32) -> Result<[Box<dyn Family>; 2], Errno> {
-    let [one, other] = unix::UnixSocket::pair(check(domain, kind, protocol)?);
-    Ok([Box::new(one), Box::new(other)])
+    match check(domain, kind, protocol)? {
+        Wanted::Unix(kind) => {
+            let [one, other] = unix::UnixSocket::pair(kind);
+            Ok([Box::new(one), Box::new(other)])
+        }
+        Wanted::Inet(..) | Wanted::Netlink(_) => Err(Errno::EOPNOTSUPP),
+    }
 }
 
 impl File for Socket {
@@ -145,12 +178,17 @@ impl File for Socket {
         self.family.readiness()
     }
 
+    fn is_host_socket(&self) -> bool {
+        self.family.is_host_socket()
+    }
+
     fn watchers(&self) -> [Option<&Watchers>; 2] {
         [Some(self.family.watchers()), None]
     }
 
     fn ioctl(&self, request: u32, argument: u64) -> SysResult {
-        self.family.ioctl(request, argument)
+        let of_interface = netlink::interface::ioctl(self.family.domain(), request, argument);
+        of_interface.unwrap_or_else(|| self.family.ioctl(request, argument))
     }
 
     fn label(&self) -> Option<Vec<u8>> {
@@ -173,8 +211,13 @@ mod tests {
         assert_eq!(refused(1, 11, 0), Some(Errno::EINVAL));
         assert_eq!(refused(1, 4, 0), Some(Errno::ESOCKTNOSUPPORT));
         assert_eq!(refused(1, 1, 6), Some(Errno::EPROTONOSUPPORT));
-        assert_eq!(refused(2, 1, 0), Some(Errno::EAFNOSUPPORT));
-        assert_eq!(check(1, 1, 1), Ok(Kind::Stream));
-        assert_eq!(check(1, 3, 0), Ok(Kind::Datagram));
+        assert_eq!(refused(9, 1, 0), Some(Errno::EAFNOSUPPORT));
+        assert_eq!(refused(2, 10, 0), Some(Errno::EPERM));
+        assert_eq!(refused(17, 3, 0), Some(Errno::EPERM));
+        assert_eq!(check(1, 1, 1), Ok(Wanted::Unix(Kind::Stream)));
+        assert_eq!(check(1, 3, 0), Ok(Wanted::Unix(Kind::Datagram)));
+        assert_eq!(check(10, 1, 0), Ok(Wanted::Inet(Kind::Stream, 6)));
+        let pair = create_pair(2, 1, 0).err();
+        assert_eq!(pair, Some(Errno::EOPNOTSUPP));
     }
 }

@@ -11,7 +11,7 @@ use linux_raw_sys::net::{
     SO_LINGER, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PRIORITY, SO_PROTOCOL,
     SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_REUSEADDR,
     SO_SNDBUF, SO_SNDBUFFORCE, SO_SNDLOWAT, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TIMESTAMP,
-    SO_TYPE,
+    SO_TYPE, SOL_SOCKET,
 };
 
 use super::control::PeerCredentials;
@@ -133,6 +133,17 @@ impl Options {
         self.switch(SO_PASSCRED, from.passes_credentials());
     }
 
+    /// What a connection has of a host socket that it came in by.
+    pub fn of_accepted(&self) -> Options {
+        let from = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Relaxed));
+        Options {
+            send_timeout_ns: from(&self.send_timeout_ns),
+            receive_timeout_ns: from(&self.receive_timeout_ns),
+            low_water: AtomicU32::new(self.low_water.load(Ordering::Relaxed)),
+            ..Options::default()
+        }
+    }
+
     /// Bytes that may be sent and not received yet.
     pub fn send_buffer(&self) -> usize {
         self.send_buffer.load(Ordering::Relaxed)
@@ -224,6 +235,15 @@ pub enum Value {
 
 fn int(value: u32) -> Value {
     Value::Cut(value.to_ne_bytes().to_vec())
+}
+
+/// What an option of a socket shows that has those of `SOL_SOCKET` alone;
+/// EOPNOTSUPP for other levels.
+pub fn get_socket_level(socket: &dyn Family, level: u32, name: u32) -> Result<Value, Errno> {
+    if level != SOL_SOCKET {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    get(socket, name)
 }
 
 /// What an option of a socket shows; ENOPROTOOPT.

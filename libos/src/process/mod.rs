@@ -229,10 +229,32 @@ pub fn exit_group(status: i32) -> ! {
     crate::hypercall::exit(unikiln_abi::exit::EXITED, (status & 0xff) as u64)
 }
 
+/// Puts what the monitor tells of host names and resolvers where programs look.
+fn put_host_files(start: &Start) {
+    let hostname = [&start.hostname[..], b"\n"].concat();
+    let hostname = if start.hostname.is_empty() {
+        &[]
+    } else {
+        &hostname[..]
+    };
+    let files: [(&[u8], &[u8]); 3] = [
+        (b"/etc/resolv.conf", &start.resolv_conf),
+        (b"/etc/hosts", &start.hosts),
+        (b"/etc/hostname", hostname),
+    ];
+    if let Err(errno) = crate::fs::host_files::put(&files) {
+        let name = errno.name();
+        let line = alloc::format!("unikiln: /etc/resolv.conf and /etc/hosts: {name}\n");
+        crate::hypercall::log_line(&line);
+    }
+}
+
 /// Makes the first process what the monitor said, and starts its program.
 pub fn start_first(info: &BootInfo, start: Start) -> ! {
     threads::adopt_first();
     let process = current();
+    // As user 0, before the program's user is known.
+    put_host_files(&start);
     let count = (info.group_count as usize).min(info.groups.len());
     *process.credentials.lock() =
         Credentials::new(info.uid, info.gid, info.groups[..count].to_vec());

@@ -5,10 +5,11 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-use unikiln_abi::call::{EVENT_SIGNAL, EVENT_STDIN, WAIT_STOPS_TIMER};
+use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIMER};
 
 use super::cpu::{self, Cpu, NEVER, State as CpuState, here, this};
 use super::{deadline, wait};
+use crate::net::inet;
 use crate::process::{self, State, Thread, threads};
 use crate::{arch, hypercall, mm, signal, time};
 
@@ -262,6 +263,7 @@ fn wait_in_place(this: &Cpu, me: &'static Thread) {
     loop {
         deadline::expire();
         signal::collect();
+        inet::take_changes();
         if let Some(next) = this.pop_for(here()) {
             next.set_state(State::Running);
             break;
@@ -365,6 +367,9 @@ pub fn needs_attention() -> bool {
     if time::shared().is_some_and(|page| page.signals.load(Relaxed) != 0) {
         return true;
     }
+    if inet::waits_for_look() {
+        return true;
+    }
     let armed = this.armed_ns.load(Relaxed);
     let due = if this.ticking.load(Relaxed) {
         armed.min(this.slice_end_ns.load(Relaxed))
@@ -379,6 +384,9 @@ pub fn needs_attention() -> bool {
 pub fn preempt() {
     let this = this();
     this.attention.store(false, SeqCst);
+    if inet::waits_for_look() {
+        inet::take_changes();
+    }
     let now_ns = time::monotonic_ns();
     deadline::note_expiry(now_ns);
     deadline::expire();
@@ -507,6 +515,7 @@ pub fn idle_loop() -> ! {
         this.become_busy();
         deadline::expire();
         signal::collect();
+        inet::take_changes();
         if let Some(next) = pick(this, here).or_else(|| poll(this, here)) {
             this.become_busy();
             enter(this, &this.idle, 0, next);
@@ -536,6 +545,9 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
             }
             arch::idle_hint();
         }
+        if inet::waits_for_look() {
+            inet::take_changes();
+        }
         let now_ns = time::monotonic_ns();
         if now_ns >= end_ns || deadline::next_ns() <= now_ns || !others_busy() {
             return None;
@@ -543,24 +555,28 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
     }
 }
 
-/// Waits in the monitor for a call, a deadline, a signal or standard input.
+/// Waits in the monitor for a call, a deadline, a signal, a socket or standard input.
 fn sleep(this: &Cpu) {
     let next = deadline::next_sleep_ns();
     this.covers_ns
         .store(next.min(this.armed_ns.load(Relaxed)), SeqCst);
     this.set_state(CpuState::Asleep);
     // Who pushed before saw no sleeper: look once more.
-    if this.queued() == 0 && (cpu::queued() == 0 || !has_candidate()) {
-        let interest = if wait::waits_for_stdin() {
-            EVENT_STDIN
-        } else {
-            0
-        };
+    let has_work = this.queued() > 0 || cpu::queued() > 0 && has_candidate();
+    if !inet::prepare_wait() && !has_work {
+        let mut interest = EVENT_SIGNAL;
+        if wait::waits_for_stdin() {
+            interest |= EVENT_STDIN;
+        }
+        if inet::are_used() {
+            interest |= EVENT_SOCKET;
+        }
         // The wait itself covers what the timer was set for.
-        let had_timer =
-            this.ticking.swap(false, Relaxed) | (this.armed_ns.swap(NEVER, Relaxed) != NEVER);
-        let interest = interest | if had_timer { WAIT_STOPS_TIMER } else { 0 };
-        let events = hypercall::wait((next != NEVER).then_some(next), interest | EVENT_SIGNAL);
+        let had_ticks = this.ticking.swap(false, Relaxed);
+        if this.armed_ns.swap(NEVER, Relaxed) != NEVER || had_ticks {
+            interest |= WAIT_STOPS_TIMER;
+        }
+        let events = hypercall::wait((next != NEVER).then_some(next), interest);
         this.become_busy();
         if events & EVENT_STDIN != 0 {
             wait::wake_stdin();

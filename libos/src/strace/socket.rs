@@ -5,7 +5,8 @@
 use core::fmt::Write;
 
 use super::flags::socket::{
-    CONTROL, FAMILY, LEVEL, OPTION, PROTOCOL, TCP_OPTION, TYPE, TYPE_FLAGS,
+    CONTROL, FAMILY, IP_OPTION, IPV6_OPTION, LEVEL, NETLINK_OPTION, NETLINK_PROTOCOL, OPTION,
+    PROTOCOL, TCP_OPTION, TYPE, TYPE_FLAGS, UDP_OPTION,
 };
 use super::kind::Kind::{self, Changed, In, Late, Out};
 use super::memory::{Raw, list, pointee};
@@ -17,8 +18,13 @@ use crate::mm::user;
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const AF_NETLINK: u16 = 16;
+const SOL_IP: u64 = 0;
 const SOL_SOCKET: u64 = 1;
 const SOL_TCP: u64 = 6;
+const SOL_UDP: u64 = 17;
+const SOL_IPV6: u64 = 41;
+const SOL_NETLINK: u64 = 270;
 /// Flags in the type of a new socket.
 const SOCK_CLOEXEC: u32 = 0o200_0000;
 /// See [`SOCK_CLOEXEC`].
@@ -49,10 +55,10 @@ pub const ACCEPT_FLAGS: Kind = Kind::Flags(&TYPE_FLAGS);
 /// Protocol: of the internet families they have names. The family is two before it.
 pub const SOCKET_PROTOCOL: Kind = In(|out, call, at| {
     let family = call.arg(at.wrapping_sub(2)) as u16;
-    if matches!(family, AF_INET | AF_INET6) {
-        PROTOCOL.one_of(out, call.arg(at));
-    } else {
-        number::int(out, call, at);
+    match family {
+        AF_INET | AF_INET6 => PROTOCOL.one_of(out, call.arg(at)),
+        AF_NETLINK => NETLINK_PROTOCOL.one_of(out, call.arg(at)),
+        _ => number::int(out, call, at),
     }
 });
 /// An address that the call reads; its length is the next argument.
@@ -71,7 +77,11 @@ pub const SOCKADDR_BYTES: Kind = Changed(|out, call, at| {
 /// The option of a level, which is the argument before it.
 pub const SOCKET_OPTION: Kind = In(|out, call, at| match call.arg(at.wrapping_sub(1)) {
     SOL_SOCKET => OPTION.one_of(out, call.arg(at)),
+    SOL_IP => IP_OPTION.one_of(out, call.arg(at)),
     SOL_TCP => TCP_OPTION.one_of(out, call.arg(at)),
+    SOL_UDP => UDP_OPTION.one_of(out, call.arg(at)),
+    SOL_IPV6 => IPV6_OPTION.one_of(out, call.arg(at)),
+    SOL_NETLINK => NETLINK_OPTION.one_of(out, call.arg(at)),
     _ => number::int(out, call, at),
 });
 /// The level of an option.
@@ -150,6 +160,11 @@ fn show_address(out: &mut Output, raw: &[u8]) {
             if let Some(scope) = rest.get(16..).and_then(<[u8]>::first_chunk::<4>) {
                 let _ = write!(out, ", sin6_scope_id={}", u32::from_le_bytes(*scope));
             }
+        }
+        (AF_NETLINK, [_, _, _, _, p0, p1, p2, p3, g0, g1, g2, g3, ..]) => {
+            let port = u32::from_le_bytes([*p0, *p1, *p2, *p3]);
+            let groups = u32::from_le_bytes([*g0, *g1, *g2, *g3]);
+            let _ = write!(out, ", nl_pid={port}, nl_groups={groups:08x}");
         }
         (_, [_, _, data @ ..]) if !data.is_empty() => {
             out.push_str(", sa_data=");
@@ -295,6 +310,10 @@ mod tests {
         assert_eq!(
             shown(&six),
             "{sa_family=AF_INET6, sin6_port=htons(80), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, \"::1\", &sin6_addr), sin6_scope_id=0}"
+        );
+        assert_eq!(
+            shown(&[16, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0]),
+            "{sa_family=AF_NETLINK, nl_pid=7, nl_groups=00000001}"
         );
         assert_eq!(
             shown(&[16, 0, 1, b'a']),

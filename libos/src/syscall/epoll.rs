@@ -12,7 +12,7 @@ use super::poll::{self, after, timespec_deadline};
 use crate::errno::{Errno, SysResult};
 use crate::fs::epoll::{self, Interest};
 use crate::mm::user;
-use crate::{signal, time};
+use crate::{net, signal, time};
 
 /// Bytes of `struct epoll_event`, which is packed.
 const EVENT_BYTES: u64 = 12;
@@ -108,11 +108,13 @@ fn wait(args: &[u64; 6], deadline_ns: Option<u64>) -> SysResult {
     let look = || {
         // A signal from outside is ready in a signal file once it is collected.
         signal::collect();
+        net::inet::take_changes();
         let look = epoll.look(most);
         poll::Look {
             found: (!look.ready.is_empty()).then_some(look.ready),
             wakes_at_ns: look.wakes_at_ns,
             waits_for_stdin: look.waits_for_stdin,
+            waits_for_sockets: look.waits_for_sockets,
         }
     };
     let found = if deadline_ns.is_some_and(|end| time::monotonic_ns() >= end) {

@@ -157,6 +157,7 @@ fn receive_one(file: &SocketFile, at: u64, flags: u32) -> SysResult {
     let socket = file.socket()?;
     let patience = socket.receive_patience(file.nonblocking() || flags & MSG_DONTWAIT != 0);
     let mut message = Incoming::new(&mut data, flags, patience);
+    message.with_control = header.control != 0;
     let count = socket.family().receive(&mut message)?;
     let control_bytes = deliver(&header, &mut message);
     if header.name != 0 {
@@ -176,9 +177,10 @@ fn deliver(header: &Header, message: &mut Incoming<'_>) -> u64 {
     } else {
         usize::try_from(header.control_bytes).unwrap_or(usize::MAX)
     };
-    let mut used = 0;
+    let mut used = deliver_control(header, message, room);
     if let Some(credentials) = message.credentials {
-        let (bytes, cut) = control::put(SCM_CREDENTIALS, &credentials.to_bytes(), room);
+        let bytes = credentials.to_bytes();
+        let (bytes, cut) = control::put(SCM_CREDENTIALS, &bytes, room - used);
         // The message is received all the same where they cannot be written.
         if user::copy_out(header.control, &bytes).is_ok() {
             used += bytes.len();
@@ -215,6 +217,21 @@ fn deliver(header: &Header, message: &mut Incoming<'_>) -> u64 {
         }
     }
     used as u64
+}
+
+/// Gives the program the host's control messages, as far as there is room for
+/// them; the bytes that they took.
+fn deliver_control(header: &Header, message: &mut Incoming<'_>, room: usize) -> usize {
+    let fits = message.control.len() <= room;
+    let bytes = message.control.get(..room).unwrap_or(&message.control);
+    if user::copy_out(header.control, bytes).is_err() {
+        return 0;
+    }
+    let used = bytes.len();
+    if !fits {
+        message.reported |= MSG_CTRUNC;
+    }
+    used
 }
 
 /// Gives files descriptors and writes those at `at`, until one fails; how many there are.

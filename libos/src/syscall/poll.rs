@@ -9,6 +9,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs::open_file::OpenFile;
 use crate::fs::readiness::Registered;
 use crate::mm::user;
+use crate::net::inet::{self, Sleeper};
 use crate::sched::WaitQueue;
 use crate::{fs, process, sched, signal, time};
 
@@ -25,6 +26,8 @@ pub(super) struct Look<T> {
     pub wakes_at_ns: Option<u64>,
     /// Standard input is one of the files and has nothing.
     pub waits_for_stdin: bool,
+    /// Sockets of the host are among the files.
+    pub waits_for_sockets: bool,
 }
 
 /// Looks until something is found or the deadline passes, asleep in `queue` in between.
@@ -39,14 +42,16 @@ pub(super) fn wait_until<T>(
             return Ok(now.found);
         }
         let until = [deadline_ns, now.wakes_at_ns].into_iter().flatten().min();
-        let stdin = now.waits_for_stdin;
+        let (stdin, sockets) = (now.waits_for_stdin, now.waits_for_sockets);
+        let _sleeper = sockets.then(Sleeper::begin);
         // Done as well where the wait would be for something else than it was begun for.
         let poll = || {
             let next = look();
             let sooner = next
                 .wakes_at_ns
                 .is_some_and(|at| until.is_none_or(|until| at < until));
-            let done = next.found.is_some() || sooner || next.waits_for_stdin != stdin;
+            let other = next.waits_for_stdin != stdin || next.waits_for_sockets != sockets;
+            let done = next.found.is_some() || sooner || other;
             done.then_some(next)
         };
         let outcome = if stdin {
@@ -77,12 +82,15 @@ struct Watched {
 
 /// What is ready of `watched`.
 fn ready(watched: &[Watched]) -> Look<Vec<u32>> {
-    let (mut wakes_at_ns, mut waits_for_stdin) = (None, false);
+    let (mut wakes_at_ns, mut waits_for_stdin, mut waits_for_sockets) = (None, false, false);
+    // An event poll among them learns of its sockets so.
+    inet::take_changes();
     let events = watched.iter().map(|watched| {
         let Some(file) = &watched.file else {
             return watched.wanted & POLLNVAL;
         };
         let file = file.file();
+        waits_for_sockets |= file.is_host_socket();
         let events = file.readiness().events & watched.wanted;
         if file.changes_untold() {
             wakes_at_ns = [wakes_at_ns, file.wakes_at_ns()]
@@ -98,6 +106,7 @@ fn ready(watched: &[Watched]) -> Look<Vec<u32>> {
         found: events.iter().any(|&events| events != 0).then_some(events),
         wakes_at_ns,
         waits_for_stdin,
+        waits_for_sockets,
     }
 }
 

@@ -38,21 +38,21 @@ table! {
     { 38 setitimer 3 super::clock::setitimer, Partial("CPU time counts as user time") }
     { 39 getpid 0 super::credentials::getpid, Full }
     { 40 sendfile 4 super::space::sendfile, Full }
-    { 41 socket 3 super::socket::socket, Partial("AF_UNIX only: other families need the host's network, EAFNOSUPPORT") }
-    { 42 connect 3 super::socket::connect, Partial("starts again after a signal even with a timeout set") }
-    { 43 accept 3 super::socket::accept, Partial("starts again after a signal even with a timeout set") }
-    { 44 sendto 6 super::message::sendto, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
-    { 45 recvfrom 6 super::message::recvfrom, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
-    { 46 sendmsg 3 super::message::sendmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
-    { 47 recvmsg 3 super::message::recvmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
+    { 41 socket 3 super::socket::socket, Partial("AF_UNIX, AF_INET and AF_INET6 (streams and datagrams), AF_NETLINK to read interfaces and routes; raw sockets EPERM, other families EAFNOSUPPORT") }
+    { 42 connect 3 super::socket::connect, Full }
+    { 43 accept 3 super::socket::accept, Full }
+    { 44 sendto 6 super::message::sendto, Partial("no MSG_OOB of AF_UNIX") }
+    { 45 recvfrom 6 super::message::recvfrom, Partial("no MSG_OOB of AF_UNIX") }
+    { 46 sendmsg 3 super::message::sendmsg, Partial("no MSG_OOB of AF_UNIX") }
+    { 47 recvmsg 3 super::message::recvmsg, Partial("no MSG_OOB of AF_UNIX") }
     { 48 shutdown 2 super::socket::shutdown, Full }
     { 49 bind 3 super::socket::bind, Full }
     { 50 listen 2 super::socket::listen, Full }
     { 51 getsockname 3 super::socket::getsockname, Full }
     { 52 getpeername 3 super::socket::getpeername, Full }
-    { 53 socketpair 4 super::socket::socketpair, Partial("AF_UNIX only: other families need the host's network, EAFNOSUPPORT") }
-    { 54 setsockopt 5 super::socket::setsockopt, Partial("no filters, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
-    { 55 getsockopt 5 super::socket::getsockopt, Partial("no filters, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
+    { 53 socketpair 4 super::socket::socketpair, Partial("families of socket(2); pairs are of AF_UNIX, as in Linux") }
+    { 54 setsockopt 5 super::socket::setsockopt, Partial("no filters, multicast, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
+    { 55 getsockopt 5 super::socket::getsockopt, Partial("no filters, multicast, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
     { 56 clone 5 super::clone::clone, Partial("threads only; a new process is ENOSYS") }
     { 57 fork 0 Stub(ENOSYS, "processes cannot be made yet") }
     { 58 vfork 0 Stub(ENOSYS, "processes cannot be made yet") }
@@ -255,7 +255,7 @@ table! {
     { 285 fallocate 4 super::space::fallocate, Partial("no UNSHARE_RANGE, as on ext4") }
     { 286 timerfd_settime 4 super::timer::timerfd_settime, Partial("TFD_TIMER_CANCEL_ON_SET changes nothing") }
     { 287 timerfd_gettime 2 super::timer::timerfd_gettime, Full }
-    { 288 accept4 4 super::socket::accept4, Partial("starts again after a signal even with a timeout set") }
+    { 288 accept4 4 super::socket::accept4, Full }
     { 289 signalfd4 4 super::signal_file::signalfd4, Full }
     { 290 eventfd2 2 super::pipe::eventfd2, Full }
     { 291 epoll_create1 1 super::epoll::epoll_create1, Full }
@@ -266,7 +266,7 @@ table! {
     { 296 pwritev 5 super::file::pwritev, Full }
     { 297 rt_tgsigqueueinfo 4 super::signal::rt_tgsigqueueinfo, Full }
     { 298 perf_event_open 5 Stub(ENOSYS, "no performance counters") }
-    { 299 recvmmsg 5 super::message::recvmmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
+    { 299 recvmmsg 5 super::message::recvmmsg, Partial("no MSG_OOB of AF_UNIX") }
     { 300 fanotify_init 2 Stub(EPERM, "no change notification") }
     { 301 fanotify_mark 5 Stub(EBADF, "no change notification") }
     { 302 prlimit64 4 super::system::prlimit64, Partial("AS, DATA, FSIZE, MEMLOCK, NOFILE and STACK are looked at, others kept") }
@@ -274,7 +274,7 @@ table! {
     { 304 open_by_handle_at 3 Stub(EPERM, "files have no handles") }
     { 305 clock_adjtime 2 Stub(EPERM, "the clock is the host's") }
     { 306 syncfs 1 super::space::syncfs, Full }
-    { 307 sendmmsg 4 super::message::sendmmsg, Partial("no MSG_OOB; starts again after a signal even with a timeout set") }
+    { 307 sendmmsg 4 super::message::sendmmsg, Partial("no MSG_OOB of AF_UNIX") }
     { 308 setns 2 Stub(EPERM, "no namespaces") }
     { 309 getcpu 3 super::schedule::getcpu, Full }
     { 310 process_vm_readv 6 Stub(EPERM, "there is no other process") }

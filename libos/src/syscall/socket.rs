@@ -14,7 +14,7 @@ use crate::errno::{Errno, SysResult};
 use crate::fs::{self, OpenFile};
 use crate::mm::user;
 use crate::net::family::Shutdown;
-use crate::net::options::{self, Value};
+use crate::net::options::Value;
 use crate::net::{self, Socket};
 use crate::process;
 
@@ -29,7 +29,7 @@ pub(super) const ADDRESS_MAX_BYTES: usize = 128;
 /// Most connections that wait to be accepted (`net.core.somaxconn`).
 const BACKLOG_MAX: u32 = 4096;
 /// Most bytes of an option that are read.
-const OPTION_MAX_BYTES: usize = 64;
+const OPTION_MAX_BYTES: usize = 256;
 
 /// An open file that is a socket.
 pub(super) struct SocketFile(pub(super) Arc<OpenFile>);
@@ -183,7 +183,7 @@ fn accept_from(
     let patience = socket.receive_patience(file.nonblocking());
     let family = socket.family().accept(patience)?;
     if addr != 0 {
-        let raw = family.peer_address().map_err(|_| Errno::ECONNABORTED)?;
+        let raw = family.accepted_from()?;
         write_address(&raw, addr, len_at)?;
     }
     Ok(Socket::open(family, flags & SOCK_NONBLOCK))
@@ -231,15 +231,13 @@ pub(super) fn setsockopt(args: &[u64; 6]) -> SysResult {
     let [fd, level, name, addr, len, _] = *args;
     let file = SocketFile::get(fd)?;
     let len = usize::try_from(len as i32).map_err(|_| Errno::EINVAL)?;
-    if level as u32 != SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    if len < size_of::<i32>() {
+    let (level, name) = (level as u32, name as u32);
+    if level == SOL_SOCKET && len < size_of::<i32>() {
         return Err(Errno::EINVAL);
     }
     let mut bytes = vec![0; len.min(OPTION_MAX_BYTES)];
     user::copy_in(addr, &mut bytes)?;
-    file.socket()?.family().options().set(name as u32, &bytes)?;
+    file.socket()?.family().set_option(level, name, &bytes)?;
     Ok(0)
 }
 
@@ -247,12 +245,10 @@ pub(super) fn setsockopt(args: &[u64; 6]) -> SysResult {
 pub(super) fn getsockopt(args: &[u64; 6]) -> SysResult {
     let [fd, level, name, addr, len_at, _] = *args;
     let file = SocketFile::get(fd)?;
-    if level as u32 != SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP);
-    }
     let room = user::read::<i32>(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
-    let bytes = match options::get(file.socket()?.family(), name as u32)? {
+    let family = file.socket()?.family();
+    let bytes = match family.option(level as u32, name as u32, room)? {
         Value::Cut(mut bytes) => {
             bytes.truncate(room);
             bytes

@@ -10,19 +10,20 @@ mod log;
 mod memory;
 mod record;
 mod rootfs;
+mod socket;
 mod stdin;
 mod timer;
 mod vcpu;
 mod wait;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
-    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, STDIN_READ, TIMER,
-    VCPU_FLUSH, VCPU_KICK, VCPU_START, WAIT,
+    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, ROUTE_DUMP, SOCKET_TABLE,
+    STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
@@ -33,6 +34,7 @@ use crate::fault::GuestFault;
 use crate::layout::SHARED_PAGE_GPA;
 use crate::log::Log;
 use crate::memory::{GuestMemory, GuestSlice};
+use crate::net::Network;
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::SlotHost;
@@ -44,7 +46,7 @@ pub use stdin::Stdin;
 pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 14] = [
+pub const CALL_NAMES: [&str; 29] = [
     "none",
     "log",
     "exit",
@@ -59,6 +61,21 @@ pub const CALL_NAMES: [&str; 14] = [
     "vcpu_kick",
     "vcpu_flush",
     "timer",
+    "socket_table",
+    "socket_open",
+    "socket_close",
+    "socket_bind",
+    "socket_listen",
+    "socket_accept",
+    "socket_connect",
+    "socket_send",
+    "socket_receive",
+    "socket_shutdown",
+    "socket_name",
+    "socket_option_get",
+    "socket_option_set",
+    "socket_queued",
+    "route_dump",
 ];
 
 /// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
@@ -69,7 +86,7 @@ pub struct Host {
     /// Starts vCPUs.
     pub starter: Box<dyn StartVcpu>,
     /// Arenas.
-    pub memory: GuestMemory,
+    pub memory: Arc<GuestMemory>,
     /// Where the next arena goes, and the unikernel file.
     pub growth: Mutex<Growth>,
     /// The log.
@@ -79,7 +96,9 @@ pub struct Host {
     /// Clock.
     pub clock: Mutex<Clock>,
     /// Who runs.
-    pub vcpus: Vcpus,
+    pub vcpus: Arc<Vcpus>,
+    /// Sockets.
+    pub net: Network,
 }
 
 /// What guest-physical space gains while the guest runs.
@@ -176,6 +195,7 @@ pub fn dispatch(
         VCPU_KICK => vcpu::handle_kick(host, first),
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
+        SOCKET_TABLE..=ROUTE_DUMP => socket::handle(host, number, args)?,
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     Ok(Reply::Status(status))

@@ -65,7 +65,7 @@ pub(super) fn handle(
     }
     loop {
         let timeout_ns = (nonblock != 0).then_some(0);
-        let called = || host.vcpus.is_kicked(cpu.index) || host.vcpus.is_ending();
+        let called = || host.vcpus.is_called(cpu.index) || host.vcpus.is_ending();
         match cpu.events.wait(host.stdin.fd(), timeout_ns, called) {
             Woken::Readable => {}
             Woken::Timeout => return Ok(EAGAIN),

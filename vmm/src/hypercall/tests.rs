@@ -2,7 +2,7 @@
 //! is a status, an exit or a typed fault, never a panic.
 
 use std::fs::File;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::proptest;
@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::layout::{ARENAS_GPA, ROOTFS_WINDOW_BYTES};
 use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
+use crate::net::{Network, NetworkConfig};
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, VmError};
@@ -40,19 +41,21 @@ impl StartVcpu for NoThreads {
     }
 }
 
-fn host(format: LogFormat) -> Host {
-    let memory = GuestMemory::default();
+/// A host with 4 MiB of memory that writes its log to a file.
+pub(crate) fn host_with(format: LogFormat, network: &NetworkConfig, log: &File) -> Host {
+    let memory = Arc::new(GuestMemory::default());
+    let vcpus = Arc::new(Vcpus::new(4));
     memory.insert(Arena::new(GuestAddress(0), 4 << 20, Backing::SmallPages).unwrap());
-    let sink = || File::options().write(true).open("/dev/null").unwrap();
     let rootfs_file = tempfile::tempfile().unwrap();
     rootfs_file.set_len(ROOTFS_WINDOW_BYTES * 2).unwrap();
     let target = LogTarget::Files {
-        stdout: sink(),
-        stderr: sink(),
+        stdout: log.try_clone().unwrap(),
+        stderr: log.try_clone().unwrap(),
     };
     Host {
         slots: Box::new(NoSlots),
         starter: Box::new(NoThreads),
+        net: Network::new(network, Arc::clone(&memory), Arc::clone(&vcpus)),
         memory,
         growth: Mutex::new(Growth {
             arenas: ArenaSpace::new(64 << 20, 1 << 36),
@@ -61,7 +64,16 @@ fn host(format: LogFormat) -> Host {
         log: Mutex::new(Log::open(format, target).unwrap()),
         stdin: Stdin::File(File::open("/dev/zero").unwrap()),
         clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
-        vcpus: Vcpus::new(4),
+        vcpus,
+    }
+}
+
+/// The first vCPU's thread.
+pub(crate) fn cpu() -> Cpu {
+    Cpu {
+        index: 0,
+        events: Events::new(false).unwrap(),
+        alarm: Alarm::new(0),
     }
 }
 
@@ -80,15 +92,13 @@ fn argument() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn random_calls_never_panic(
-        calls in proptest::collection::vec((0..15u32, proptest::array::uniform6(argument())), 1..20),
+        calls in proptest::collection::vec((0..30u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
-        let host = host(if cri { LogFormat::Cri } else { LogFormat::Raw });
-        let mut cpu = Cpu {
-            index: 0,
-            events: Events::new(false).unwrap(),
-            alarm: Alarm::new(0),
-        };
+        let format = if cri { LogFormat::Cri } else { LogFormat::Raw };
+        let sink = File::options().write(true).open("/dev/null").unwrap();
+        let host = host_with(format, &NetworkConfig::default(), &sink);
+        let mut cpu = cpu();
         for (number, mut args) in calls {
             if number == WAIT {
                 // Anything later would really be waited for.

@@ -1,6 +1,8 @@
 //! `VCPU_START [index, rip, rsp, rdi]`, `VCPU_KICK [mask]` and `VCPU_FLUSH [mask]`:
 //! what vCPUs ask of each other.
 
+use unikiln_abi::call::EVENT_KICK;
+
 use super::{Cpu, Host};
 use crate::fault::GuestFault;
 
@@ -59,7 +61,7 @@ pub(super) fn handle_start(
 }
 
 pub(super) fn handle_kick(host: &Host, mask: u64) -> i64 {
-    host.vcpus.kick(mask);
+    host.vcpus.call(mask, EVENT_KICK);
     0
 }
 

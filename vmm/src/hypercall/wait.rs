@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_STDIN, WAIT_STOPS_TIMER};
+use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIMER};
 use unikiln_abi::shared::SharedPage;
 use vm_memory::VolatileMemory;
 
@@ -20,7 +20,8 @@ pub(super) fn handle(
     deadline_ns: u64,
     interest: u64,
 ) -> Result<i64, GuestFault> {
-    if interest & !(EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | WAIT_STOPS_TIMER) != 0 {
+    let known = EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | EVENT_SOCKET | WAIT_STOPS_TIMER;
+    if interest & !known != 0 {
         return Err(GuestFault::BadArgument {
             call: "wait",
             name: "interest",
@@ -35,12 +36,13 @@ pub(super) fn handle(
         // A signal always ends the wait, and so does a call: the libOS must see it
         // soon. Both are told at once: no host signal is left that would tell the other.
         let now_ns = host.now_ns();
-        let called = host.vcpus.take_kick(cpu.index) | cpu.alarm.take_due(now_ns);
-        let events = if has_signal(host, cpu)? {
-            EVENT_SIGNAL
-        } else {
-            0
-        } | if called { EVENT_KICK } else { 0 };
+        let mut events = host.vcpus.take_calls(cpu.index);
+        if cpu.alarm.take_due(now_ns) {
+            events |= EVENT_KICK;
+        }
+        if has_signal(host, cpu)? {
+            events |= EVENT_SIGNAL;
+        }
         if events != 0 {
             return Ok(events as i64);
         }
@@ -74,7 +76,7 @@ impl Cpu {
     /// Blocks for at most `left_ns`; the end of the guest's timer counts as a signal.
     fn wait(&self, host: &Host, fd: Option<BorrowedFd<'_>>, left_ns: u64, now_ns: u64) -> Woken {
         let timeout_ns = left_ns.min(self.alarm.guest_left_ns(now_ns));
-        let is_called = || host.vcpus.is_kicked(self.index) || host.vcpus.is_ending();
+        let is_called = || host.vcpus.is_called(self.index) || host.vcpus.is_ending();
         match self.events.wait(fd, Some(timeout_ns), is_called) {
             Woken::Timeout if timeout_ns < left_ns => Woken::Signal,
             woken => woken,
@@ -97,5 +99,5 @@ fn has_signal(host: &Host, cpu: &Cpu) -> Result<bool, GuestFault> {
 
 /// Whether a call that blocks must come back, because of a signal or a call.
 pub(super) fn is_called(host: &Host, cpu: &Cpu) -> Result<bool, GuestFault> {
-    Ok(has_signal(host, cpu)? || host.vcpus.is_kicked(cpu.index) || host.vcpus.is_ending())
+    Ok(has_signal(host, cpu)? || host.vcpus.is_called(cpu.index) || host.vcpus.is_ending())
 }

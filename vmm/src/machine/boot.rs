@@ -32,6 +32,7 @@ use crate::layout::{
 use crate::loader::{Image, Plan, load, plan};
 use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
+use crate::net::{Mode, Network, join_namespace};
 use crate::program::Program;
 use crate::rootfs::{Rootfs, read_ahead};
 use crate::stats::Recorder;
@@ -44,6 +45,10 @@ impl Machine {
     pub fn boot(config: Config) -> Result<Self, Error> {
         let mut recorder = Recorder::new(config.start_tsc.unwrap_or_else(read_tsc));
         recorder.mark("config");
+        config.network.check()?;
+        if let Mode::Namespace(path) = &config.network.mode {
+            join_namespace(path)?;
+        }
         read_ahead(&config.unikernel);
         let unikernel = UnikernelFile::open(&config.unikernel)?;
         recorder.mark("file_open");
@@ -80,7 +85,7 @@ impl Machine {
         let arena = Arena::new(GuestAddress(0), plan.arena_bytes, Backing::SmallPages)?;
         arena.populate(plan.populated_gpa)?;
         vm.add_slot(0, arena.region(), false)?;
-        let memory = GuestMemory::default();
+        let memory = Arc::new(GuestMemory::default());
         memory.insert(arena);
         let file = unikernel
             .file()
@@ -124,8 +129,9 @@ impl Machine {
         // The shared page was just found, so its fields are there.
         let _ = clock.publish(&shared_page);
         let now_ns = clock.guest_now_ns();
-        let vcpus = Vcpus::new(config.cpus);
+        let vcpus = Arc::new(Vcpus::new(config.cpus));
         vcpus.claim(0);
+        let net = Network::new(&config.network, Arc::clone(&memory), Arc::clone(&vcpus));
         recorder.mark("ready");
         let whole = Arc::new(OnceLock::new());
         let shared = Arc::new(Shared {
@@ -146,6 +152,7 @@ impl Machine {
                 stdin,
                 clock: Mutex::new(clock),
                 vcpus,
+                net,
             },
             unikernel,
             call_pages_gpa: plan.call_pages_gpa,

@@ -31,7 +31,7 @@ impl CpuThread {
     pub(super) fn run(mut self) {
         let index = self.cpu.index;
         self.shared.host.vcpus.attach(index);
-        if self.shared.host.vcpus.is_kicked(index) {
+        if self.shared.host.vcpus.is_called(index) {
             // A call that came before the thread was known sent it no signal.
             self.cpu.alarm.retry(self.shared.host.now_ns());
         }

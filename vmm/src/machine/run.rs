@@ -82,6 +82,7 @@ impl Shared {
         let clock = lock(&self.host.clock);
         let mut stats = recorder.finish(guest_stats, clock.tsc_khz(), clock.tsc_offset());
         stats.arena_bytes = self.host.memory.total_bytes();
+        stats.sockets = self.host.net.stats();
         stats.log_bytes = log.len_bytes();
         Outcome {
             exit_code: reason.code(),

@@ -38,10 +38,10 @@ impl CpuThread {
         let now_ns = host.now_ns();
         let waiting = index == 0 && self.take_signals()?;
         let is_due = self.cpu.alarm.is_due(now_ns);
-        if !waiting && !is_due && !self.shared.host.vcpus.is_kicked(index) {
+        if !waiting && !is_due && !self.shared.host.vcpus.is_called(index) {
             self.cpu.alarm.delivered();
         } else if was_interrupted && self.upcall()? {
-            self.shared.host.vcpus.take_kick(index);
+            self.shared.host.vcpus.take_calls(index);
             self.cpu.alarm.delivered();
         } else {
             self.cpu.alarm.retry(now_ns);

@@ -457,7 +457,7 @@ fn wild_calls_end_the_guest() {
             "CALL MEMORY_RELEASE, 0x100000000, 0x1000",
             "not inside one arena",
         ),
-        ("CALL WAIT, 0, 8", "interest cannot be 0x8"),
+        ("CALL WAIT, 0, 16", "interest cannot be 0x10"),
         ("CALL ENTROPY, 0x8000, 4097", "length cannot be 0x1001"),
         ("CALL STDIN_READ, 0xfff00000, 4", "not inside one arena"),
         ("mov $1, %al; out %al, $0x10", "out to port 0x10 (1 bytes"),

@@ -3,4 +3,5 @@
 mod binary;
 mod common;
 mod guests;
+mod sockets;
 mod vcpus;

@@ -7,6 +7,8 @@
 .set PORT, 0x10
 .set LOG, 1; .set EXIT, 2; .set RECORD, 3; .set MEMORY_ADD, 4; .set MEMORY_RELEASE, 5
 .set WAIT, 6; .set ENTROPY, 7; .set ROOTFS_MAP, 8; .set STDIN_READ, 9
+.set SOCKET_TABLE, 14; .set SOCKET_OPEN, 15; .set SOCKET_CLOSE, 16; .set SOCKET_BIND, 17
+.set SOCKET_LISTEN, 18; .set SOCKET_ACCEPT, 19; .set SOCKET_SEND, 21; .set SOCKET_RECEIVE, 22
 
 # CALL number, arguments…: leaves the status in rax
 .macro CALL number, a=0, b=0, c=0, d=0

@@ -59,6 +59,8 @@ pub struct Look {
     pub wakes_at_ns: Option<u64>,
     /// Standard input is watched and has nothing.
     pub waits_for_stdin: bool,
+    /// Sockets of the host are watched.
+    pub waits_for_sockets: bool,
 }
 
 /// A new event poll.
@@ -103,6 +105,12 @@ impl Epoll {
             watchers.add(watch.clone(), u32::MAX, exclusive);
         }
         self.look_at(&watch, file);
+        let is_host = file.file().is_host_socket() || inner.is_some();
+        if is_host && !self.core.watches_host.swap(true, Ordering::SeqCst) {
+            // Who waits has the monitor call from now on.
+            self.core.waiters.wake_all();
+            self.core.watchers.notify(0);
+        }
         Ok(())
     }
 
@@ -225,7 +233,10 @@ impl Epoll {
 
     /// Looks at what may be ready and reports at most `most` of it to the program.
     pub fn look(&self, most: usize) -> Look {
-        let mut look = Look::default();
+        let mut look = Look {
+            waits_for_sockets: self.is_host_socket(),
+            ..Look::default()
+        };
         let mut again = VecDeque::new();
         let _scan = self.core.scan.lock();
         self.ask_untold(&mut look);
@@ -359,6 +370,10 @@ impl File for Epoll {
         let mut look = Look::default();
         self.ask_untold(&mut look);
         look.waits_for_stdin
+    }
+
+    fn is_host_socket(&self) -> bool {
+        self.core.watches_host.load(Ordering::SeqCst)
     }
 
     fn as_epoll(&self) -> Option<&Epoll> {

@@ -4,7 +4,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use linux_raw_sys::general::{
@@ -52,6 +52,8 @@ pub struct Core {
     pub(super) ready: Mutex<VecDeque<Arc<Watch>>>,
     /// Those whose files change without telling.
     pub(super) untold: Mutex<Vec<Arc<Watch>>>,
+    /// A socket of the host has been watched, or what may tell of one.
+    pub(super) watches_host: AtomicBool,
     /// Callers of `epoll_wait`.
     pub(super) waiters: WaitQueue,
     pub(super) waiting: AtomicUsize,

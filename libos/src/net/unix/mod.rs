@@ -35,7 +35,7 @@ use super::family::{Family, Kind, Patience, Shutdown};
 use super::garbage::Files;
 use super::in_flight;
 use super::message::{Incoming, Outgoing};
-use super::options::Options;
+use super::options::{self, Options, Value};
 use crate::errno::{Errno, SysResult};
 use crate::fs::open_file::Readiness;
 use crate::fs::readiness::Watchers;
@@ -107,6 +107,10 @@ impl Family for UnixSocket {
 
     fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    fn option(&self, level: u32, name: u32, _room: usize) -> Result<Value, Errno> {
+        options::get_socket_level(self, level, name)
     }
 
     fn bind(&self, raw: &[u8]) -> Result<(), Errno> {

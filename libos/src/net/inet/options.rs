@@ -1,0 +1,81 @@
+//! Options: the host's, but for those that say how the libOS itself waits and
+//! those that it knows without asking.
+
+use alloc::vec;
+
+use linux_raw_sys::net::{
+    AF_INET, SO_DOMAIN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PROTOCOL,
+    SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TYPE,
+    SOL_IP, SOL_SOCKET,
+};
+use unikiln_abi::socket::OPTION_MAX_BYTES;
+
+use super::{HostSocket, InetSocket};
+use crate::errno::Errno;
+use crate::hypercall::socket as host;
+use crate::net::options::{self, Value};
+
+/// Whether an option of `SOL_SOCKET` is kept by the libOS alone.
+fn is_own(name: u32) -> bool {
+    matches!(
+        name,
+        SO_RCVTIMEO_OLD
+            | SO_RCVTIMEO_NEW
+            | SO_SNDTIMEO_OLD
+            | SO_SNDTIMEO_NEW
+            | SO_PASSCRED
+            | SO_PEERCRED
+            | SO_PEERGROUPS
+            | SO_TYPE
+            | SO_DOMAIN
+            | SO_PROTOCOL
+    )
+}
+
+/// Sets an option.
+pub(super) fn set(own: &HostSocket, level: u32, name: u32, bytes: &[u8]) -> Result<(), Errno> {
+    let most = bytes.len().min(OPTION_MAX_BYTES as usize);
+    if level == SOL_SOCKET && is_own(name) {
+        return own.options.set(name, bytes);
+    }
+    // A copy, because the monitor reads the libOS's heap alone.
+    let value = bytes.get(..most).unwrap_or(bytes).to_vec();
+    host::set_option(own.handle, level, name, &value)?;
+    if level == SOL_SOCKET && name == SO_RCVLOWAT {
+        own.options.set(name, bytes)?;
+    }
+    Ok(())
+}
+
+/// What an option shows, where there are `room` bytes for it.
+pub(super) fn get(socket: &InetSocket, level: u32, name: u32, room: usize) -> Result<Value, Errno> {
+    let own = &socket.0;
+    if level == SOL_SOCKET {
+        if is_own(name) {
+            return options::get(socket, name);
+        }
+        if name == SO_ERROR
+            && let Some(errno) = own.left_error()
+        {
+            let number = u32::from(errno.number());
+            return Ok(Value::Cut(number.to_ne_bytes().to_vec()));
+        }
+    }
+    if own.domain == AF_INET && ![SOL_SOCKET, SOL_IP, own.protocol].contains(&level) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let mut value = vec![0; room.min(OPTION_MAX_BYTES as usize)];
+    // Nothing to point at is no place for the monitor.
+    value.reserve(1);
+    let len = host::option(own.handle, level, name, &mut value)?;
+    value.truncate(len);
+    Ok(Value::Cut(value))
+}
+
+/// Takes the error that the host has for the socket.
+pub(super) fn host_error(own: &HostSocket) -> Option<Errno> {
+    let mut value = vec![0; size_of::<u32>()];
+    host::option(own.handle, SOL_SOCKET, SO_ERROR, &mut value).ok()?;
+    let number = u32::from_ne_bytes(*value.first_chunk()?);
+    (number != 0).then(|| Errno::from_status(-i64::from(number)))
+}

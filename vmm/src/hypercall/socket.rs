@@ -1,0 +1,229 @@
+//! `SOCKET_*` and `ROUTE_DUMP`: arguments of the calls of [`crate::net`].
+//!
+//! A buffer outside guest memory is a fault, as everywhere; all else that a guest
+//! gets wrong is an errno of Linux's. Addresses and values of options are copied
+//! before they are looked at; the bytes of a transfer are only ever the host's.
+
+use std::io;
+use std::mem::size_of;
+
+use unikiln_abi::PAGE_BYTES;
+use unikiln_abi::call::{
+    ROUTE_DUMP, SOCKET_ACCEPT, SOCKET_BIND, SOCKET_CLOSE, SOCKET_CONNECT, SOCKET_LISTEN,
+    SOCKET_NAME, SOCKET_OPEN, SOCKET_OPTION_GET, SOCKET_OPTION_SET, SOCKET_QUEUED, SOCKET_RECEIVE,
+    SOCKET_SEND, SOCKET_SHUTDOWN, SOCKET_TABLE,
+};
+use unikiln_abi::socket::{
+    ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received, Sending, SocketAddress,
+    SocketTable, TRANSFER_MAX_BYTES,
+};
+
+use vm_memory::ByteValued;
+
+use super::{CALL_NAMES, Host, lock, negated_errno};
+use crate::fault::GuestFault;
+use crate::memory::{GuestSlice, Plain};
+use crate::net::{Note, errno};
+
+/// `struct sockaddr_storage`: Linux takes addresses of up to this many bytes.
+const SOCKADDR_MAX_BYTES: u64 = 128;
+
+/// Serves a call of this family.
+pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, GuestFault> {
+    let [socket, a, b, c, d, _] = args;
+    let net = &host.net;
+    let of = Arguments {
+        host,
+        call: CALL_NAMES.get(number as usize).copied().unwrap_or("none"),
+    };
+    let result = match number {
+        SOCKET_TABLE => of.table(socket)?,
+        SOCKET_OPEN => net.open(socket, a, b),
+        SOCKET_CLOSE => net.close(socket),
+        SOCKET_BIND => match of.address(a, b)? {
+            Ok(address) => host.said(net.bind(socket, &address)),
+            Err(error) => Err(error),
+        },
+        SOCKET_LISTEN => host.said(net.listen(socket, a)),
+        SOCKET_ACCEPT => {
+            of.room::<SocketAddress>(a)?;
+            of.answer(a, net.accept(socket))?
+        }
+        SOCKET_CONNECT => match of.address(a, b)? {
+            Ok(address) => net.connect(socket, &address),
+            Err(error) => Err(error),
+        },
+        SOCKET_SEND => {
+            let bytes = of.transfer(a, b)?;
+            net.send(socket, &bytes, c, of.sending(d)?)
+        }
+        SOCKET_RECEIVE => of.receive(socket, a, b, c, d)?,
+        SOCKET_SHUTDOWN => net.shutdown(socket, a),
+        SOCKET_NAME => {
+            of.room::<SocketAddress>(b)?;
+            of.answer(b, net.name(socket, a).map(|name| (0, name)))?
+        }
+        SOCKET_OPTION_GET => {
+            let target = host.buffer(of.call, c, d.min(OPTION_MAX_BYTES))?;
+            net.option(socket, a, b, d).map(|(value, len)| {
+                target.copy_from(value.get(..len).unwrap_or_default());
+                len as i64
+            })
+        }
+        SOCKET_OPTION_SET => of.set_option(socket, a, b, c, d)?,
+        SOCKET_QUEUED => net.queued(socket, a),
+        ROUTE_DUMP => of.route_dump(socket, a, b, c)?,
+        _ => return Err(GuestFault::UnknownCall { number }),
+    };
+    Ok(result.unwrap_or_else(|error| negated_errno(&error)))
+}
+
+impl Host {
+    /// Passes a result on, and says in the log what belongs to it.
+    fn said(&self, (result, note): (io::Result<i64>, Note)) -> io::Result<i64> {
+        if let Some(line) = note {
+            // Where the log fails there is nobody to tell.
+            let _ = lock(&self.log).write_text(&line);
+        }
+        result
+    }
+}
+
+/// How arguments are read.
+struct Arguments<'a> {
+    host: &'a Host,
+    call: &'static str,
+}
+
+impl<'a> Arguments<'a> {
+    fn table(&self, gpa: u64) -> Result<io::Result<i64>, GuestFault> {
+        let bytes = size_of::<SocketTable>() as u64;
+        self.host.buffer(self.call, gpa, bytes)?;
+        if !gpa.is_multiple_of(PAGE_BYTES) {
+            return Err(self.bad("address", gpa));
+        }
+        Ok(self.host.said(self.host.net.start(gpa)))
+    }
+
+    /// A copy of an address.
+    fn address(&self, gpa: u64, len_bytes: u64) -> Result<io::Result<SocketAddress>, GuestFault> {
+        if len_bytes > SOCKADDR_MAX_BYTES {
+            return Ok(Err(errno(libc::EINVAL)));
+        }
+        let mut address = SocketAddress {
+            len_bytes: (len_bytes as u32).min(ADDRESS_MAX_BYTES as u32),
+            ..SocketAddress::default()
+        };
+        let source = self.host.buffer(self.call, gpa, address.len_bytes.into())?;
+        source.copy_to(&mut address.bytes);
+        Ok(Ok(address))
+    }
+
+    /// A copy of what goes with a send.
+    fn sending(&self, gpa: u64) -> Result<Option<Sending>, GuestFault> {
+        if gpa == 0 {
+            return Ok(None);
+        }
+        self.room::<Sending>(gpa)?;
+        Ok(self.host.memory.read_plain(gpa).ok())
+    }
+
+    fn transfer(&self, gpa: u64, len_bytes: u64) -> Result<GuestSlice<'a>, GuestFault> {
+        if len_bytes > TRANSFER_MAX_BYTES {
+            return Err(self.bad("length", len_bytes));
+        }
+        self.host.buffer(self.call, gpa, len_bytes)
+    }
+
+    /// Whether there is room for a structure.
+    fn room<T>(&self, gpa: u64) -> Result<(), GuestFault> {
+        let bytes = size_of::<T>() as u64;
+        self.host.buffer(self.call, gpa, bytes).map(drop)
+    }
+
+    /// Writes the structure that belongs to an answer.
+    fn answer<T: Copy>(
+        &self,
+        gpa: u64,
+        answer: io::Result<(i64, T)>,
+    ) -> Result<io::Result<i64>, GuestFault>
+    where
+        Plain<T>: ByteValued,
+    {
+        let (status, value) = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        match self.host.memory.write_plain(gpa, value) {
+            Ok(()) => Ok(Ok(status)),
+            Err(_) => Err(self.bad("address", gpa)),
+        }
+    }
+
+    fn receive(
+        &self,
+        socket: u64,
+        gpa: u64,
+        len_bytes: u64,
+        flags: u64,
+        beside_gpa: u64,
+    ) -> Result<io::Result<i64>, GuestFault> {
+        let bytes = self.transfer(gpa, len_bytes)?;
+        if beside_gpa == 0 {
+            return Ok(self.host.net.receive(socket, &bytes, flags, None));
+        }
+        self.room::<Received>(beside_gpa)?;
+        let mut beside = Received {
+            from: SocketAddress::default(),
+            flags: 0,
+            control_bytes: 0,
+            control: [0; CONTROL_MAX_BYTES],
+        };
+        let net = &self.host.net;
+        let result = net.receive(socket, &bytes, flags, Some(&mut beside));
+        self.answer(beside_gpa, result.map(|count| (count, beside)))
+    }
+
+    fn set_option(
+        &self,
+        socket: u64,
+        level: u64,
+        name: u64,
+        gpa: u64,
+        len_bytes: u64,
+    ) -> Result<io::Result<i64>, GuestFault> {
+        if len_bytes > OPTION_MAX_BYTES {
+            return Ok(Err(errno(libc::EINVAL)));
+        }
+        let mut value = [0; OPTION_MAX_BYTES as usize];
+        let source = self.host.buffer(self.call, gpa, len_bytes)?;
+        source.copy_to(&mut value);
+        let value = value.get(..len_bytes as usize).unwrap_or_default();
+        Ok(self.host.net.set_option(socket, level, name, value))
+    }
+
+    fn route_dump(
+        &self,
+        what: u64,
+        family: u64,
+        gpa: u64,
+        len_bytes: u64,
+    ) -> Result<io::Result<i64>, GuestFault> {
+        let target = self.transfer(gpa, len_bytes)?;
+        Ok(self.host.net.route_dump(what, family).and_then(|messages| {
+            if messages.len() > target.len() {
+                return Err(errno(libc::ENOBUFS));
+            }
+            target.copy_from(&messages);
+            Ok(messages.len() as i64)
+        }))
+    }
+
+    fn bad(&self, name: &'static str, value: u64) -> GuestFault {
+        GuestFault::BadArgument {
+            call: self.call,
+            name,
+            value,
+        }
+    }
+}

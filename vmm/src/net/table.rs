@@ -1,0 +1,219 @@
+//! Places of sockets by handle, and the words of readiness that the guest reads.
+//!
+//! Places come in groups of 64, made when the first of them is used and never
+//! moved, so that a socket is reached without a lock but its own. The lowest free
+//! handle is given out first, as descriptors are.
+
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use unikiln_abi::call::EVENT_SOCKET;
+use unikiln_abi::socket::{SOCKETS_MAX, SocketTable};
+use vm_memory::VolatileMemory;
+
+use super::socket::Socket;
+use super::{errno, host};
+use crate::hypercall::lock;
+use crate::memory::GuestMemory;
+use crate::vcpus::Vcpus;
+
+const GROUP: usize = 64;
+const GROUPS: usize = SOCKETS_MAX / GROUP;
+/// Open files of the monitor that are no sockets, and room for more.
+const FILES_RESERVED: u64 = 64;
+/// What the I/O thread is told of, once for each change.
+const WATCHED: i32 =
+    libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+/// An edge of these may be news though the word stays: more came.
+const NEWS: u32 =
+    (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) as u32;
+
+type Place = Mutex<Option<Socket>>;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub(super) struct Table {
+    memory: Arc<GuestMemory>,
+    vcpus: Arc<Vcpus>,
+    groups: [OnceLock<Box<[Place; GROUP]>>; GROUPS],
+    used: Mutex<[u64; GROUPS]>,
+    open: OnceLock<Open>,
+    calls: AtomicU64,
+}
+
+/// What comes with the guest's table.
+#[derive(Debug)]
+struct Open {
+    gpa: u64,
+    epoll: Arc<OwnedFd>,
+    limit: usize,
+}
+
+impl Table {
+    pub(super) fn new(memory: Arc<GuestMemory>, vcpus: Arc<Vcpus>) -> Self {
+        Self {
+            memory,
+            vcpus,
+            groups: [const { OnceLock::new() }; GROUPS],
+            used: Mutex::new([0; GROUPS]),
+            open: OnceLock::new(),
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// The guest's table lies at `gpa`; sockets are watched by `epoll`.
+    pub(super) fn open(&self, gpa: u64, epoll: Arc<OwnedFd>, file_limit: u64) {
+        let left = file_limit.saturating_sub(FILES_RESERVED);
+        let limit = usize::try_from(left)
+            .unwrap_or(SOCKETS_MAX)
+            .min(SOCKETS_MAX);
+        // A second table never gets here.
+        let _ = self.open.set(Open { gpa, epoll, limit });
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.get().is_some()
+    }
+
+    /// Times that a vCPU was called.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// A place for a socket that `make` opens; its handle.
+    pub(super) fn insert(&self, make: impl FnOnce() -> io::Result<Socket>) -> io::Result<usize> {
+        let open = self.open.get().ok_or_else(|| errno(libc::EINVAL))?;
+        let handle = self.claim(open.limit).ok_or_else(|| errno(libc::EMFILE))?;
+        let placed = make().and_then(|socket| {
+            let place = self.place(handle).ok_or_else(|| errno(libc::EMFILE))?;
+            let mut place = lock(place);
+            host::watch(open.epoll.as_fd(), socket.fd(), WATCHED, handle as u64)?;
+            self.store(handle, host::readiness(socket.fd()));
+            *place = Some(socket);
+            Ok(handle)
+        });
+        if placed.is_err() {
+            self.release(handle);
+        }
+        placed
+    }
+
+    /// Does something with a socket, and renews its word.
+    pub(super) fn with<T>(
+        &self,
+        handle: u64,
+        act: impl FnOnce(&mut Socket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let handle = usize::try_from(handle).unwrap_or(usize::MAX);
+        let mut place = lock(self.find(handle)?);
+        let socket = place.as_mut().ok_or_else(|| errno(libc::EBADF))?;
+        let result = act(socket);
+        if self.store(handle, host::readiness(socket.fd())) {
+            self.announce(handle);
+        }
+        result
+    }
+
+    /// Takes a socket out; whoever gets it closes it.
+    pub(super) fn remove(&self, handle: u64) -> io::Result<Socket> {
+        let handle = usize::try_from(handle).unwrap_or(usize::MAX);
+        let mut place = lock(self.find(handle)?);
+        let socket = place.take().ok_or_else(|| errno(libc::EBADF))?;
+        self.store(handle, 0);
+        drop(place);
+        self.release(handle);
+        Ok(socket)
+    }
+
+    /// The I/O thread saw a change.
+    pub(super) fn edge(&self, handle: usize, events: u32) {
+        let Ok(place) = self.find(handle) else {
+            return;
+        };
+        let place = lock(place);
+        if let Some(socket) = place.as_ref() {
+            let is_more = self.store(handle, host::readiness(socket.fd()));
+            if is_more || events & NEWS != 0 {
+                self.announce(handle);
+            }
+        }
+    }
+
+    fn claim(&self, limit: usize) -> Option<usize> {
+        let mut used = lock(&self.used);
+        let (group, word) = used
+            .iter_mut()
+            .enumerate()
+            .find(|(_, word)| **word != u64::MAX)?;
+        let bit = word.trailing_ones() as usize;
+        let handle = group * GROUP + bit;
+        // The lowest free handle is below the limit exactly when fewer are in use.
+        (handle < limit).then(|| *word |= 1 << bit)?;
+        Some(handle)
+    }
+
+    fn release(&self, handle: usize) {
+        if let Some(word) = lock(&self.used).get_mut(handle / GROUP) {
+            *word &= !(1 << (handle % GROUP));
+        }
+    }
+
+    /// A place that was used before.
+    fn find(&self, handle: usize) -> io::Result<&Place> {
+        let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
+        let place = group.and_then(|group| group.get(handle % GROUP));
+        place.ok_or_else(|| errno(libc::EBADF))
+    }
+
+    /// A place, made where it is the first of its group.
+    fn place(&self, handle: usize) -> Option<&Place> {
+        let group = self.groups.get(handle / GROUP)?;
+        let places = || Box::new([const { Mutex::new(None) }; GROUP]);
+        group.get_or_init(places).get(handle % GROUP)
+    }
+
+    /// Stores a word; whether it has bits that the last one had not.
+    fn store(&self, handle: usize, word: u32) -> bool {
+        let offset = offset_of!(SocketTable, ready) + 4 * handle;
+        let swap = |ready: &AtomicU32| ready.swap(word, Ordering::SeqCst);
+        self.table_word(offset, swap)
+            .is_some_and(|before| word & !before != 0)
+    }
+
+    /// Tells the guest that a word changed.
+    fn announce(&self, handle: usize) {
+        let set = |offset, bit: usize| {
+            let set = |bits: &AtomicU64| bits.fetch_or(1 << (bit % 64), Ordering::SeqCst);
+            self.table_word(offset + 8 * (bit / 64), set)
+        };
+        set(offset_of!(SocketTable, changed), handle);
+        set(offset_of!(SocketTable, summary), handle / 64);
+        let load = |wanted: &AtomicU32| wanted.load(Ordering::SeqCst);
+        let wanted = self.table_word(offset_of!(SocketTable, wanted), load);
+        let Some(vcpu) = wanted.and_then(|wanted| wanted.checked_sub(1)) else {
+            return;
+        };
+        let mask = 1u64.checked_shl(vcpu).unwrap_or(0);
+        if self.vcpus.call(mask, EVENT_SOCKET) {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads or changes a word of the guest's table; nothing before there is one.
+    fn table_word<A: vm_memory::AtomicInteger, T>(
+        &self,
+        offset: usize,
+        act: impl FnOnce(&A) -> T,
+    ) -> Option<T> {
+        let gpa = self.open.get()?.gpa;
+        // It was checked when the guest gave it, and arenas stay.
+        let table = self
+            .memory
+            .slice(gpa, size_of::<SocketTable>() as u64)
+            .ok()?;
+        table.get_atomic_ref::<A>(offset).ok().map(act)
+    }
+}
