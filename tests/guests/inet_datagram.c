@@ -21,6 +21,8 @@ static void messages_stay_apart(void) {
     CHECK_EQ(option_of(s, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
     CHECK_EQ(option_of(s, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
     CHECK_FAILS(send(s, "x", 1, 0), EDESTADDRREQ);
+    CHECK_FAILS(send(s, (void *)8, 1, 0), EDESTADDRREQ);
+    CHECK_FAILS(sendto(s, "x", 1, 0, (struct sockaddr *)&from, 0), EINVAL);
     CHECK_FAILS(recv(s, got, 1, 0), EAGAIN);
     CHECK_EQ(send_to(s, "first", port_of(r)), 5);
     CHECK(port_of(s) > 0);
