@@ -118,7 +118,7 @@ static uint64_t clone_flags(void) {
 
 /// Nothing that the program has is here.
 static long wild(void) {
-    static const long AT[] = {0, 8, 0x1000, 0x600000000000, 0x600000100000, 0x608000001000, 0x608000200000, 0x60c000000ff8, 0x60fffffffff8,
+    static const long AT[] = {0, 8, 0x1000, 0x680000000000, 0x680000100000, 0x688000001000, 0x688000200000, 0x68c000000ff8, 0x68fffffffff8,
                               0x7ffffffff000, 0x800000000000, (long)0xffff800000000000, (long)0xffffffff81000000, -4096, -8, -1};
     return AT[below(sizeof AT / sizeof *AT)];
 }

@@ -1,7 +1,7 @@
 //! strace_wild: a trace survives whatever pointers a program passes, with every call.
 //! options: --strace
 //! native: no
-//! stderr: openat(0, 0x600000001000, |+++ exited with 0 +++
+//! stderr: openat(0, 0x680000001000, |+++ exited with 0 +++
 #include "check.h"
 
 /// Calls that end the program, take its memory away, wait for ever, make processes,
@@ -32,7 +32,7 @@ int main(void) {
     CHECK(zeros != MAP_FAILED);
     CHECK_EQ(munmap(pages + 2 * 4096, 4096), 0);
     unsigned long words[] = {
-        0x600000001000,                        // the libOS's
+        0x680000001000,                        // the libOS's
         0x123456789000,                        // nobody's
         0x8000000000000000,                    // the kernel half
         -1UL,                                  // the end of everything

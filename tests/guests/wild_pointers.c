@@ -275,8 +275,8 @@ int main(int argc, char **argv) {
     char *constant = mmap(NULL, PAGE, PROT_READ, ANON, -1, 0);
     char *hole = mmap(NULL, 3 * PAGE, RW, ANON, -1, 0);
     munmap(hole + PAGE, PAGE);
-    const long wild[] = {0, (long)constant, 8, (long)hole + PAGE, 0x600000000000, 0x600000200000, 0x608000001000, 0x608000400000,
-                         0x60c000000000, 0x60fffffff000, 0x7ffffffff000, (long)0x800000000000, (long)0xffff800000000000, (long)0xffffffff81000000, -PAGE, -8};
+    const long wild[] = {0, (long)constant, 8, (long)hole + PAGE, 0x680000000000, 0x680000200000, 0x688000001000, 0x688000400000,
+                         0x68c000000000, 0x68fffffff000, 0x7ffffffff000, (long)0x800000000000, (long)0xffff800000000000, (long)0xffffffff81000000, -PAGE, -8};
     const long lengths[] = {-1, -PAGE, INT64_MIN, INT64_MAX, 0x7ffffffffffff000};
 
     for (size_t i = 0; i < sizeof CALLS / sizeof *CALLS; i++) {

@@ -265,8 +265,8 @@ mod tests {
             header_bytes: 0,
             entry: 0,
             boot_stack_top: 0,
-            syscall_entry: 0x6080_0000_5000,
-            trap_entries: [0x6080_0000_1000; TRAP_ENTRIES],
+            syscall_entry: 0x6880_0000_5000,
+            trap_entries: [0x6880_0000_1000; TRAP_ENTRIES],
             text_start: 0,
             text_end: 0,
         }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn every_page_fits_and_gates_point_at_stubs() {
-        let pages = Privileged::new(&header(), &[0x6000_0000_9000]);
+        let pages = Privileged::new(&header(), &[0x6800_0000_9000]);
         for page in [
             &pages.gdt,
             &pages.idt,

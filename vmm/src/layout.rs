@@ -56,7 +56,7 @@ pub const SHARED_PAGE_GPA: u64 = 0x7000;
 pub const VCPU_BLOCKS_GPA: u64 = 0x8000;
 
 /// Where the supervisor pages are mapped: guest-physical `g` at `PRIVILEGED_BASE + g`.
-pub const PRIVILEGED_BASE: u64 = 0x60a0_0000_0000;
+pub const PRIVILEGED_BASE: u64 = 0x68a0_0000_0000;
 
 /// Least size of the boot arena.
 pub const BOOT_ARENA_MIN_BYTES: u64 = 4 << 20;

@@ -213,20 +213,20 @@ mod tests {
     fn small_and_large_pages_resolve() {
         let mut tables = PageTables::new(0x10_0000, 16);
         tables
-            .map_small(0x6080_0000_0000, 0x5000, 0x2000, Access::USER_R)
+            .map_small(0x6880_0000_0000, 0x5000, 0x2000, Access::USER_R)
             .unwrap();
         tables
-            .map_large(0x6000_0020_0000, 0x20_0000, 4 << 20, Access::USER_RW)
+            .map_large(0x6800_0020_0000, 0x20_0000, 4 << 20, Access::USER_RW)
             .unwrap();
         assert_eq!(
-            tables.resolve(0x6080_0000_1234),
+            tables.resolve(0x6880_0000_1234),
             Some((0x6234, Access::USER_R))
         );
         assert_eq!(
-            tables.resolve(0x6000_0050_0001),
+            tables.resolve(0x6800_0050_0001),
             Some((0x50_0001, Access::USER_RW))
         );
-        assert_eq!(tables.resolve(0x6080_0000_2000), None);
+        assert_eq!(tables.resolve(0x6880_0000_2000), None);
         assert_eq!(tables.table_count(), 6);
     }
 

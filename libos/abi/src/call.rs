@@ -92,6 +92,9 @@ pub const EVENT_STDIN: u64 = 1 << 0;
 pub const EVENT_SIGNAL: u64 = 1 << 1;
 /// [`WAIT`]: another vCPU called ([`VCPU_KICK`]), or the timer ran out.
 pub const EVENT_KICK: u64 = 1 << 2;
+/// [`WAIT`], with the interest: first the vCPU's [`TIMER`] is set to none, which
+/// would cost a call of its own.
+pub const WAIT_STOPS_TIMER: u64 = 1 << 63;
 
 /// [`WAIT`]: the readiness of a socket changed ([`crate::socket::SocketTable`]).
 pub const EVENT_SOCKET: u64 = 1 << 3;

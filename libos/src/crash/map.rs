@@ -260,7 +260,7 @@ mod tests {
             "in the stack guard: the stack overflowed, 0x8 bytes below \
              [stack] (0x7fff00000000-0x7fff00100000 rw-p)"
         );
-        assert_eq!(describe(0x6000_0000_0000), "inside the libOS");
+        assert_eq!(describe(0x6800_0000_0000), "inside the libOS");
         assert_eq!(
             describe(1 << 63),
             "no program address (beyond 0x7ffffffff000)"

@@ -90,6 +90,8 @@ struct Arenas {
     /// Chunks that lost a frame lately, the last one first.
     shrunk: [u32; SHRUNK_MAX],
     dirty_chunks: u32,
+    /// Frames that became free since the host was last given some.
+    freed_frames: u64,
     next_arena_bytes: u64,
     spare_tables: SpareTables,
     arena_bytes: u64,
@@ -106,6 +108,7 @@ static ARENAS: Mutex<Arenas> = Mutex::new(Arenas {
     free: NONE,
     shrunk: [NONE; SHRUNK_MAX],
     dirty_chunks: 0,
+    freed_frames: 0,
     next_arena_bytes: ARENA_FIRST_BYTES,
     spare_tables: SpareTables::new(),
     arena_bytes: 0,
@@ -239,6 +242,7 @@ impl Arenas {
         chunk.free[index / 64] |= 1 << (index % 64);
         chunk.used -= 1;
         self.used_frames -= 1;
+        self.freed_frames += 1;
         let chunk = self.chunk(id);
         let (empty, listed) = (chunk.used == 0 && !chunk.boot, chunk.listed);
         if !empty {
@@ -409,6 +413,7 @@ pub(in crate::mm) fn release_large(gpa: u64) {
         && arenas.chunk(id).state == State::Large
     {
         arenas.used_frames -= FRAMES as u64;
+        arenas.freed_frames += FRAMES as u64;
         arenas.give_back(id);
     }
 }
@@ -442,7 +447,7 @@ pub(in crate::mm) fn frame_references(gpa: u64) -> u32 {
 }
 
 /// Free memory goes back to the host, but for a little: the program said that it
-/// needs it no longer.
+/// needs it no longer. Nothing happens until there is enough of it to be worth exits.
 pub fn give_free_to_host() {
     lock().give_free_to_host();
 }

@@ -383,6 +383,7 @@ fn set_image(program: &Program, layout: &stack::Layout) {
     *thread().comm.lock() = comm;
     let mut image = current().image.lock();
     image.exe = program.object.file.path();
+    image.file = Some(program.object.file.clone());
     image.exe_id = program.object.file.inode_id();
     image.comm = comm;
     image.arguments = layout.arguments;

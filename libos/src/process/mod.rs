@@ -31,6 +31,7 @@ mod stack;
 #[cfg(target_os = "none")]
 pub mod trap;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -46,7 +47,7 @@ pub use thread::{State, Thread, thread, thread_at};
 use crate::arch::Registers;
 use crate::boot::Start;
 use crate::fs::attributes::Attributes;
-use crate::fs::{FdTable, FsContext};
+use crate::fs::{FdTable, FsContext, OpenFile};
 use crate::signal::ProcessSignals;
 use crate::strace;
 
@@ -152,10 +153,12 @@ impl Default for Limits {
 }
 
 /// The program that a process runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Image {
-    /// Path of the executable, resolved.
+    /// Path that the executable had when it was started, resolved.
     pub exe: Vec<u8>,
+    /// The executable: it stays what it is under another name, and without one.
+    pub file: Option<Arc<OpenFile>>,
     /// Device and inode number of the executable.
     pub exe_id: (u64, u64),
     /// Name of the program, cut to 15 bytes, NUL-padded.

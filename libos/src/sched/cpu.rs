@@ -17,6 +17,7 @@ use spin::Mutex;
 use unikiln_abi::VCPUS_MAX;
 use unikiln_abi::boot::FLAG_FLUSH_REACHES_ALL;
 
+use super::run::{GRANULARITY_NS, SLICE_NS};
 use crate::arch::{self, context::Context};
 use crate::process::Thread;
 use crate::{boot, hypercall, mm};
@@ -62,6 +63,8 @@ pub(super) struct Cpu {
     pub(super) ticking: AtomicBool,
     /// End of the running thread's slice, while ticking.
     pub(super) slice_end_ns: AtomicU64,
+    /// Since when the running thread has its turn.
+    pub(super) turn_began_ns: AtomicU64,
     /// Yields with nobody to run.
     pub(super) yields: AtomicU32,
     /// Address of the thread that the last switch came from; 0 for the idle loop.
@@ -90,10 +93,22 @@ impl Cpu {
             covers_ns: AtomicU64::new(NEVER),
             ticking: AtomicBool::new(false),
             slice_end_ns: AtomicU64::new(NEVER),
+            turn_began_ns: AtomicU64::new(0),
             yields: AtomicU32::new(0),
             previous: AtomicUsize::new(0),
             idle: Context::new(),
         }
+    }
+
+    /// When a thread that was just woken may replace the running one.
+    pub(super) fn turn_ends_ns(&self) -> u64 {
+        let began = self.turn_began_ns.load(Relaxed);
+        began.saturating_add(GRANULARITY_NS)
+    }
+
+    /// From now on there is a slice until the next tick.
+    pub(super) fn begin_slice(&self, now_ns: u64) {
+        self.slice_end_ns.store(now_ns + SLICE_NS, Relaxed);
     }
 
     pub(super) fn state(&self) -> State {

@@ -14,12 +14,16 @@ use spin::Mutex;
 
 use super::cpu::{self, NEVER};
 use super::run;
-use crate::process::Thread;
+use crate::process::{Thread, threads};
 use crate::{hypercall, signal, time};
 
 /// While a thread waits for standard input and no vCPU sleeps on it, it is
 /// looked at this often.
 pub(super) const STDIN_LOOK_NS: u64 = 5_000_000;
+
+/// A vCPU at work is interrupted this much late for those who sleep: what Linux lets
+/// sleeps be late by (PR_SET_TIMERSLACK).
+const SLACK_NS: u64 = 50_000;
 
 static SLEEPERS: Mutex<BTreeMap<(u64, u32), &'static Thread>> = Mutex::new(BTreeMap::new());
 /// Deadline of the first sleeper.
@@ -44,9 +48,12 @@ fn publish(sleepers: &BTreeMap<(u64, u32), &'static Thread>) {
     FIRST_NS.store(first, SeqCst);
 }
 
-/// The earliest deadline of sleepers and of timers that send signals.
+/// When to interrupt this vCPU at its work: the earliest deadline of sleepers, with
+/// slack and not before they could have its turn, and of timers that send signals.
 pub(super) fn next_ns() -> u64 {
-    let next = next_sleep_ns();
+    let first = FIRST_NS.load(SeqCst).saturating_add(SLACK_NS);
+    let turn_ns = cpu::this().turn_ends_ns();
+    let next = first.max(turn_ns).min(signal::timer::next_ns());
     if super::wait::waits_for_stdin() {
         next.min(time::monotonic_ns() + STDIN_LOOK_NS)
     } else {
@@ -94,6 +101,12 @@ pub(super) fn ensure_covered() {
         let this = cpu::this();
         this.armed_ns.store(next, Relaxed);
         this.covers_ns.store(next, SeqCst);
+        // Who wakes then shares this vCPU, so ticks come with it: asking for them
+        // later would be a call of its own.
+        if threads::count() > 1 {
+            this.begin_slice(time::monotonic_ns());
+            this.ticking.store(true, Relaxed);
+        }
         set_timer();
     }
 }

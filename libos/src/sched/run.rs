@@ -5,7 +5,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN};
+use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIMER};
 
 use super::cpu::{self, Cpu, NEVER, State as CpuState, here, this};
 use super::{deadline, wait};
@@ -16,7 +16,9 @@ use crate::{arch, hypercall, mm, signal, time};
 /// How long a thread runs while others wait.
 pub(super) const SLICE_NS: u64 = 3_000_000;
 /// A thread that was just woken replaces one that ran for this long.
-const GRANULARITY_NS: u64 = 1_000_000;
+pub(super) const GRANULARITY_NS: u64 = 1_000_000;
+/// Ticks go on where a sleeper is due this soon.
+const TICKS_ON_NS: u64 = 10_000_000;
 /// An idle vCPU looks for work for this long before it asks the monitor to wait:
 /// about what waiting and being called costs. Only while another vCPU is busy,
 /// which could give it some.
@@ -313,8 +315,9 @@ fn enter(
     next.turn_tsc.store(now, Relaxed);
     // Whatever came for it while it was off a vCPU is looked at on its way back.
     this.attention.store(true, SeqCst);
-    this.slice_end_ns
-        .store(time::monotonic_ns() + SLICE_NS, Relaxed);
+    let now_ns = time::monotonic_ns();
+    this.turn_began_ns.store(now_ns, Relaxed);
+    this.begin_slice(now_ns);
     this.previous.store(previous, Relaxed);
     arch::set_current_thread(next.address());
     next.context.load_program();
@@ -397,23 +400,28 @@ pub fn preempt() {
     if cpu::queued() == 0 {
         // Not before the tick: the next thread may be about to be woken.
         if now_ns >= this.slice_end_ns.load(Relaxed) {
-            stop_ticking(this);
+            if this.armed_ns.load(Relaxed) > now_ns.saturating_add(TICKS_ON_NS) {
+                stop_ticking(this);
+            }
+            this.begin_slice(now_ns);
         }
         return deadline::ensure_covered();
     }
-    if me.habit.goes_on(now_ns) || now_ns >= this.slice_end_ns.load(Relaxed) {
+    let is_tick = now_ns >= this.slice_end_ns.load(Relaxed);
+    if me.habit.goes_on(now_ns) || is_tick {
         call_idle();
     }
-    let began = this.slice_end_ns.load(Relaxed).saturating_sub(SLICE_NS);
-    let is_over = now_ns >= began.saturating_add(GRANULARITY_NS);
-    if is_over && has_candidate() {
+    if is_tick {
+        tick_others();
+    }
+    if now_ns >= this.turn_ends_ns() && has_candidate() {
         rotate();
         // Maybe another vCPU by now, which looks for itself.
         return;
     }
-    if now_ns >= this.slice_end_ns.load(Relaxed) {
+    if is_tick {
         // Those who wait may not run here: another slice.
-        this.slice_end_ns.store(now_ns + SLICE_NS, Relaxed);
+        this.begin_slice(now_ns);
     }
     start_ticking(this);
     deadline::ensure_covered();
@@ -457,14 +465,17 @@ fn rotate() {
     }
 }
 
-/// Ticks on this vCPU, and on the others that have nothing to steal yet but
-/// could: the thread that waits here may be theirs to run.
+/// Ticks on this vCPU: a thread waits.
 fn start_ticking(this: &Cpu) {
     if !this.ticking.swap(true, Relaxed) {
-        this.slice_end_ns
-            .store(time::monotonic_ns() + SLICE_NS, Relaxed);
+        this.begin_slice(time::monotonic_ns());
         deadline::set_timer();
     }
+}
+
+/// Ticks on the other busy vCPUs too, once a whole slice did not do for those who
+/// wait here: they may be theirs to run. Who only wants a moment never gets that far.
+fn tick_others() {
     let quiet = cpu::others().filter(|index| {
         let other = cpu::cpu(*index);
         other.state() == CpuState::Busy && !other.ticking.load(Relaxed)
@@ -546,7 +557,6 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
 
 /// Waits in the monitor for a call, a deadline, a signal, a socket or standard input.
 fn sleep(this: &Cpu) {
-    stop_ticking(this);
     let next = deadline::next_sleep_ns();
     this.covers_ns
         .store(next.min(this.armed_ns.load(Relaxed)), SeqCst);
@@ -560,6 +570,12 @@ fn sleep(this: &Cpu) {
         }
         if inet::are_used() {
             interest |= EVENT_SOCKET;
+        }
+        // The wait itself covers what the timer was set for.
+        let had_timer =
+            this.ticking.swap(false, Relaxed) | (this.armed_ns.swap(NEVER, Relaxed) != NEVER);
+        if had_timer {
+            interest |= WAIT_STOPS_TIMER;
         }
         let events = hypercall::wait((next != NEVER).then_some(next), interest);
         this.become_busy();

@@ -41,7 +41,7 @@ fn cpu_ns() -> u64 {
 }
 
 /// Time from one look to the next, with `left_ns` of CPU time and so many vCPUs.
-fn pause_ns(left_ns: u64, vcpus: usize) -> u64 {
+pub(super) fn pause_ns(left_ns: u64, vcpus: usize) -> u64 {
     (left_ns / vcpus.max(1) as u64).max(LOOK_MIN_NS)
 }
 

@@ -2,7 +2,8 @@
 //! timer_create(2).
 //!
 //! There is no timer interrupt: `sched::deadline` sees to it that a vCPU looks at
-//! the time [`next_ns`], and calls [`run`] then.
+//! the time [`next_ns`], and calls [`run`] then. Timers on CPU clocks are looked at
+//! when they could run out at the earliest ([`cpu_timer`]).
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +22,7 @@ pub(super) const NEVER: u64 = u64::MAX;
 /// Most POSIX timers of a process.
 const TIMERS_MAX: usize = 64;
 
-/// Earliest deadline of all timers, CLOCK_MONOTONIC.
+/// When to look at the timers next, CLOCK_MONOTONIC.
 static NEXT_NS: AtomicU64 = AtomicU64::new(NEVER);
 static TIMERS: Mutex<Timers> = Mutex::new(Timers {
     alarm: Schedule::STOPPED,
@@ -38,7 +39,7 @@ struct Timers {
 /// When a timer runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// CLOCK_MONOTONIC; `u64::MAX` when it does not run.
+    /// Time of the timer's clock; `u64::MAX` when it does not run.
     pub deadline_ns: u64,
     /// Time between two ends; 0 for one end.
     pub interval_ns: u64,
@@ -91,6 +92,47 @@ impl Schedule {
     }
 }
 
+/// What a POSIX timer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerClock {
+    /// CLOCK_MONOTONIC and CLOCK_BOOTTIME.
+    Monotonic,
+    /// CLOCK_REALTIME; nobody sets it, so its timers count CLOCK_MONOTONIC.
+    Realtime,
+    /// CPU time of the process.
+    Process,
+    /// CPU time of a thread, by id.
+    Thread(u32),
+}
+
+impl TimerClock {
+    /// The time that schedules of such timers are in; none when the thread has ended.
+    pub fn now_ns(self) -> Option<u64> {
+        match self {
+            TimerClock::Monotonic | TimerClock::Realtime => Some(time::monotonic_ns()),
+            TimerClock::Process => Some(time::ticks_to_ns(threads::cpu_ticks())),
+            TimerClock::Thread(tid) => {
+                threads::with(tid, |thread| thread.cpu_ticks()).map(time::ticks_to_ns)
+            }
+        }
+    }
+
+    /// When to look at a timer that ends at `deadline_ns` of this clock, CLOCK_MONOTONIC.
+    fn look_ns(self, deadline_ns: u64) -> u64 {
+        let vcpus = match self {
+            _ if deadline_ns == NEVER => return NEVER,
+            TimerClock::Monotonic | TimerClock::Realtime => return deadline_ns,
+            TimerClock::Process => sched::online(),
+            TimerClock::Thread(_) => 1,
+        };
+        let Some(now_ns) = self.now_ns() else {
+            return NEVER;
+        };
+        let pause = cpu_timer::pause_ns(deadline_ns.saturating_sub(now_ns), vcpus);
+        time::monotonic_ns().saturating_add(pause)
+    }
+}
+
 /// What a POSIX timer does at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
@@ -100,8 +142,8 @@ pub struct Event {
     pub value: u64,
     /// Id of the thread that gets it; 0 for the process.
     pub thread: u32,
-    /// Counts CLOCK_REALTIME.
-    pub is_realtime: bool,
+    /// What it counts.
+    pub clock: TimerClock,
 }
 
 struct Timer {
@@ -113,7 +155,8 @@ struct Timer {
 
 impl Timers {
     fn publish(&self) {
-        let posix = self.posix.iter().map(|timer| timer.schedule.deadline_ns);
+        let posix =
+            (self.posix.iter()).map(|timer| timer.event.clock.look_ns(timer.schedule.deadline_ns));
         let next = posix.fold(self.alarm.deadline_ns, u64::min);
         if NEXT_NS.swap(next, Ordering::SeqCst) > next {
             sched::deadline_changed();
@@ -128,7 +171,7 @@ impl Timers {
     }
 }
 
-/// Whether a timer has run out.
+/// Whether timers are to be looked at.
 fn is_due() -> bool {
     let next = NEXT_NS.load(Ordering::SeqCst);
     next != NEVER && time::monotonic_ns() >= next
@@ -153,7 +196,11 @@ pub fn run() {
             due.push((SigInfo::from_kernel(SIGALRM), 0));
         }
         for timer in &mut timers.posix {
-            let times = timer.schedule.advance(now_ns);
+            let clock_ns = match timer.event.clock {
+                TimerClock::Monotonic | TimerClock::Realtime => Some(now_ns),
+                clock => clock.now_ns(),
+            };
+            let times = clock_ns.map_or(0, |now_ns| timer.schedule.advance(now_ns));
             if times == 0 {
                 continue;
             }
@@ -229,21 +276,27 @@ pub fn delete(id: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Schedule of a POSIX timer, replaced where `new` gives one; `new` is told
-/// whether the timer counts CLOCK_REALTIME.
+/// Schedule of a POSIX timer and the time that it is in, replaced where `new` gives
+/// one; `new` is told what the timer counts, and that time.
 ///
 /// # Errors
-/// EINVAL when there is no such timer.
-pub fn schedule(id: u32, new: impl FnOnce(bool) -> Option<Schedule>) -> Result<Schedule, Errno> {
+/// EINVAL when there is no such timer; ESRCH when it counts the time of a thread
+/// that has ended.
+pub fn schedule(
+    id: u32,
+    new: impl FnOnce(TimerClock, u64) -> Option<Schedule>,
+) -> Result<(Schedule, u64), Errno> {
     let mut timers = TIMERS.lock();
     let timer = timers.find(id)?;
+    let clock = timer.event.clock;
+    let now_ns = clock.now_ns().ok_or(Errno::ESRCH)?;
     let old = timer.schedule;
-    if let Some(new) = new(timer.event.is_realtime) {
+    if let Some(new) = new(clock, now_ns) {
         timer.schedule = new;
         timer.overrun = 0;
         timers.publish();
     }
-    Ok(old)
+    Ok((old, now_ns))
 }
 
 /// Ends that the last signal of a timer stands for beyond the first.

@@ -184,8 +184,8 @@ mod tests {
     use super::*;
     use crate::errno::Errno;
 
-    /// 0x6000_0000_0000 is the libOS's: program memory never.
-    const WILD: u64 = 0x6000_0000_1000;
+    /// 0x6800_0000_0000 is the libOS's: program memory never.
+    const WILD: u64 = 0x6800_0000_1000;
 
     fn line(number: u64, args: &[u64], result: SysResult) -> String {
         let mut words = [0; 6];
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn wild_pointers_are_numbers() {
-        let wild = "0x600000001000";
+        let wild = "0x680000001000";
         for (number, args, shown) in [
             (
                 257,
@@ -287,11 +287,11 @@ mod tests {
     fn an_interrupted_call_that_may_start_again_says_so() {
         assert_eq!(
             line(0, &[5, WILD, 10], Err(Errno::EINTR)),
-            "read(5, 0x600000001000, 10) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
+            "read(5, 0x680000001000, 10) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
         );
         assert_eq!(
             line(35, &[WILD, 0], Err(Errno::EINTR)),
-            "nanosleep(0x600000001000, NULL) = -1 EINTR (Interrupted system call)"
+            "nanosleep(0x680000001000, NULL) = -1 EINTR (Interrupted system call)"
         );
     }
 

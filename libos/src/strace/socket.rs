@@ -320,8 +320,8 @@ mod tests {
             "{sa_family=AF_NETLINK, sa_data=\"\\1a\"}"
         );
         let mut out = Output::new();
-        sockaddr(&mut out, 0x6000_0000_0000, 16);
-        assert_eq!(out, "0x600000000000");
+        sockaddr(&mut out, 0x6800_0000_0000, 16);
+        assert_eq!(out, "0x680000000000");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::process::{self, threads};
 use crate::sched::{self, WaitQueue};
 use crate::signal::cpu_timer::{self, Which};
 use crate::signal::number::is_signal;
-use crate::signal::timer::{self, Event, Schedule};
+use crate::signal::timer::{self, Event, Schedule, TimerClock};
 use crate::time::{self, Clock, SECOND_NS};
 
 /// SIGEV_THREAD: the C library makes a thread of it and asks for SIGEV_THREAD_ID.
@@ -87,25 +87,25 @@ pub(super) fn thread_time_ns() -> u64 {
     time::ticks_to_ns(process::thread().cpu_ticks())
 }
 
-/// CPU time behind a clock id as clock_getcpuclockid(3) and pthread_getcpuclockid(3)
-/// make it: the inverted process or thread id above three bits of kind.
-fn cpu_clock_ns(id: i32) -> Result<u64, Errno> {
-    const THREAD: i32 = 4;
-    let owner = !(id >> 3) as u32;
-    if id >= 0 || id & 3 == 3 {
-        return Err(Errno::EINVAL);
+/// The clock of CPU time with this id: the two plain ones, or what
+/// clock_getcpuclockid(3) and pthread_getcpuclockid(3) make: the inverted process or
+/// thread id above three bits of kind.
+fn cpu_clock(id: u32) -> Result<TimerClock, Errno> {
+    const THREAD: u32 = 4;
+    match id {
+        CLOCK_PROCESS_CPUTIME_ID => return Ok(TimerClock::Process),
+        CLOCK_THREAD_CPUTIME_ID => return Ok(TimerClock::Thread(process::thread().tid())),
+        _ if (id as i32) >= 0 || id & 3 == 3 => return Err(Errno::EINVAL),
+        _ => {}
     }
-    if id & THREAD == 0 {
-        return match owner {
-            pid if pid == 0 || pid == process::current().pid => Ok(cpu_time_ns()),
-            _ => Err(Errno::EINVAL),
-        };
-    }
-    if owner == 0 {
-        return Ok(thread_time_ns());
-    }
-    let ticks = threads::with(owner, |thread| thread.cpu_ticks()).ok_or(Errno::EINVAL)?;
-    Ok(time::ticks_to_ns(ticks))
+    let owner = !((id as i32) >> 3) as u32;
+    let clock = match (id & THREAD, owner) {
+        (0, pid) if pid == 0 || pid == process::current().pid => TimerClock::Process,
+        (0, _) => return Err(Errno::EINVAL),
+        (_, 0) => TimerClock::Thread(process::thread().tid()),
+        (_, tid) => TimerClock::Thread(tid),
+    };
+    Ok(clock)
 }
 
 fn read_clock(id: u64) -> Result<u64, Errno> {
@@ -116,9 +116,7 @@ fn read_clock(id: u64) -> Result<u64, Errno> {
         CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW => Ok(time::monotonic_ns()),
         CLOCK_MONOTONIC_COARSE => Ok(time::monotonic_ns() / COARSE_NS * COARSE_NS),
         CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Ok(time::now(Clock::Boottime)),
-        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_time_ns()),
-        CLOCK_THREAD_CPUTIME_ID => Ok(thread_time_ns()),
-        _ => cpu_clock_ns(id as i32),
+        _ => cpu_clock(id)?.now_ns().ok_or(Errno::EINVAL),
     }
 }
 
@@ -281,7 +279,12 @@ pub(super) fn setitimer(args: &[u64; 6]) -> SysResult {
 pub(super) fn timer_create(args: &[u64; 6]) -> SysResult {
     let [clock, event, id_address, ..] = *args;
     read_clock(clock)?;
-    let is_realtime = matches!(clock as u32, CLOCK_REALTIME | CLOCK_TAI);
+    let clock = match clock as u32 {
+        CLOCK_REALTIME | CLOCK_REALTIME_ALARM | CLOCK_REALTIME_COARSE | CLOCK_TAI => {
+            TimerClock::Realtime
+        }
+        id => cpu_clock(id).unwrap_or(TimerClock::Monotonic),
+    };
     let event = match event {
         0 => None,
         address => Some((
@@ -306,7 +309,7 @@ pub(super) fn timer_create(args: &[u64; 6]) -> SysResult {
         signal,
         value: value.unwrap_or(u64::from(id)),
         thread,
-        is_realtime,
+        clock,
     })?;
     if let Err(errno) = user::write(id_address, &id) {
         timer::delete(id)?;
@@ -320,18 +323,15 @@ pub(super) fn timer_delete(args: &[u64; 6]) -> SysResult {
     timer::delete(args[0] as u32).map(|()| 0)
 }
 
-fn write_itimerspec(address: u64, schedule: Schedule) -> Result<(), Errno> {
+fn write_itimerspec(address: u64, schedule: Schedule, now_ns: u64) -> Result<(), Errno> {
     write_timespec(address, schedule.interval_ns)?;
-    write_timespec(
-        address.wrapping_add(16),
-        schedule.left_ns(time::monotonic_ns()),
-    )
+    write_timespec(address.wrapping_add(16), schedule.left_ns(now_ns))
 }
 
 /// timer_gettime(2).
 pub(super) fn timer_gettime(args: &[u64; 6]) -> SysResult {
-    let schedule = timer::schedule(args[0] as u32, |_| None)?;
-    write_itimerspec(args[1], schedule).map(|()| 0)
+    let (schedule, now_ns) = timer::schedule(args[0] as u32, |_, _| None)?;
+    write_itimerspec(args[1], schedule, now_ns).map(|()| 0)
 }
 
 /// timer_settime(2).
@@ -342,12 +342,10 @@ pub(super) fn timer_settime(args: &[u64; 6]) -> SysResult {
     }
     let interval_ns = read_timespec(new)?;
     let value_ns = read_timespec(new.wrapping_add(16))?;
-    let before = timer::schedule(id as u32, |is_realtime| {
-        let now_ns = time::monotonic_ns();
-        let clock_ns = if is_realtime {
-            time::realtime_ns()
-        } else {
-            now_ns
+    let (before, now_ns) = timer::schedule(id as u32, |clock, now_ns| {
+        let clock_ns = match clock {
+            TimerClock::Realtime => time::realtime_ns(),
+            _ => now_ns,
         };
         let is_absolute = flags & u64::from(TIMER_ABSTIME) != 0 && value_ns != 0;
         // A time that has passed ends at once.
@@ -359,7 +357,7 @@ pub(super) fn timer_settime(args: &[u64; 6]) -> SysResult {
         Some(Schedule::starting_in(value_ns, interval_ns, now_ns))
     })?;
     if old != 0 {
-        write_itimerspec(old, before)?;
+        write_itimerspec(old, before, now_ns)?;
     }
     Ok(0)
 }

@@ -16,6 +16,30 @@ import (
 
 func main() {
 	runtime.GOMAXPROCS(2)
+	// Loops without calls on every processor: only preemption by signal ends this. They do
+	// some work, because Go rarely finds a safe point in a loop that does nothing but load. First,
+	// while the heap is small: GC yields after each span that it sweeps, and each yield costs
+	// 20 ms here, as a process too.
+	var stop atomic.Bool
+	work := make([]uint64, 3)
+	for n := range work {
+		go func(n int) {
+			for state := uint64(n + 1); !stop.Load(); {
+				for turn := 0; turn < 1000; turn++ {
+					state ^= state << 13
+					state ^= state >> 7
+				}
+				work[n] = state
+			}
+		}(n)
+	}
+	for n := 0; n < 3; n++ {
+		time.Sleep(time.Millisecond)
+	}
+	runtime.GC()
+	stop.Store(true)
+	fmt.Println("spinning goroutines were preempted")
+
 	var group sync.WaitGroup
 	var mutex sync.Mutex
 	guarded := 0
@@ -62,28 +86,6 @@ func main() {
 	}
 	first <- 0
 	fmt.Println("chain", <-last)
-
-	// Loops without calls on every processor: only preemption by signal ends this. They do
-	// some work, because Go rarely finds a safe point in a loop that does nothing but load.
-	var stop atomic.Bool
-	work := make([]uint64, 3)
-	for n := range work {
-		go func(n int) {
-			for state := uint64(n + 1); !stop.Load(); {
-				for turn := 0; turn < 1000; turn++ {
-					state ^= state << 13
-					state ^= state >> 7
-				}
-				work[n] = state
-			}
-		}(n)
-	}
-	for n := 0; n < 3; n++ {
-		time.Sleep(time.Millisecond)
-	}
-	runtime.GC()
-	stop.Store(true)
-	fmt.Println("spinning goroutines were preempted")
 
 	parallel := make([]uint64, 2)
 	for round := range parallel {

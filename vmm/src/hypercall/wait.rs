@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN};
+use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIMER};
 use unikiln_abi::shared::SharedPage;
 use vm_memory::VolatileMemory;
 
@@ -20,12 +20,16 @@ pub(super) fn handle(
     deadline_ns: u64,
     interest: u64,
 ) -> Result<i64, GuestFault> {
-    if interest & !(EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | EVENT_SOCKET) != 0 {
+    let known = EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | EVENT_SOCKET | WAIT_STOPS_TIMER;
+    if interest & !known != 0 {
         return Err(GuestFault::BadArgument {
             call: "wait",
             name: "interest",
             value: interest,
         });
+    }
+    if interest & WAIT_STOPS_TIMER != 0 {
+        cpu.alarm.set_guest(host.now_ns(), u64::MAX, 0);
     }
     let wants_stdin = interest & EVENT_STDIN != 0;
     loop {

@@ -383,8 +383,8 @@ fn a_triple_fault_is_recorded_with_registers() {
         "main:   movabs $0x1234, %rbx
                  mov 56(%r14), %rsi
                  movabs $DIRECT, %rdi
-                 movq $0, 192*8(%rsi, %rdi)
-                 movq $0, 193*8(%rsi, %rdi)
+                 movq $0, 208*8(%rsi, %rdi)
+                 movq $0, 209*8(%rsi, %rdi)
                  mov %rsi, %rax
                  int $0x83
                  FINISH 1",

@@ -3,7 +3,7 @@
 # A guest defines `main`. It may define `on_trap` (r11 = vector) and `on_syscall`;
 # unless it does, a trap ends it with 100 + vector, a system call with 99.
 
-.set DIRECT, 0x600000000000
+.set DIRECT, 0x680000000000
 .set PORT, 0x10
 .set LOG, 1; .set EXIT, 2; .set RECORD, 3; .set MEMORY_ADD, 4; .set MEMORY_RELEASE, 5
 .set WAIT, 6; .set ENTROPY, 7; .set ROOTFS_MAP, 8; .set STDIN_READ, 9

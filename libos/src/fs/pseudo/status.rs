@@ -158,7 +158,8 @@ fn put_users(content: &mut Vec<u8>) {
 
 fn put_memory(content: &mut Vec<u8>) {
     let mappings = source::mappings();
-    let exe = process::current().image.lock().exe.clone();
+    let file = process::current().image.lock().file.clone();
+    let exe = file.map(|file| file.path()).unwrap_or_default();
     let sum = |wanted: &dyn Fn(&Mapping) -> bool| {
         let chosen = mappings.iter().filter(|mapping| wanted(mapping));
         chosen.map(Mapping::bytes).sum::<u64>() / 1024

@@ -1,5 +1,6 @@
 //! The table of `/proc/PID` and `/proc/PID/task/TID`.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::O_CLOEXEC;
@@ -7,11 +8,8 @@ use linux_raw_sys::general::O_CLOEXEC;
 use super::item::{Item, Kind, Lead, Numbers, directory, fixed, out, own_setting, own_text, owned};
 use super::{limits, maps, mounts, namespace, net, source, status};
 use crate::errno::Errno;
-use crate::fs::Spot;
-use crate::fs::access::Caller;
 use crate::fs::node::Node;
-use crate::fs::open_file::Origin;
-use crate::fs::path::Resolver;
+use crate::fs::open_file::{OpenFile, Origin};
 use crate::fs::{overlay, place};
 use crate::process;
 
@@ -35,7 +33,7 @@ macro_rules! items {
                 directory_text(true)
             }),
             magic("exe", |_| executable(), |_| {
-                Ok(process::current().image.lock().exe.clone())
+                Ok(executable_file()?.path())
             }),
             own_text("auxv", 0o400, |_, content| {
                 content.extend_from_slice(&process::current().image.lock().auxv);
@@ -288,12 +286,15 @@ fn directory_text(root: bool) -> Result<Vec<u8>, Errno> {
     place::directory_path(&directory, &top)
 }
 
+fn executable_file() -> Result<Arc<OpenFile>, Errno> {
+    let image = process::current().image.lock();
+    image.file.clone().ok_or(Errno::ENOENT)
+}
+
 fn executable() -> Result<(Node, Option<Origin>), Errno> {
-    let path = process::current().image.lock().exe.clone();
-    let root = overlay::overlay()?.root();
-    let found = Resolver::new(&Caller::default(), &root).find(&root, &path, true)?;
-    let Spot { node, origin, .. } = Spot::from(found);
-    Ok((node.ok_or(Errno::ENOENT)?, origin))
+    let file = executable_file()?;
+    let origin = file.origin().cloned();
+    Ok((file.node().ok_or(Errno::ENOENT)?, origin))
 }
 
 fn identity_map(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {

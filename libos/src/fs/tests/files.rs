@@ -25,7 +25,8 @@ fn appending_and_positions() {
 #[test]
 fn proc_tells_of_the_process() {
     let Some(_alone) = mounted() else { return };
-    crate::process::current().image.lock().exe = b"/usr/bin/tool".to_vec();
+    let tool = open(b"/usr/bin/tool", O_RDONLY, 0).expect("opens");
+    crate::process::current().image.lock().file = Some(tool);
     let (link, ..) = resolve(&root(), None, b"/proc/self", false)
         .expect("resolves")
         .existing()

@@ -17,6 +17,9 @@ const DIRTY_AFTER_ADVICE: u32 = 4;
 
 /// Chunks that are remembered as having lost frames.
 pub(super) const SHRUNK_MAX: usize = 8;
+/// Frames (1 MiB) that must have become free since the last time: a collector that
+/// frees 64 KiB at a time would pay an exit for each, and a fault on its next use.
+const GIVE_MIN_FRAMES: u64 = 256;
 /// Frames that go back together.
 const GROUP_FRAMES: usize = 16;
 const GROUP: u64 = (1 << GROUP_FRAMES) - 1;
@@ -51,6 +54,10 @@ impl Arenas {
     /// Has the host take back free chunks until few are left that it backs, and
     /// the free parts of those that lost frames lately.
     pub(super) fn give_free_to_host(&mut self) {
+        if self.freed_frames < GIVE_MIN_FRAMES {
+            return;
+        }
+        self.freed_frames = 0;
         for id in core::mem::replace(&mut self.shrunk, [NONE; SHRUNK_MAX]) {
             if id != NONE {
                 self.give_parts(id);
