@@ -46,6 +46,8 @@ fn fuzz(test: &str, cpus: &str, threads: &str) {
     // The seed is the first line, and so is in the story of a failure.
     outcome
         .assert_code(0)
-        .assert_stdout_has("ok fuzz_syscalls\n")
-        .assert_stderr_lacks("unikiln:");
+        .assert_stdout_has("ok fuzz_syscalls\n");
+    // That a port is in use is no failure.
+    let log = outcome.err().replace("unikiln: network: ", "");
+    assert!(!log.contains("unikiln:"), "{log}");
 }

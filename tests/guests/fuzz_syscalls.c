@@ -13,6 +13,7 @@
 //! native: no
 #include "check.h"
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -31,7 +32,7 @@
 #define PAGE 4096UL
 #define ARENA ((char *)0x200000000000)
 #define ARENA_BYTES (16UL << 20)
-enum { FIRST_FD = 3, FDS = 40, OPENED = 23, TEMPLATE_FD = 900, THREADS_MAX = 16, CALLS_A_ROUND = 400, HANGS_SECONDS = 60 };
+enum { FIRST_FD = 3, FDS = 40, OPENED = 28, TEMPLATE_FD = 900, THREADS_MAX = 16, CALLS_A_ROUND = 400, HANGS_SECONDS = 60 };
 
 /// Kinds of arguments, a letter for each:
 /// f fd · d fd or AT_FDCWD · s path · p pointer to bytes · v iovec · t timespec · m signal set · l length ·
@@ -205,6 +206,17 @@ static long argument(char kind) {
     }
 }
 
+/// Ports of the loopback where somebody is, in network order.
+static in_port_t ports[2];
+
+/// An address of the loopback: nobody else is to hear of this.
+static void *inet_address(void *at) {
+    in_port_t port = below(2) ? 0 : ports[below(2)];
+    if (below(2)) *(struct sockaddr_in *)at = (struct sockaddr_in){AF_INET, port, {htonl(INADDR_LOOPBACK)}, {0}};
+    else *(struct sockaddr_in6 *)at = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    return at;
+}
+
 /// The sockets' kinds of arguments, and those of new threads.
 static long socket_argument(char kind) {
     static __thread struct sockaddr_un address;
@@ -212,15 +224,20 @@ static long socket_argument(char kind) {
     static __thread struct { struct cmsghdr header; int fds[4]; } control[4];
     static __thread struct clone_args made;
     switch (kind) {
-        case 'D': return below(8) ? AF_UNIX : number();
+        case 'D': {
+            static const long FAMILIES[] = {AF_INET, AF_INET, AF_INET6, AF_NETLINK};
+            return below(2) ? AF_UNIX : below(8) ? FAMILIES[below(4)] : number();
+        }
         case 'K': return (long)(1 + below(5)) | (below(2) ? SOCK_NONBLOCK : 0) | (below(16) ? 0 : number());
         case 'S':
             memset(&address, 0, sizeof address);
-            address.sun_family = below(16) ? AF_UNIX : (sa_family_t)below(20);
+            if (below(3) == 0) return below(8) ? (long)inet_address(&address) : pointer();
+            // An address of a network must not come about by chance.
+            address.sun_family = below(16) ? AF_UNIX : (sa_family_t)(below(8) * 2 + 1);
             strcpy(address.sun_path, (const char *[]){"sock", "data", "new", "", "/dev/null"}[below(5)]);
             if (below(4) == 0) address.sun_path[0] = 0;
             return below(8) ? (long)&address : pointer();
-        case 'L': return below(4) ? (long)sizeof address : below(2) ? 2 + (long)below(12) : number();
+        case 'L': return below(4) ? (long)sizeof address : below(2) ? 2 + (long)below(30) : number();
         case 'g': argument('G'); return below(8) ? (long)&messages[0].msg_hdr : pointer();
         case 'G':
             for (int i = 0; i < 4; i++) {
@@ -229,15 +246,18 @@ static long socket_argument(char kind) {
                 if (below(4) == 0) message->msg_name = (void *)argument('S'), message->msg_namelen = (socklen_t)argument('L');
                 message->msg_iov = (struct iovec *)argument('v'), message->msg_iovlen = below(9);
                 if (below(2)) continue;
-                control[i].header = (struct cmsghdr){CMSG_LEN(sizeof control[i].fds), SOL_SOCKET, below(4) ? SCM_RIGHTS : (int)below(4)};
+                control[i].header = (struct cmsghdr){CMSG_LEN(sizeof control[i].fds), below(3) ? SOL_SOCKET : IPPROTO_IP, below(4) ? SCM_RIGHTS : (int)below(4)};
                 for (int k = 0; k < 4; k++) control[i].fds[k] = (int)argument('e');
                 message->msg_control = below(8) ? (void *)&control[i] : (void *)pointer();
                 message->msg_controllen = below(4) ? sizeof control[i] : below(80);
             }
             return below(8) ? (long)messages : pointer();
-        case 'O': return below(4) ? SOL_SOCKET : (long)below(80);
+        case 'O': {
+            static const long LEVELS[] = {SOL_SOCKET, SOL_SOCKET, IPPROTO_IP, IPPROTO_TCP, IPPROTO_IPV6, IPPROTO_UDP, 270};
+            return below(8) ? LEVELS[below(7)] : (long)below(80);
+        }
         case 'P': return below(8) ? 4L << below(3) : number();
-        case 'I': return 0x5400 + (long)below(0x60);
+        case 'I': return below(3) ? 0x5400 + (long)below(0x60) : 0x8900 + (long)below(0x50);
         case 'c':
             memset(&made, 0, sizeof made);
             made.flags = clone_flags(), made.child_tid = (uint64_t)pointer(), made.parent_tid = (uint64_t)pointer();
@@ -274,6 +294,21 @@ static void mend(void) {
     if (threads < 2) setitimer(ITIMER_REAL, &OFTEN, NULL);
 }
 
+/// Five sockets: of both kinds and families, connected, and one that asks for interfaces.
+static void prepare_network(void) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr *name = (struct sockaddr *)&at;
+    socklen_t len = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), datagram = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    bind(listener, name, len), listen(listener, 3), getsockname(listener, name, &len);
+    ports[0] = at.sin_port;
+    connect(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), name, len);
+    at.sin_port = 0;
+    bind(datagram, name, len), getsockname(datagram, name, &len), connect(datagram, name, len);
+    ports[1] = at.sin_port;
+    socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0), socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, 0);
+}
+
 /// A fresh arena, fresh descriptors, fresh names.
 static void refresh(void) {
     for (int fd = FIRST_FD; fd < FIRST_FD + 200; fd++) close(fd);
@@ -297,6 +332,7 @@ static void refresh(void) {
     int listener = socket(AF_UNIX, SOCK_STREAM, 0), receiver = socket(AF_UNIX, SOCK_DGRAM, 0), client = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     bind(listener, (struct sockaddr *)&stream, sizeof stream), listen(listener, 3), connect(client, (struct sockaddr *)&stream, sizeof stream);
     bind(receiver, (struct sockaddr *)&datagram, sizeof datagram);
+    prepare_network();
     inotify_add_watch(inotify_init1(IN_NONBLOCK), ".", IN_ALL_EVENTS), open("/dev/ptmx", O_RDWR | O_NOCTTY);
     struct epoll_event all = {EPOLLIN | EPOLLOUT | EPOLLET, {0}};
     for (int fd = FIRST_FD; fd < FIRST_FD + OPENED; fd++) epoll_ctl(FIRST_FD + 8, EPOLL_CTL_ADD, fd, &all);

@@ -54,7 +54,7 @@ static void datagrams(void) {
     CHECK_EQ(setsockopt(r, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on), 0);
     CHECK_EQ(sendto(s, "hello", 5, 0, (struct sockaddr *)&at, len), 5);
     struct iovec v = {got, 16};
-    struct msghdr m = {&from, from_len, &v, 1, room, sizeof room, 0};
+    struct msghdr m = {.msg_name = &from, .msg_namelen = from_len, .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
     CHECK_EQ(recvmsg(r, &m, 0), 5);
     CHECK(m.msg_namelen == sizeof(struct sockaddr_in6));
     CHECK_EQ(ntohs(((struct sockaddr_in6 *)&from)->sin6_port), port_of(s));

@@ -21,6 +21,8 @@ static void messages_stay_apart(void) {
     CHECK_EQ(option_of(s, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
     CHECK_EQ(option_of(s, SOL_SOCKET, SO_PROTOCOL), IPPROTO_UDP);
     CHECK_FAILS(send(s, "x", 1, 0), EDESTADDRREQ);
+    CHECK_FAILS(send(s, (void *)8, 1, 0), EDESTADDRREQ);
+    CHECK_FAILS(sendto(s, "x", 1, 0, (struct sockaddr *)&from, 0), EINVAL);
     CHECK_FAILS(recv(s, got, 1, 0), EAGAIN);
     CHECK_EQ(send_to(s, "first", port_of(r)), 5);
     CHECK(port_of(s) > 0);
@@ -127,11 +129,11 @@ static void many_at_once(void) {
     struct sockaddr_in names[8];
     for (int i = 0; i < 5; i++) {
         from[i] = (struct iovec){texts[i], (size_t)i + 1};
-        out[i].msg_hdr = (struct msghdr){&at, len, &from[i], 1, 0, 0, 0};
+        out[i].msg_hdr = (struct msghdr){.msg_name = &at, .msg_namelen = len, .msg_iov = &from[i], .msg_iovlen = 1};
     }
     for (int i = 0; i < 8; i++) {
         to[i] = (struct iovec){got[i], 4};
-        in[i].msg_hdr = (struct msghdr){&names[i], sizeof names[i], &to[i], 1, 0, 0, 0};
+        in[i].msg_hdr = (struct msghdr){.msg_name = &names[i], .msg_namelen = sizeof names[i], .msg_iov = &to[i], .msg_iovlen = 1};
     }
     CHECK_EQ(sendmmsg(s, out, 5, 0), 5);
     CHECK(out[0].msg_len == 1 && out[4].msg_len == 5);
@@ -186,7 +188,7 @@ static void packets_say_where_they_went(void) {
     socklen_t len = loopback(&at, AF_INET, port_of(r));
     int any = socket(AF_INET, SOCK_DGRAM, 0);
     v = (struct iovec){"hello", 5};
-    m = (struct msghdr){&at, len, &v, 1, control, sizeof control, 0};
+    m = (struct msghdr){.msg_name = &at, .msg_namelen = len, .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
     inet_pton(AF_INET, "127.0.0.9", &((struct in_pktinfo *)CMSG_DATA(c))->ipi_spec_dst);
@@ -197,7 +199,7 @@ static void packets_say_where_they_went(void) {
     CHECK_EQ(sendmsg(any, &m, 0), 5);
     struct sockaddr_in from = {0};
     v = (struct iovec){got, 4};
-    m = (struct msghdr){&from, sizeof from, &v, 1, room, sizeof room, 0};
+    m = (struct msghdr){.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
     CHECK_EQ(recvmsg(r, &m, MSG_TRUNC), 5);
     CHECK(m.msg_flags & MSG_TRUNC);
     CHECK_EQ(ntohl(from.sin_addr.s_addr), 0x7f000009);

@@ -2,7 +2,6 @@
 //! build: static, musl-static
 #include "inet.h"
 #include <net/if.h>
-#include <linux/filter.h>
 
 static int refused(int domain, int type, int protocol) {
     errno = 0;
@@ -139,7 +138,7 @@ static void control_messages(void) {
         char room[64];
     } c = {.head = {.cmsg_len = 8, .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
     struct iovec v = {"x", 1};
-    struct msghdr m = {&at, len, &v, 1, &c, 24, 0};
+    struct msghdr m = {.msg_name = &at, .msg_namelen = len, .msg_iov = &v, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = 24};
     CHECK_FAILS(sendmsg(u, &m, 0), EINVAL);
     c.head.cmsg_len = 1000;
     CHECK_FAILS(sendmsg(u, &m, 0), EINVAL);

@@ -1,11 +1,14 @@
-//! refused: what one process without a network cannot do fails with an errno, and the
-//! program goes on.
+//! refused: what one process cannot do fails with an errno, and so do sockets that are
+//! not the program's to have; the program goes on.
 //! build: static, musl-static
 //! native: no
 #include "check.h"
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-
 
 int main(void) {
     errno = 0;
@@ -19,9 +22,22 @@ int main(void) {
     CHECK(popen("true", "r") == NULL);
     CHECK_FAILS(wait(NULL), ECHILD);
 
-    CHECK_FAILS(socket(AF_INET, SOCK_STREAM, 0), EAFNOSUPPORT);
-    CHECK_FAILS(socket(AF_INET6, SOCK_DGRAM, 0), EAFNOSUPPORT);
-    CHECK_FAILS(socket(AF_NETLINK, SOCK_RAW, 0), EAFNOSUPPORT);
+    CHECK_FAILS(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), EPERM);
+    CHECK_FAILS(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), EPERM);
+    CHECK_FAILS(socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP), EACCES);
+    CHECK_FAILS(socket(AF_INET, SOCK_STREAM, 262), EPROTONOSUPPORT); // MPTCP
+    CHECK_FAILS(socket(AF_PACKET, SOCK_RAW, 0), EPERM);
+    CHECK_FAILS(socket(AF_INET, SOCK_PACKET, 0), EPERM);
+    CHECK_FAILS(socket(AF_NETLINK, SOCK_RAW, 9), EPROTONOSUPPORT); // NETLINK_AUDIT
+    CHECK_FAILS(socket(AF_VSOCK, SOCK_STREAM, 0), EAFNOSUPPORT);
+    // Groups of machines are not reached.
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe0000001)};
+    CHECK_FAILS(setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group), ENOPROTOOPT);
+    CHECK_FAILS(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), EPERM);
+    struct ifreq request = {.ifr_name = "lo"};
+    CHECK_FAILS(ioctl(s, SIOCSIFFLAGS, &request), EPERM);
+    close(s);
     CHECK(execl("/absent", "absent", NULL) == -1);
     CHECK(syscall(SYS_init_module, NULL, 0, NULL) == -1);
     CHECK(syscall(SYS_ptrace, 0, 0, 0, 0) == -1);

@@ -18,11 +18,14 @@
 // not compared with the host's, see main(): futex clone clone3
 // not compared with the host's, which may be too old, see main(): fchmodat2 mseal
 #include "check.h"
+#include <netinet/in.h>
 #include <poll.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -36,7 +39,7 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define PAGE 4096L
 
-enum { FILE_FD = 10, PIPE_OUT, PIPE_IN, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE, STREAM, PEER, DATAGRAM, LISTENER, CLIENT, UNBOUND, INOTIFY, FIRST_FREE };
+enum { FILE_FD = 10, PIPE_OUT, PIPE_IN, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE, STREAM, PEER, DATAGRAM, LISTENER, CLIENT, UNBOUND, INOTIFY, INET, FIRST_FREE };
 /// Replaced by the process id.
 #define SELF (-123456789L)
 
@@ -69,6 +72,10 @@ static stack_t no_stack = {.ss_flags = SS_DISABLE};
 static long offset, how[3], sets[2] = {0, 8}, info[16], attributes[7];
 static char *arguments[] = {program, NULL};
 static struct sockaddr_un listening = {AF_UNIX, "listening"}, receiving = {AF_UNIX, "receiving"}, fresh = {AF_UNIX, "fresh"};
+static struct sockaddr_in itself;
+static struct ifconf all_names;
+static struct ifreq loopback = {.ifr_name = "lo"};
+static int lifetime = 9;
 static socklen_t room;
 static struct msghdr message;
 static struct mmsghdr messages[1];
@@ -130,6 +137,14 @@ static const struct {
     C(sendmsg, V(STREAM), P(&message), V(0)), C(recvmsg, V(STREAM), P(&message), V(0)), C(sendmmsg, V(STREAM), P(messages), V(1), V(0)),
     C(recvmmsg, V(STREAM), P(messages), V(1), V(0), P(&moment)), C(setsockopt, V(STREAM), V(SOL_SOCKET), V(SO_KEEPALIVE), P(&group), L(4)),
     C(getsockopt, V(STREAM), V(SOL_SOCKET), V(SO_TYPE), P(page), P(&room)), C(getsockopt, V(STREAM), V(SOL_SOCKET), V(SO_PEERCRED), P(page), P(&room)),
+    // Sockets of the host. Zeros would end the connection.
+    C(bind, V(INET), P(&itself), L(sizeof itself)), C(connect, V(INET), W(&itself), L(sizeof itself)), C(getsockname, V(INET), P(more), P(&room)),
+    C(getpeername, V(INET), P(more), P(&room)), C(sendto, V(INET), P(page), L(4), V(0), P(&itself), L(sizeof itself)), C(write, V(INET), P(page), V(4)),
+    C(recvfrom, V(INET), P(page), L(4), V(0), P(more), P(&room)), C(read, V(INET), P(page), V(4)), C(sendmsg, V(INET), P(&message), V(0)),
+    C(recvmsg, V(INET), P(&message), V(0)), C(sendmmsg, V(INET), P(messages), V(1), V(0)), C(recvmmsg, V(INET), P(messages), V(1), V(0), V(0)),
+    C(setsockopt, V(INET), V(IPPROTO_IP), V(IP_TTL), P(&lifetime), L(4)), C(getsockopt, V(INET), V(IPPROTO_IP), V(IP_TTL), P(page), P(&room)),
+    C(getsockopt, V(INET), V(SOL_SOCKET), V(SO_RCVBUF), P(page), P(&room)), C(ioctl, V(INET), V(FIONREAD), P(page)),
+    C(ioctl, V(INET), V(SIOCGIFCONF), P(&all_names)), C(ioctl, V(INET), V(SIOCGIFFLAGS), P(&loopback)), C(ioctl, V(INET), V(SIOCGIFADDR), P(&loopback)),
     // Memory: addresses that are not read, so most answers are not EFAULT.
     C(mmap, V(0), L(4096), V(RW), V(ANON), V(-1), V(0)), C(munmap, W(third), L(0)), C(mprotect, W(page), L(4096), V(RW)),
     C(mremap, W(third), L(0), L(4096), V(MREMAP_MAYMOVE), V(0)), C(msync, W(page), L(4096), V(MS_SYNC)), C(mincore, W(page), L(4096), P(more)),
@@ -162,10 +177,14 @@ static void at_fd(int fd, int wanted) {
 
 /// Sockets that have something to read, one that has no name yet, a connection to accept.
 static void prepare_sockets(void) {
-    static const int EMPTIED[] = {STREAM, PEER, DATAGRAM};
-    for (int i = 0; i < 3; i++) while (recv(EMPTIED[i], more, sizeof more, 0) >= 0) {}
+    static const int EMPTIED[] = {STREAM, PEER, DATAGRAM, INET};
+    for (int i = 0; i < 4; i++) while (recv(EMPTIED[i], more, sizeof more, 0) >= 0) {}
     CHECK_EQ(send(PEER, "01234567", 8, 0), 8);
     CHECK_EQ(sendto(DATAGRAM, "01234567", 8, 0, (struct sockaddr *)&receiving, sizeof receiving), 8);
+    struct pollfd arrived = {INET, POLLIN, 0};
+    CHECK_EQ(connect(INET, (struct sockaddr *)&itself, sizeof itself), 0);
+    CHECK_EQ(send(INET, "01234567", 8, 0), 8);
+    CHECK_EQ(poll(&arrived, 1, 20000), 1);
     for (int fd; (fd = accept(LISTENER, NULL, NULL)) >= 0;) close(fd);
     at_fd(socket(AF_UNIX, SOCK_STREAM, 0), CLIENT), at_fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), UNBOUND);
     CHECK_EQ(connect(CLIENT, (struct sockaddr *)&listening, sizeof listening), 0);
@@ -234,6 +253,13 @@ int main(int argc, char **argv) {
     CHECK_EQ(bind(LISTENER, (struct sockaddr *)&listening, sizeof listening), 0);
     CHECK_EQ(listen(LISTENER, 4), 0);
     at_fd(inotify_init1(IN_NONBLOCK), INOTIFY);
+    // One that talks to itself.
+    at_fd(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), INET);
+    itself = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK_EQ(bind(INET, (struct sockaddr *)&itself, sizeof itself), 0);
+    room = sizeof itself;
+    CHECK_EQ(getsockname(INET, (struct sockaddr *)&itself, &room), 0);
+    CHECK_EQ(connect(INET, (struct sockaddr *)&itself, sizeof itself), 0);
     CHECK_EQ(epoll_ctl(EPOLL, EPOLL_CTL_ADD, EVENT, &event), 0);
     fsetxattr(FILE_FD, "user.y", "y", 1, 0);
     signal(SIGUSR1, on_signal);

@@ -89,7 +89,8 @@ pub(super) fn sendto(args: &[u64; 6]) -> SysResult {
     let mut message = Outgoing::new(&mut data, flags, patience);
     if addr != 0 {
         let raw = read_address(addr, addr_len)?;
-        message.address = (!raw.is_empty()).then_some(raw);
+        let counts = !raw.is_empty() || socket.family().is_host_socket();
+        message.address = counts.then_some(raw);
     }
     socket.family().send(&mut message)
 }

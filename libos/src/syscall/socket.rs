@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{O_CLOEXEC, O_NONBLOCK};
-use linux_raw_sys::net::SOL_SOCKET;
+use linux_raw_sys::net::{SO_BINDTODEVICE, SOL_SOCKET};
 
 use super::file::descriptor;
 use super::open::install;
@@ -232,7 +232,9 @@ pub(super) fn setsockopt(args: &[u64; 6]) -> SysResult {
     let file = SocketFile::get(fd)?;
     let len = usize::try_from(len as i32).map_err(|_| Errno::EINVAL)?;
     let (level, name) = (level as u32, name as u32);
-    if level == SOL_SOCKET && len < size_of::<i32>() {
+    // This one is a name.
+    let is_short = len < size_of::<i32>() && name != SO_BINDTODEVICE;
+    if level == SOL_SOCKET && is_short {
         return Err(Errno::EINVAL);
     }
     let mut bytes = vec![0; len.min(OPTION_MAX_BYTES)];

@@ -1,6 +1,7 @@
 //! One socket, and what the guest's calls do with it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -10,7 +11,7 @@ use unikiln_abi::socket::{
 };
 
 use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
-use super::ports::Protocol;
+use super::ports::{PortMapping, Protocol};
 use super::{Counters, Network, address, errno, host, options, ports};
 use crate::memory::GuestSlice;
 
@@ -100,7 +101,7 @@ impl Network {
             let guest = address::decode(guest, socket.family)?;
             let place = place(&self.mode, &self.ports, socket.protocol, guest)?;
             if let Err(error) = host::bind(socket.fd(), &address::encode(place.address)) {
-                note = bind_note(&error, &place, socket.protocol);
+                note = refused_note(&error, place.address, place.mapping, socket.protocol);
                 return Err(error);
             }
             if place.is_local {
@@ -132,7 +133,12 @@ impl Network {
                 }
             }
             let backlog = i32::try_from(backlog as i64).unwrap_or(i32::MAX);
-            host::listen(socket.fd(), backlog).map(|()| 0)
+            let listening = host::listen(socket.fd(), backlog);
+            if let Err(error) = &listening {
+                let own = address::read(&host::name(socket.fd(), false)?);
+                note = own.and_then(|own| refused_note(error, own, None, socket.protocol));
+            }
+            listening.map(|()| 0)
         });
         (result, self.limited(note))
     }
@@ -330,24 +336,23 @@ fn suffix(protocol: Protocol) -> &'static str {
 }
 
 /// Why the host refuses a port: the guest only sees the error's number.
-fn bind_note(error: &io::Error, place: &super::policy::Place, protocol: Protocol) -> Note {
-    let port = place.address.port();
-    let published = place
-        .mapping
-        .map_or_else(String::new, |mapping| format!(" (-p {mapping})"));
+fn refused_note(
+    error: &io::Error,
+    address: SocketAddr,
+    mapping: Option<PortMapping>,
+    protocol: Protocol,
+) -> Note {
+    let published = mapping.map_or_else(String::new, |mapping| format!(" (-p {mapping})"));
     let why = match error.raw_os_error()? {
-        libc::EADDRINUSE => "is in use on this host",
+        libc::EADDRINUSE => "is in use on this host".to_owned(),
         libc::EACCES => {
             "is for the host's root; publish another with -p, or see net.ipv4.ip_unprivileged_port_start"
+                .to_owned()
         }
-        _ if place.mapping.is_some() => {
-            return Some(format!(
-                "unikiln: network: cannot bind {}{published}: {error}\n",
-                place.address
-            ));
-        }
+        _ if mapping.is_some() => format!("cannot be bound at {}: {error}", address.ip()),
         _ => return None,
     };
+    let port = address.port();
     Some(format!(
         "unikiln: network: port {port}/{protocol}{published} {why}\n"
     ))

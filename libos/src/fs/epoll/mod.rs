@@ -233,11 +233,8 @@ impl Epoll {
 
     /// Looks at what may be ready and reports at most `most` of it to the program.
     pub fn look(&self, most: usize) -> Look {
-        let mut look = Look {
-            waits_for_sockets: self.is_host_socket(),
-            ..Look::default()
-        };
-        let mut again = VecDeque::new();
+        let (mut look, mut again) = (Look::default(), VecDeque::new());
+        look.waits_for_sockets = self.is_host_socket();
         let _scan = self.core.scan.lock();
         self.ask_untold(&mut look);
         while look.ready.len() < most {

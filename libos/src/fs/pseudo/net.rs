@@ -29,6 +29,11 @@ fn add(out: &mut Vec<u8>, head: &str, lines: String) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Stream and datagram sockets of AF_INET6.
+fn sockets_v6() -> [usize; 2] {
+    [Kind::Stream, Kind::Datagram].map(|kind| sockets::count(AF_INET6, kind))
+}
+
 /// The names of `/proc/PID/net`.
 pub(super) const ITEMS: &[Item] = &[
     text("dev", |_, out| add(out, DEVICES, interfaces::devices())),
@@ -70,12 +75,19 @@ pub(super) const ITEMS: &[Item] = &[
         "netlink",
         "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"
     ),
-    fixed!(
-        "sockstat",
-        "sockets: used 0\nTCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0\nUDP: inuse 0 mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n"
-    ),
-    fixed!(
-        "sockstat6",
-        "TCP6: inuse 0\nUDP6: inuse 0\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n"
-    ),
+    text("sockstat", |_, out| {
+        let [tcp, udp] = [Kind::Stream, Kind::Datagram].map(|kind| sockets::count(AF_INET, kind));
+        let used = listing::count() + tcp + udp + sockets_v6().iter().sum::<usize>();
+        let text = format!(
+            "sockets: used {used}\nTCP: inuse {tcp} orphan 0 tw 0 alloc {tcp} mem 0\nUDP: inuse {udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n"
+        );
+        add(out, "", text)
+    }),
+    text("sockstat6", |_, out| {
+        let [tcp, udp] = sockets_v6();
+        let text = format!(
+            "TCP6: inuse {tcp}\nUDP6: inuse {udp}\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n"
+        );
+        add(out, "", text)
+    }),
 ];

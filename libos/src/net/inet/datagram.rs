@@ -3,6 +3,8 @@
 use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 use linux_raw_sys::net::{MSG_ERRQUEUE, MSG_TRUNC};
 
+use unikiln_abi::socket::NAME_PEER;
+
 use super::HostSocket;
 use super::beside;
 use super::buffer::Buffer;
@@ -27,11 +29,18 @@ pub(super) fn send(own: &HostSocket, out: &mut Outgoing<'_>) -> SysResult {
     if len > DATAGRAM_MAX_BYTES {
         return Err(Errno::EMSGSIZE);
     }
+    if out.address.as_ref().is_some_and(|raw| raw.is_empty()) {
+        return Err(Errno::EINVAL);
+    }
     let flags = beside::host_flags(out.flags);
     let mut buffer = Buffer::take(len)?;
     let (data, sending) = buffer.outgoing(len)?;
     let has_beside = beside::fill(sending, out)?;
-    out.data.take(data)?;
+    if let Err(errno) = out.data.take(data) {
+        // Linux looks at where it goes before it looks at the bytes.
+        let is_lost = out.address.is_none() && own.address(NAME_PEER) == Err(Errno::ENOTCONN);
+        return Err(if is_lost { Errno::EDESTADDRREQ } else { errno });
+    }
     loop {
         let seen = own.change_count();
         match host::send(own.handle, data, flags, has_beside.then_some(&*sending)) {

@@ -8,7 +8,8 @@ use alloc::vec;
 use linux_raw_sys::net::{AF_INET, SOL_TCP};
 use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, QUEUED_SEND};
 
-use super::{HostSocket, TCP, changes};
+use super::kind::TCP;
+use super::{HostSocket, changes};
 use crate::hypercall::socket as host;
 use crate::net::Kind;
 
@@ -40,6 +41,15 @@ pub fn text(domain: u32, kind: Kind) -> String {
             _ => format!("{number:5}: {line}\n"),
         })
         .collect()
+}
+
+/// How many of one family and kind there are.
+pub fn count(domain: u32, kind: Kind) -> usize {
+    let sockets = changes::all();
+    let own = sockets
+        .iter()
+        .filter(|socket| socket.domain == domain && socket.kind == kind);
+    own.count()
 }
 
 /// Address and port, in digits: the address by words in the host's byte order.

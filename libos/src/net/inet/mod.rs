@@ -7,6 +7,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
+//! | `kind` | which sockets there are |
 //! | `address` | addresses between program and monitor |
 //! | `changes` | the table: taking changes, and being called for them |
 //! | `buffer` | where bytes are on their way |
@@ -23,6 +24,7 @@ mod buffer;
 mod changes;
 mod connection;
 mod datagram;
+mod kind;
 pub mod listing;
 mod options;
 mod stream;
@@ -34,12 +36,13 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use linux_raw_sys::general::{EPOLLERR, EPOLLIN, EPOLLRDNORM};
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
-use linux_raw_sys::net::{SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM};
+use linux_raw_sys::net::{SHUT_RD, SHUT_RDWR, SHUT_WR};
 use spin::Mutex;
 use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, QUEUED_SEND, SocketAddress};
 
 pub use address::is_inet;
 pub use changes::{Sleeper, are_used, prepare_wait, take_changes, waits_for_look};
+pub use kind::kind;
 
 use super::family::{Family, Kind, Patience, Shutdown};
 use super::message::{Incoming, Outgoing};
@@ -51,31 +54,6 @@ use crate::fs::readiness::Watchers;
 use crate::hypercall::socket as host;
 use crate::mm::user;
 use crate::sched::WaitQueue;
-
-/// Protocols: ICMP, TCP, UDP, ICMP for IPv6, UDP-Lite.
-const ICMP: u32 = 1;
-const TCP: u32 = 6;
-const UDP: u32 = 17;
-const ICMP_V6: u32 = 58;
-/// Numbers of protocols end here.
-const PROTOCOLS: u32 = 263;
-
-/// Kind and protocol of what `socket` asks for, refused as Linux refuses it to an
-/// unprivileged container.
-pub fn kind(number: u32, protocol: u32) -> Result<(Kind, u32), Errno> {
-    if protocol >= PROTOCOLS {
-        return Err(Errno::EINVAL);
-    }
-    match (number, protocol) {
-        (SOCK_STREAM, 0 | TCP) => Ok((Kind::Stream, TCP)),
-        (SOCK_DGRAM, 0 | UDP) => Ok((Kind::Datagram, UDP)),
-        // No group may ping (`net.ipv4.ping_group_range`).
-        (SOCK_DGRAM, ICMP | ICMP_V6) => Err(Errno::EACCES),
-        (SOCK_RAW, 1..) => Err(Errno::EPERM),
-        (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
-        _ => Err(Errno::ESOCKTNOSUPPORT),
-    }
-}
 
 /// What the libOS knows of a socket of the host.
 pub struct HostSocket {
@@ -379,25 +357,5 @@ impl Family for InetSocket {
         };
         user::write::<u32>(argument, &u32::try_from(bytes).unwrap_or(u32::MAX))?;
         Ok(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_asked_for_is_refused_as_to_a_container() {
-        let refused = |number, protocol| kind(number, protocol).err();
-        assert_eq!(kind(1, 0), Ok((Kind::Stream, 6)));
-        assert_eq!(kind(2, 17), Ok((Kind::Datagram, 17)));
-        assert_eq!(refused(1, 17), Some(Errno::EPROTONOSUPPORT));
-        assert_eq!(refused(1, 262), Some(Errno::EPROTONOSUPPORT));
-        assert_eq!(refused(1, 263), Some(Errno::EINVAL));
-        assert_eq!(refused(1, u32::MAX), Some(Errno::EINVAL));
-        assert_eq!(refused(2, 1), Some(Errno::EACCES));
-        assert_eq!(refused(3, 0), Some(Errno::EPROTONOSUPPORT));
-        assert_eq!(refused(3, 1), Some(Errno::EPERM));
-        assert_eq!(refused(5, 0), Some(Errno::ESOCKTNOSUPPORT));
     }
 }

@@ -2,6 +2,7 @@
 //! those that it knows without asking.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use linux_raw_sys::net::{
     AF_INET, SO_DOMAIN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PROTOCOL,
@@ -39,7 +40,8 @@ pub(super) fn set(own: &HostSocket, level: u32, name: u32, bytes: &[u8]) -> Resu
         return own.options.set(name, bytes);
     }
     // A copy, because the monitor reads the libOS's heap alone.
-    let value = bytes.get(..most).unwrap_or(bytes).to_vec();
+    let mut value = Vec::with_capacity(most.max(1));
+    value.extend_from_slice(bytes.get(..most).unwrap_or(bytes));
     host::set_option(own.handle, level, name, &value)?;
     if level == SOL_SOCKET && name == SO_RCVLOWAT {
         own.options.set(name, bytes)?;

@@ -25,6 +25,11 @@ pub(super) fn remove(end: &Endpoint) {
     ENDS.lock().remove(&end.ino);
 }
 
+/// How many there are.
+pub fn count() -> usize {
+    ENDS.lock().len()
+}
+
 /// The content of `/proc/net/unix`: one line for each socket, by inode number.
 pub fn text() -> Vec<u8> {
     let ends: Vec<Arc<Endpoint>> = ENDS.lock().values().filter_map(Weak::upgrade).collect();

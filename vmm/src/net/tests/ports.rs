@@ -63,6 +63,25 @@ fn a_port_in_use_is_named_in_the_log() {
     assert!(guest.log().contains(&said), "{}", guest.log());
 }
 
+#[test]
+fn a_port_that_another_listens_at_first_is_named_too() {
+    // Both may bind it, one may listen.
+    let mut guest = Guest::publishing(&[]);
+    let at = format!("127.0.0.1:{}", free_port());
+    let handles = [0; 2].map(|_| {
+        let handle = guest.open(INET, STREAM);
+        guest.put(&1u32.to_ne_bytes());
+        let (level, name) = (libc::SOL_SOCKET as u64, libc::SO_REUSEADDR as u64);
+        guest.does(SOCKET_OPTION_SET, [handle, level, name, DATA, 4]);
+        assert_eq!(guest.to(SOCKET_BIND, handle, &at), 0);
+        handle
+    });
+    guest.does(SOCKET_LISTEN, [handles[0], 1]);
+    let status = guest.call(SOCKET_LISTEN, [handles[1], 1]);
+    assert_eq!(status, negated(libc::EADDRINUSE));
+    assert!(guest.log().contains("/tcp is in use"), "{}", guest.log());
+}
+
 /// The device that a socket is bound to.
 fn device(guest: &Guest, handle: u64) -> String {
     let mut name = [0; 16];
