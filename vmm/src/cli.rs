@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use unikiln_abi::strace::CallSet;
-use unikiln_vmm::{Config, LogFormat, LogTarget, Stdin};
+use unikiln_vmm::{Config, LogFormat, LogTarget, Mount, Stdin};
 
 /// Help text.
 pub(crate) const USAGE: &str = "\
@@ -23,6 +23,7 @@ Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
   -m, --memory SIZE     memory limit, with K, M or G (default 256M)
       --cpus N          vCPUs, 1 to 16 (default: as many as this process may use)
   -i, --interactive     pass standard input on
+  -v, --volume S:D[:ro] show the host's directory or file S at D in the guest (repeatable)
       --log-format F    raw (default) or cri
       --log-file PATH   append the log to a file
       --strace[=FILTER] write system calls to the log: all, or names and %file, %desc,
@@ -57,6 +58,9 @@ pub(crate) enum CliError {
         /// The option.
         option: &'static str,
     },
+    /// A malformed volume.
+    #[error(transparent)]
+    Volume(#[from] unikiln_vmm::volume::MountError),
     /// A filter with a wrong name.
     #[error(transparent)]
     Strace(#[from] unikiln_vmm::strace::FilterError),
@@ -112,6 +116,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
             Short('h') | Long("hostname") => config.hostname = parser.value()?,
             Short('m') | Long("memory") => config.memory_bytes = size(&parser.value()?.string()?)?,
             Long("cpus") => config.cpus = parser.value()?.parse()?,
+            Short('v') | Long("volume") => config.volumes.push(Mount::parse(&parser.value()?)?),
             Short('i') | Long("interactive") => config.stdin = Stdin::Inherit,
             Long("log-format") => config.log_format = log_format(&parser.value()?.string()?)?,
             Long("log-file") => config.log_target = LogTarget::Path(parser.value()?.into()),

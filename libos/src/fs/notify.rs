@@ -112,6 +112,17 @@ fn tell(watches: &[Arc<Watch>], mask: u32, cookie: u32, name: &[u8]) {
     }
 }
 
+/// What the watches of `file` ask for together; 0 without any.
+pub fn mask_of(file: Identity) -> u32 {
+    let watches = watches_of(file);
+    watches.iter().fold(0, |mask, watch| mask | watch.mask())
+}
+
+/// The host tells what happened to `file`, or to `name` in it.
+pub fn told(file: Identity, mask: u32, cookie: u32, name: &[u8]) {
+    tell(&watches_of(file), mask, cookie, name);
+}
+
 fn kind_bit(is_directory: bool) -> u32 {
     if is_directory { IN_ISDIR } else { 0 }
 }
@@ -119,7 +130,8 @@ fn kind_bit(is_directory: bool) -> u32 {
 /// `mask` happened to `node`, which was opened or found at `origin`.
 #[inline]
 pub fn happened(node: &Node, origin: Option<&Origin>, mask: u32) {
-    if is_active() {
+    // The host tells of files in volumes, whoever used them.
+    if is_active() && !matches!(node, Node::Volume(_)) {
         tell_all(node, origin, mask);
     }
 }

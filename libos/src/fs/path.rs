@@ -220,7 +220,7 @@ impl<'a> Resolver<'a> {
             // A handle from before the directory was copied up.
             Node::Lower(lower) => self.steady &= overlay()?.replacement(lower.nid).is_none(),
             Node::Memory(inode) => self.steady &= overlay()?.is_root(inode),
-            Node::Pseudo(_) | Node::Open(_) => self.steady = false,
+            Node::Pseudo(_) | Node::Volume(_) | Node::Open(_) => self.steady = false,
         }
         if self.caller.overrides() {
             return Ok(());

@@ -13,6 +13,7 @@ mod rootfs;
 mod stdin;
 mod timer;
 mod vcpu;
+mod volume;
 mod wait;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
     ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, STDIN_READ, TIMER,
-    VCPU_FLUSH, VCPU_KICK, VCPU_START, WAIT,
+    VCPU_FLUSH, VCPU_KICK, VCPU_START, VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
@@ -36,6 +37,7 @@ use crate::memory::{GuestMemory, GuestSlice};
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::SlotHost;
+use crate::volume::Volumes;
 
 pub use entropy::fill as fill_entropy;
 pub use exit::GuestExit;
@@ -44,7 +46,7 @@ pub use stdin::Stdin;
 pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 14] = [
+pub const CALL_NAMES: [&str; 35] = [
     "none",
     "log",
     "exit",
@@ -59,6 +61,28 @@ pub const CALL_NAMES: [&str; 14] = [
     "vcpu_kick",
     "vcpu_flush",
     "timer",
+    // 14 to 28: sockets.
+    "socket_table",
+    "socket_open",
+    "socket_close",
+    "socket_bind",
+    "socket_listen",
+    "socket_accept",
+    "socket_connect",
+    "socket_send",
+    "socket_receive",
+    "socket_shutdown",
+    "socket_name",
+    "socket_option_get",
+    "socket_option_set",
+    "socket_queued",
+    "route_dump",
+    "reserved",
+    "reserved",
+    "reserved",
+    "volume_call",
+    "volume_watch",
+    "volume_events",
 ];
 
 /// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
@@ -80,6 +104,8 @@ pub struct Host {
     pub clock: Mutex<Clock>,
     /// Who runs.
     pub vcpus: Vcpus,
+    /// Files of the host.
+    pub volumes: Volumes,
 }
 
 /// What guest-physical space gains while the guest runs.
@@ -176,6 +202,9 @@ pub fn dispatch(
         VCPU_KICK => vcpu::handle_kick(host, first),
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
+        VOLUME_CALL => volume::handle_call(host, args)?,
+        VOLUME_WATCH => volume::handle_watch(host, first, second, third)?,
+        VOLUME_EVENTS => volume::handle_events(host, first, second)?,
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     Ok(Reply::Status(status))

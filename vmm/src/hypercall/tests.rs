@@ -19,6 +19,7 @@ use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, VmError};
+use crate::volume::Volumes;
 
 struct NoSlots;
 
@@ -62,6 +63,7 @@ fn host(format: LogFormat) -> Host {
         stdin: Stdin::File(File::open("/dev/zero").unwrap()),
         clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
         vcpus: Vcpus::new(4),
+        volumes: Volumes::default(),
     }
 }
 
@@ -80,7 +82,7 @@ fn argument() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn random_calls_never_panic(
-        calls in proptest::collection::vec((0..15u32, proptest::array::uniform6(argument())), 1..20),
+        calls in proptest::collection::vec((0..36u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
         let host = host(if cri { LogFormat::Cri } else { LogFormat::Raw });

@@ -5,7 +5,7 @@
 //! nobody built. The order after that is the fastest of those measured.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use unikiln_abi::boot::{
     BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY,
@@ -38,6 +38,7 @@ use crate::stats::Recorder;
 use crate::vcpu::{StartState, Vcpu};
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, Vm};
+use crate::volume::{Volumes, Watcher};
 
 impl Machine {
     /// Builds a guest.
@@ -49,7 +50,8 @@ impl Machine {
         recorder.mark("file_open");
         unikernel.verify_head()?;
         recorder.mark("file_verified");
-        let program = Program::new(unikernel.manifest(), &config)?;
+        let mut volumes = Volumes::open(&config.volumes)?;
+        let program = Program::new(unikernel.manifest(), &config, &volumes)?;
         let needed_bytes = unikernel.manifest().minimum_memory_bytes;
         if config.memory_bytes < needed_bytes {
             return Err(Error::MemoryTooSmall {
@@ -127,7 +129,14 @@ impl Machine {
         let vcpus = Vcpus::new(config.cpus);
         vcpus.claim(0);
         recorder.mark("ready");
-        let whole = Arc::new(OnceLock::new());
+        let whole = Arc::new(OnceLock::<Weak<Shared>>::new());
+        let guest = Arc::clone(&whole);
+        volumes.watcher = Watcher::new(Arc::new(move || {
+            let shared = guest.get().and_then(Weak::upgrade);
+            shared
+                .map(|shared| shared.host.announce_volume_events())
+                .is_some()
+        }));
         let shared = Arc::new(Shared {
             host: Host {
                 slots: Box::new(Arc::clone(&vm)),
@@ -146,6 +155,7 @@ impl Machine {
                 stdin,
                 clock: Mutex::new(clock),
                 vcpus,
+                volumes,
             },
             unikernel,
             call_pages_gpa: plan.call_pages_gpa,
@@ -228,6 +238,8 @@ fn boot_info(
         entropy: [0; 64],
         start_tsc: 0,
         strace: CallSet::NONE,
+        volume_count: program.volume_count,
+        reserved: 0,
     }
 }
 

@@ -74,6 +74,11 @@ impl Watch {
         core::ptr::eq(self.core.as_ptr(), Arc::as_ptr(core))
     }
 
+    /// What it asks for.
+    pub(super) fn mask(&self) -> u32 {
+        self.mask.load(Ordering::Relaxed)
+    }
+
     /// Whether it wants to know of events of files without a name.
     pub(super) fn wants_unlinked(&self) -> bool {
         self.mask.load(Ordering::Relaxed) & IN_EXCL_UNLINK == 0
@@ -220,6 +225,7 @@ impl Drop for Inotify {
         let watches = core::mem::take(&mut self.core.state.lock().watches);
         if !watches.is_empty() {
             notify::with_table(|table| watches.values().for_each(|watch| table.remove(watch)));
+            super::volume::watch::sweep();
         }
     }
 }

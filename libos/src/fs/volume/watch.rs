@@ -1,0 +1,142 @@
+//! Watches (`inotify`) of files in volumes: the host's inotify tells of them, what the
+//! guest itself does included, so that nothing is told twice.
+//!
+//! Events are taken when the monitor calls, and right after changes that the guest
+//! makes, so that whoever changes a file and then looks finds the event there.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use linux_raw_sys::general::{IN_ALL_EVENTS, IN_DELETE_SELF, IN_ISDIR};
+use spin::Mutex;
+use unikiln_abi::volume::{Event, Fields};
+
+use super::VolumeInode;
+use crate::errno::Errno;
+use crate::fs::{PAGE_BYTES, notify};
+use crate::{hypercall, time};
+
+/// Bytes of events taken at once.
+const ROOM: usize = 4 * PAGE_BYTES as usize;
+
+/// A file that the monitor watches.
+struct Watched {
+    number: u32,
+    inode: Arc<VolumeInode>,
+    mask: u32,
+}
+
+static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
+/// How many, to look at without the lock.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether any file of a volume is watched.
+#[inline]
+pub fn is_active() -> bool {
+    COUNT.load(Ordering::Relaxed) != 0
+}
+
+/// Makes the monitor watch what the guest's watches of `inode` ask for.
+///
+/// # Errors
+/// ENOSPC where the host's limit is reached; what it says.
+pub fn update(inode: &Arc<VolumeInode>) -> Result<(), Errno> {
+    sweep();
+    // What one of them does not want is not told to it.
+    let mask = notify::mask_of(inode.identity()) & IN_ALL_EVENTS;
+    if mask == 0 {
+        return Ok(());
+    }
+    let mut watched = WATCHED.lock();
+    let known = watched.iter().position(|it| Arc::ptr_eq(&it.inode, inode));
+    if known.is_some_and(|at| watched.get(at).is_some_and(|it| it.mask == mask)) {
+        return Ok(());
+    }
+    let number = hypercall::volume_watch(inode.volume.index, inode.node, mask)?;
+    match known.and_then(|at| watched.get_mut(at)) {
+        Some(it) => (it.number, it.mask) = (number, mask),
+        None => watched.push(Watched {
+            number,
+            inode: inode.clone(),
+            mask,
+        }),
+    }
+    COUNT.store(watched.len(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Ends watching what nobody watches any more.
+pub fn sweep() {
+    if !is_active() {
+        return;
+    }
+    let ended: Vec<Watched> = {
+        let mut watched = WATCHED.lock();
+        let unused = |it: &mut Watched| notify::mask_of(it.inode.identity()) == 0;
+        let ended = watched.extract_if(.., unused).collect();
+        COUNT.store(watched.len(), Ordering::Relaxed);
+        ended
+    };
+    for it in ended {
+        // It may have ended by itself.
+        let _ = hypercall::volume_watch(it.inode.volume.index, it.inode.node, 0);
+    }
+}
+
+/// Tells the guest's watches, if the monitor has called. No lock may be held.
+#[inline]
+pub fn take_announced() {
+    if is_active() && time::take_volume_events() {
+        take();
+    }
+}
+
+/// Tells the guest's watches what happened just now. No lock may be held.
+#[inline]
+pub fn look() {
+    if is_active() {
+        take();
+    }
+}
+
+#[cold]
+fn take() {
+    let mut buffer = Vec::new();
+    if buffer.try_reserve_exact(ROOM).is_err() {
+        return;
+    }
+    buffer.resize(ROOM, 0);
+    while let Ok(got) = hypercall::volume_events(&mut buffer) {
+        let mut fields = Fields(buffer.get(..got).unwrap_or_default());
+        if got == 0 {
+            break;
+        }
+        while let Some(event) = Event::read(&mut fields) {
+            let len = event.name_bytes as usize;
+            let Some(name) = fields.bytes(len.next_multiple_of(8)) else {
+                break;
+            };
+            tell(&event, name.get(..len).unwrap_or_default());
+        }
+    }
+    sweep();
+}
+
+fn tell(event: &Event, name: &[u8]) {
+    let name_end = name.iter().position(|&byte| byte == 0);
+    let name = name.get(..name_end.unwrap_or(name.len())).unwrap_or(name);
+    let inodes: Vec<Arc<VolumeInode>> = {
+        let watched = WATCHED.lock();
+        let same = watched.iter().filter(|it| it.number == event.watch);
+        same.map(|it| it.inode.clone()).collect()
+    };
+    let mask = event.mask & (IN_ALL_EVENTS | IN_ISDIR);
+    for inode in inodes {
+        if mask & IN_DELETE_SELF != 0 {
+            notify::gone(inode.identity());
+        } else {
+            notify::told(inode.identity(), mask, event.cookie, name);
+        }
+    }
+}
