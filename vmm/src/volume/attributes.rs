@@ -1,9 +1,10 @@
 //! Messages about attributes, and about the file system behind a volume.
 
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, chmodat, chownat, fstat,
+    AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, chmodat, chownat, fstat,
     fstatvfs, ftruncate, utimensat,
 };
 use rustix::io::Errno;
@@ -13,7 +14,7 @@ use unikiln_abi::volume::{
 };
 
 use super::node::Node;
-use super::server::{Message, Server};
+use super::server::{Message, Server, path_of};
 
 const UTIME_NOW: i64 = 0x3fff_ffff;
 const UTIME_OMIT: i64 = 0x3fff_fffe;
@@ -83,8 +84,10 @@ impl Server {
         if set.valid & FATTR_FH != 0 {
             ftruncate(&self.handle(set.handle)?.fd, size)?;
         } else {
-            let _slot = self.limit.take()?;
-            ftruncate(self.reopen(node, OFlags::WRONLY)?, size)?;
+            if node.kind != FileType::RegularFile {
+                return Err(Errno::INVAL);
+            }
+            truncate(&node.fd, size)?;
         }
         if set.valid & FATTR_KILL_SUIDGID != 0 {
             self.drop_set_id(&node.fd)?;
@@ -153,4 +156,17 @@ impl Server {
         out.extend_from_slice(&[0; 28]);
         Ok(())
     }
+}
+
+/// Sets the size of a file that is not open.
+#[expect(unsafe_code, reason = "truncate takes a pointer to a path")]
+fn truncate(fd: &OwnedFd, size: u64) -> Result<(), Errno> {
+    let path = CString::new(path_of(fd)).map_err(|_| Errno::INVAL)?;
+    let size = i64::try_from(size).map_err(|_| Errno::INVAL)?;
+    // SAFETY: the path lives until the call returns.
+    if unsafe { libc::truncate(path.as_ptr(), size) } == 0 {
+        return Ok(());
+    }
+    let code = std::io::Error::last_os_error().raw_os_error();
+    Err(Errno::from_raw_os_error(code.unwrap_or(libc::EIO)))
 }

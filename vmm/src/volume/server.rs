@@ -337,13 +337,12 @@ impl Server {
     pub(super) fn root(&self) -> Result<Arc<Node>, Errno> {
         self.node(NODE_ROOT)
     }
+}
 
-    /// What to watch, for a node: a path that leads to it as long as the result lives.
-    pub(super) fn watch_path(&self, number: u64) -> Result<(Arc<Node>, String), Errno> {
-        let node = self.node(number)?;
-        let path = format!("/proc/self/fd/{}", node.fd.as_raw_fd());
-        Ok((node, path))
-    }
+/// A path that leads to a descriptor's file, for calls that take nothing else. It is
+/// not opened, so that nobody who watches is told of an open.
+pub(super) fn path_of(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
 /// Whether a message changes the volume whatever else it says.

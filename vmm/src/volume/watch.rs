@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The host keeps a removed file as long as somebody has it open, and the server has
-//! every node open that the guest knows: so that a file lost its last name is told
-//! from its link count, when the host tells that this changed.
+//! every node open that the guest knows: that a file is gone for good, the guest finds
+//! out itself, from its link count and its own uses of it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,17 +18,18 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::fs::fstat;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use unikiln_abi::volume::Event;
 
 use super::node::Node;
-use super::server::Server;
+use super::server::{Server, path_of};
 use crate::hypercall::lock;
 
 /// Most nodes watched at once, as many as a guest's inotify has.
 const WATCHES_MAX: usize = 1 << 16;
+/// What a guest may ask for.
+const KNOWN: WatchFlags = WatchFlags::ALL_EVENTS.union(WatchFlags::EXCL_UNLINK);
 /// Bytes of events read at once.
 const READ_BYTES: usize = 16 << 10;
 /// Encoded events kept until the guest takes them.
@@ -84,7 +85,7 @@ impl Watcher {
     /// ESTALE, ENOSPC; what the host says.
     pub fn watch(&self, server: &Server, node: u64, mask: u32) -> Result<u32, Errno> {
         let state = self.state()?;
-        let (node, path) = server.watch_path(node)?;
+        let node = server.node(node)?;
         let mut inner = lock(&state.inner);
         if mask == 0 {
             let same = |watched: &Arc<Node>| Arc::ptr_eq(watched, &node);
@@ -102,8 +103,8 @@ impl Watcher {
         }
         let number = inotify::add_watch(
             &state.inotify,
-            path,
-            WatchFlags::from_bits_retain(mask & 0xfff),
+            path_of(&node.fd),
+            WatchFlags::from_bits_retain(mask) & KNOWN,
         )?;
         inner.nodes.insert(number, node);
         Ok(number as u32)
@@ -212,20 +213,12 @@ impl Inner {
                 continue;
             }
             // Events that were on their way when the watch ended.
-            let Some(node) = self.nodes.get(&number).cloned() else {
+            if !self.nodes.contains_key(&number) {
                 continue;
-            };
+            }
             let name = event.file_name().map_or(&b""[..], |name| name.to_bytes());
             let mask = event.events().bits();
             self.keep(number as u32, mask, event.cookie(), name);
-            let lost = event.events().contains(ReadFlags::ATTRIB)
-                && name.is_empty()
-                && fstat(&node.fd).is_ok_and(|stat| stat.st_nlink == 0);
-            if lost {
-                self.keep(number as u32, ReadFlags::DELETE_SELF.bits(), 0, b"");
-                self.nodes.remove(&number);
-                let _ = inotify::remove_watch(inotify, number);
-            }
         }
     }
 

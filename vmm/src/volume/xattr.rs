@@ -1,23 +1,26 @@
 //! Messages about extended attributes. Their values are in the data range.
 
-use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
-use rustix::fs::{FileType, OFlags, XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
+use rustix::fs::{FileType, XattrFlags, getxattr, listxattr, removexattr, setxattr};
 use rustix::io::Errno;
 
-use super::server::{Message, Server};
+use super::node::Node;
+use super::server::{Message, Server, path_of};
 
 /// Largest value and largest list of names, as Linux has them.
 const BYTES_MAX: usize = 64 << 10;
 
 impl Server {
-    /// An open descriptor of the message's node: a mere place has no attributes.
-    fn open_for_xattrs(&self, message: &Message<'_>) -> Result<OwnedFd, Errno> {
+    /// A path to the message's node, and the node, which keeps it.
+    fn path_for_xattrs(&self, message: &Message<'_>) -> Result<(Arc<Node>, String), Errno> {
         let node = self.node(message.header.node)?;
         match node.kind {
             FileType::RegularFile | FileType::Directory => {
-                self.reopen(&node, OFlags::RDONLY | OFlags::NONBLOCK)
+                let path = path_of(&node.fd);
+                Ok((node, path))
             }
+            // A symlink's own, and those of devices: nobody but the host's root has any.
             _ => Err(Errno::OPNOTSUPP),
         }
     }
@@ -30,10 +33,9 @@ impl Server {
         let size = message.u32()?;
         message.u32()?;
         let name = message.text()?;
-        let _slot = self.limit.take()?;
-        let fd = self.open_for_xattrs(message)?;
+        let (_node, path) = self.path_for_xattrs(message)?;
         let mut value = vec![0; BYTES_MAX];
-        let len = fgetxattr(&fd, name, value.as_mut_slice())?;
+        let len = getxattr(&path, name, value.as_mut_slice())?;
         answer(message, value.get(..len).unwrap_or_default(), size, out)
     }
 
@@ -44,10 +46,9 @@ impl Server {
     ) -> Result<(), Errno> {
         let size = message.u32()?;
         message.u32()?;
-        let _slot = self.limit.take()?;
-        let fd = self.open_for_xattrs(message)?;
+        let (_node, path) = self.path_for_xattrs(message)?;
         let mut names = vec![0; BYTES_MAX];
-        let len = flistxattr(&fd, names.as_mut_slice())?;
+        let len = listxattr(&path, names.as_mut_slice())?;
         answer(message, names.get(..len).unwrap_or_default(), size, out)
     }
 
@@ -59,15 +60,14 @@ impl Server {
         }
         let mut value = vec![0; size as usize];
         message.data(size)?.copy_to(value.as_mut_slice());
-        let _slot = self.limit.take()?;
-        let fd = self.open_for_xattrs(message)?;
-        fsetxattr(&fd, name, &value, XattrFlags::from_bits_retain(flags))
+        let (_node, path) = self.path_for_xattrs(message)?;
+        setxattr(&path, name, &value, XattrFlags::from_bits_retain(flags))
     }
 
     pub(super) fn remove_xattr(&self, message: &mut Message<'_>) -> Result<(), Errno> {
         let name = message.text()?;
-        let _slot = self.limit.take()?;
-        fremovexattr(self.open_for_xattrs(message)?, name)
+        let (_node, path) = self.path_for_xattrs(message)?;
+        removexattr(path, name)
     }
 }
 

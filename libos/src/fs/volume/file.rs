@@ -253,7 +253,7 @@ impl Drop for VolumeFile {
         self.inode
             .volume
             .release(self.handle, self.writes || watch::is_active());
-        watch::look();
+        watch::look_closing(&self.inode);
     }
 }
 
@@ -311,6 +311,7 @@ impl File for VolumeFile {
                 break;
             }
         }
+        watch::look();
         Ok(done)
     }
 

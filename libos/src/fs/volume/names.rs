@@ -122,6 +122,7 @@ pub fn remove(
     directory.changed();
     if let Some(inode) = inode_of(&node) {
         inode.changed();
+        watch::lost(inode);
     }
     // The host frees the space once nobody here knows the file any more.
     drop(node);
@@ -196,13 +197,17 @@ pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(
         }
     };
     moved(&source, &to.directory);
-    if let Some(target) = &to.node {
-        if mode == Mode::Exchange {
-            moved(target, &from.directory);
-        } else if let Some(inode) = inode_of(target) {
-            inode.changed();
-        }
+    let target = to.node.as_ref();
+    if let (Some(target), Mode::Exchange) = (target, mode) {
+        moved(target, &from.directory);
     }
-    watch::look();
+    match target.and_then(inode_of) {
+        Some(target) => {
+            target.changed();
+            watch::lost(target);
+            watch::look_closing(target);
+        }
+        None => watch::look(),
+    }
     Ok(())
 }

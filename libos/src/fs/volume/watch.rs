@@ -8,12 +8,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use linux_raw_sys::general::{IN_ALL_EVENTS, IN_DELETE_SELF, IN_ISDIR};
+use linux_raw_sys::general::{
+    IN_ALL_EVENTS, IN_ATTRIB, IN_DELETE, IN_DELETE_SELF, IN_EXCL_UNLINK, IN_ISDIR,
+};
 use spin::Mutex;
 use unikiln_abi::volume::{Event, Fields};
 
 use super::VolumeInode;
 use crate::errno::Errno;
+use crate::fs::attributes::FileType;
+use crate::fs::node::Identity;
 use crate::fs::{PAGE_BYTES, notify};
 use crate::{hypercall, time};
 
@@ -25,6 +29,8 @@ struct Watched {
     number: u32,
     inode: Arc<VolumeInode>,
     mask: u32,
+    /// It has no name any more: it is gone with its last use.
+    lost: bool,
 }
 
 static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
@@ -44,7 +50,7 @@ pub fn is_active() -> bool {
 pub fn update(inode: &Arc<VolumeInode>) -> Result<(), Errno> {
     sweep();
     // What one of them does not want is not told to it.
-    let mask = notify::mask_of(inode.identity()) & IN_ALL_EVENTS;
+    let mask = notify::mask_of(inode.identity()) & (IN_ALL_EVENTS | IN_EXCL_UNLINK);
     if mask == 0 {
         return Ok(());
     }
@@ -60,6 +66,7 @@ pub fn update(inode: &Arc<VolumeInode>) -> Result<(), Errno> {
             number,
             inode: inode.clone(),
             mask,
+            lost: false,
         }),
     }
     COUNT.store(watched.len(), Ordering::Relaxed);
@@ -88,7 +95,7 @@ pub fn sweep() {
 #[inline]
 pub fn take_announced() {
     if is_active() && time::take_volume_events() {
-        take();
+        take(None);
     }
 }
 
@@ -96,12 +103,70 @@ pub fn take_announced() {
 #[inline]
 pub fn look() {
     if is_active() {
-        take();
+        take(None);
+    }
+}
+
+/// [`look`], where `closing` is about to be let go of by its caller.
+#[inline]
+pub fn look_closing(closing: &Arc<VolumeInode>) {
+    if is_active() {
+        take(Some(closing));
+    }
+}
+
+/// `inode` may have lost its last name.
+pub fn lost(inode: &Arc<VolumeInode>) {
+    if !is_active() || inode.attributes().is_ok_and(|it| it.nlink > 0) {
+        return;
+    }
+    let mut watched = WATCHED.lock();
+    for it in watched
+        .iter_mut()
+        .filter(|it| Arc::ptr_eq(&it.inode, inode))
+    {
+        it.lost = true;
+    }
+}
+
+/// Tells of files that nobody uses any more and that have no name: of the one with this
+/// number, or of all.
+fn tell_gone(closing: Option<&Arc<VolumeInode>>, number: Option<u32>) {
+    let gone: Vec<Identity> = {
+        let watched = WATCHED.lock();
+        let unused = |it: &&Watched| {
+            let own = 1 + usize::from(closing.is_some_and(|other| Arc::ptr_eq(other, &it.inode)));
+            let is_meant = number.is_none_or(|number| number == it.number);
+            it.lost && is_meant && Arc::strong_count(&it.inode) <= own
+        };
+        watched
+            .iter()
+            .filter(unused)
+            .map(|it| it.inode.identity())
+            .collect()
+    };
+    gone.into_iter().for_each(notify::gone);
+}
+
+/// Looks for watched directories that the host removed: it tells of their names only.
+fn look_for_lost_directories() {
+    let directories: Vec<Arc<VolumeInode>> = {
+        let watched = WATCHED.lock();
+        let is_directory = |it: &&Watched| it.inode.file_type() == FileType::Directory;
+        watched
+            .iter()
+            .filter(is_directory)
+            .map(|it| it.inode.clone())
+            .collect()
+    };
+    for inode in directories {
+        inode.changed();
+        lost(&inode);
     }
 }
 
 #[cold]
-fn take() {
+fn take(closing: Option<&Arc<VolumeInode>>) {
     let mut buffer = Vec::new();
     if buffer.try_reserve_exact(ROOM).is_err() {
         return;
@@ -118,8 +183,13 @@ fn take() {
                 break;
             };
             tell(&event, name.get(..len).unwrap_or_default());
+            if event.mask & IN_ATTRIB != 0 {
+                // Its directory is told after it.
+                tell_gone(closing, Some(event.watch));
+            }
         }
     }
+    tell_gone(closing, None);
     sweep();
 }
 
@@ -132,11 +202,23 @@ fn tell(event: &Event, name: &[u8]) {
         same.map(|it| it.inode.clone()).collect()
     };
     let mask = event.mask & (IN_ALL_EVENTS | IN_ISDIR);
+    // The monitor opens a directory for each look at its names: what the guest does
+    // with its own open directories is told where it does it.
+    if mask & IN_ISDIR != 0 && mask & notify::LISTING != 0 {
+        return;
+    }
     for inode in inodes {
         if mask & IN_DELETE_SELF != 0 {
             notify::gone(inode.identity());
-        } else {
-            notify::told(inode.identity(), mask, event.cookie, name);
+            continue;
         }
+        notify::told(inode.identity(), mask, event.cookie, name);
+        if mask & IN_ATTRIB != 0 && name.is_empty() {
+            inode.changed();
+            lost(&inode);
+        }
+    }
+    if mask & IN_DELETE != 0 && mask & IN_ISDIR != 0 {
+        look_for_lost_directories();
     }
 }
