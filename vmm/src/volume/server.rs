@@ -321,7 +321,7 @@ impl Server {
             ino,
             size: stat.st_size as u64,
             blocks: stat.st_blocks as u64,
-            seconds: [stat.st_atime, stat.st_mtime, stat.st_ctime].map(|it| it as i64),
+            seconds: [stat.st_atime, stat.st_mtime, stat.st_ctime],
             nanoseconds: [stat.st_atime_nsec, stat.st_mtime_nsec, stat.st_ctime_nsec]
                 .map(|it| it as u32),
             mode: stat.st_mode,

@@ -133,6 +133,21 @@ impl Volume {
         data_gpa: u64,
         parse: impl FnOnce(&mut Fields<'_>) -> Option<T>,
     ) -> Result<T, Errno> {
+        let mut parse = Some(parse);
+        self.ask_all(core::slice::from_ref(question), data_gpa, |_, reply| {
+            let parse = parse.take().ok_or(Errno::EIO)?;
+            parse(&mut reply?).ok_or(Errno::EIO).map(Some)
+        })
+    }
+
+    /// Asks several questions at once. `take` gets each reply's number and body; the
+    /// last thing that it gives is the answer.
+    pub(super) fn ask_all<T>(
+        &self,
+        questions: &[Question<'_>],
+        data_gpa: u64,
+        mut take: impl FnMut(usize, Result<Fields<'_>, Errno>) -> Result<Option<T>, Errno>,
+    ) -> Result<T, Errno> {
         let (uid, gid) = owner_of_new_files();
         let mut messages = Buffer::take(&MESSAGES, 2 * MESSAGES_BYTES)?;
         let (out, replies) = messages
@@ -141,26 +156,44 @@ impl Volume {
             .ok_or(Errno::EIO)?;
         let mut at = 0;
         self.put_pending(out, &mut at)?;
-        let header = InHeader {
-            opcode: question.opcode,
-            node: question.node,
-            uid,
-            gid,
-            ..InHeader::default()
-        };
-        put(out, &mut at, header, question.parts)?;
+        for question in questions {
+            let header = InHeader {
+                opcode: question.opcode,
+                node: question.node,
+                uid,
+                gid,
+                ..InHeader::default()
+            };
+            put(out, &mut at, header, question.parts)?;
+        }
         let request = out.get(..at).ok_or(Errno::EIO)?;
         let got = hypercall::volume_call(self.index, request, replies, data_gpa)?;
         let mut fields = Fields(replies.get(..got).ok_or(Errno::EIO)?);
-        let len = fields.u32().ok_or(Errno::EIO)? as usize;
-        let error = fields.u32().ok_or(Errno::EIO)? as i32;
-        fields.u64().ok_or(Errno::EIO)?;
-        if error != 0 {
-            return Err(Errno::from_status(i64::from(error)));
+        let mut answer = Err(Errno::EIO);
+        // One that follows an error has none.
+        for number in 0..questions.len() {
+            let Some(len) = fields.u32() else {
+                break;
+            };
+            let error = fields.u32().ok_or(Errno::EIO)? as i32;
+            fields.u64().ok_or(Errno::EIO)?;
+            let body = (len as usize)
+                .checked_sub(OUT_HEADER_BYTES)
+                .ok_or(Errno::EIO)?;
+            let padded = (len as usize).next_multiple_of(8) - OUT_HEADER_BYTES;
+            let body = fields.bytes(padded).and_then(|it| it.get(..body));
+            let body = Fields(body.ok_or(Errno::EIO)?);
+            let reply = match error {
+                0 => Ok(body),
+                error => Err(Errno::from_status(i64::from(error))),
+            };
+            match take(number, reply) {
+                Ok(Some(value)) => answer = Ok(value),
+                Ok(None) => {}
+                Err(errno) => answer = Err(errno),
+            }
         }
-        let body = len.checked_sub(OUT_HEADER_BYTES).ok_or(Errno::EIO)?;
-        let mut body = Fields(fields.bytes(body).ok_or(Errno::EIO)?);
-        parse(&mut body).ok_or(Errno::EIO)
+        answer
     }
 
     /// A question whose answer is that it was done.

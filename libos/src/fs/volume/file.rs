@@ -2,7 +2,9 @@
 
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::{O_ACCMODE, O_CREAT, O_EXCL, O_RDONLY, O_TRUNC, SEEK_DATA, SEEK_HOLE};
+use linux_raw_sys::general::{
+    O_ACCMODE, O_CREAT, O_EXCL, O_NOATIME, O_RDONLY, O_SYNC, O_TRUNC, SEEK_DATA, SEEK_HOLE,
+};
 use unikiln_abi::volume::{Fields, WRITE_APPEND, WRITE_KILL_SUIDGID, opcode};
 
 use super::exchange::{Buffer, Question};
@@ -23,6 +25,9 @@ use crate::fs::regular::too_big;
 use crate::fs::transfer::{Sink, Source};
 use crate::process::capabilities::FSETID;
 
+/// Flags that mean something to the host's open file.
+const ALSO_OF_HOST: u32 = O_SYNC | O_NOATIME;
+
 /// An open regular file. Dropping it closes it on the host.
 pub(super) struct VolumeFile {
     pub(super) inode: Arc<VolumeInode>,
@@ -40,7 +45,15 @@ pub fn open(
     match inode.file_type() {
         FileType::Regular => {
             let parts: [&[u8]; 2] = [&(flags & !(O_CREAT | O_EXCL)).to_le_bytes(), &[0; 4]];
-            let handle = inode.ask(opcode::OPEN, &parts, |it| it.u64())?;
+            let ready = if flags & (O_ACCMODE | O_TRUNC | ALSO_OF_HOST) == O_RDONLY {
+                inode.take_ready()
+            } else {
+                None
+            };
+            let handle = match ready {
+                Some(handle) => handle,
+                None => inode.ask(opcode::OPEN, &parts, |it| it.u64())?,
+            };
             if flags & O_TRUNC != 0 {
                 inode.changed();
                 inode.pages.lock().cut(0);
@@ -106,6 +119,44 @@ pub fn open_new(
     let origin = Origin::new(parent.clone(), name);
     let inode = directory.volume.inode(&entry, Some(parent));
     Ok(opened(inode, handle, kept, Some(origin)))
+}
+
+/// Copies bytes inside a volume, by the host: how many; none where it cannot.
+pub fn copy_range(
+    from: &OpenFile,
+    from_at: u64,
+    to: &OpenFile,
+    to_at: u64,
+    len: u64,
+) -> Result<Option<usize>, Errno> {
+    let handles = (from.file().volume_handle(), to.file().volume_handle());
+    let (Some((device, node, handle)), Some((to_device, to_node, to_handle))) = handles else {
+        return Ok(None);
+    };
+    let (Some(Node::Volume(source)), Some(Node::Volume(target))) = (from.node(), to.node()) else {
+        return Ok(None);
+    };
+    if device != to_device || limits::file_size() < i64::MAX as u64 {
+        return Ok(None);
+    }
+    source.write_back_for(0, usize::MAX)?;
+    target.write_back_for(0, usize::MAX)?;
+    let fields = [handle, from_at, to_node, to_handle, to_at, len, 0].map(u64::to_le_bytes);
+    let question = Question {
+        opcode: opcode::COPY_FILE_RANGE,
+        node,
+        parts: &[fields.as_flattened()],
+    };
+    let copied = source.volume.ask(&question, 0, |it| it.u32());
+    target.changed();
+    target.refresh_pages();
+    watch::look();
+    match copied {
+        Ok(count) => Ok(Some(count as usize)),
+        // The host's file systems cannot: byte by byte then.
+        Err(Errno::EXDEV | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// O_TMPFILE: makes and opens a file without a name.

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Mutex;
 use unikiln_abi::volume::{
-    Attr, DIRENT_BYTES, FATTR_KILL_SUIDGID, FATTR_SIZE, Fields, NODE_ROOT, SetAttr, opcode,
+    Attr, DIRENT_BYTES, FATTR_KILL_SUIDGID, FATTR_SIZE, Fields, NODE_PREVIOUS, NODE_ROOT, SetAttr,
+    opcode,
 };
 
 use super::exchange::{Buffer, Question};
@@ -41,6 +42,8 @@ pub struct VolumeInode {
     /// A directory's: where it was found.
     parent: Mutex<Option<Node>>,
     seen: Mutex<Seen>,
+    /// Opened with the question for its name: the call that asked, and the handle.
+    ready: Mutex<Option<(u64, u64)>>,
     /// What is mapped.
     pub(super) pages: Mutex<Pages>,
 }
@@ -125,6 +128,7 @@ impl Volume {
                 uses: AtomicU64::new(0),
                 parent: Mutex::new(None),
                 seen: Mutex::new(Seen::default()),
+                ready: Mutex::new(None),
                 pages: Mutex::new(Pages::default()),
             });
             inodes.insert(entry.node, Arc::downgrade(&inode));
@@ -171,6 +175,9 @@ impl Drop for VolumeInode {
             {
                 inodes.remove(&self.node);
             }
+        }
+        if let Some((_, handle)) = self.ready.get_mut().take() {
+            self.volume.release(handle, false);
         }
         if self.node != NODE_ROOT {
             self.volume.forget(self.node, *self.uses.get_mut());
@@ -312,6 +319,65 @@ impl VolumeInode {
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// [`VolumeInode::lookup`] of what is opened next for reading: opened already,
+    /// where it is a file.
+    pub fn lookup_to_read(self: &Arc<Self>, name: &[u8]) -> Result<Option<Node>, Errno> {
+        let is_plain = self.kind == FileType::Directory && name.len() <= NAME_MAX;
+        if !is_plain || covered(self.identity(), name).is_some() {
+            return self.lookup(name);
+        }
+        let lookup = Question {
+            opcode: opcode::LOOKUP,
+            node: self.node,
+            parts: &[name, &[0]],
+        };
+        let open = Question {
+            opcode: opcode::OPEN,
+            node: NODE_PREVIOUS,
+            parts: &[&[0; 8]],
+        };
+        let mut handle = None;
+        let found = self.volume.ask_all(&[lookup, open], 0, |at, reply| {
+            if at == 0 {
+                return reply
+                    .and_then(|mut it| Entry::read(&mut it).ok_or(Errno::EIO))
+                    .map(Some);
+            }
+            // What cannot be opened so is opened again, and says why.
+            handle = reply.ok().and_then(|mut it| it.u64());
+            Ok(None)
+        });
+        match found {
+            Ok(entry) => {
+                let node = self.child(&entry);
+                if let (Node::Volume(inode), Some(handle)) = (&node, handle) {
+                    inode.offer(handle);
+                }
+                Ok(Some(node))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Keeps a handle for the open of the running call.
+    fn offer(&self, handle: u64) {
+        let unused = self.ready.lock().replace((running_call(), handle));
+        if let Some((_, unused)) = unused {
+            self.volume.release(unused, false);
+        }
+    }
+
+    /// The handle that this call opened, with its flags.
+    pub(super) fn take_ready(&self) -> Option<u64> {
+        let (call, handle) = self.ready.lock().take()?;
+        if call != 0 && call == running_call() {
+            return Some(handle);
+        }
+        self.volume.release(handle, false);
+        None
     }
 
     /// The node that an answer tells of, in this directory.

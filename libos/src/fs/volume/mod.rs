@@ -42,7 +42,7 @@ use hashbrown::HashMap;
 use spin::{Mutex, Once};
 use unikiln_abi::volume::VOLUME_READ_ONLY;
 
-pub use file::{open, open_new, open_unnamed};
+pub use file::{copy_range, open, open_new, open_unnamed};
 pub use inode::{Change, VolumeInode};
 pub use mount::mount_all;
 pub(super) use mount::{covered, visit_covered};
