@@ -20,6 +20,9 @@
 //!
 //! Source: the kernel's `linux/fuse.h`, protocol 7.39.
 
+#[cfg(test)]
+mod tests;
+
 /// Node of a volume's root.
 pub const NODE_ROOT: u64 = 1;
 /// The node that the reply before this message tells of.
@@ -372,60 +375,5 @@ impl Event {
             cookie: fields.u32()?,
             name_bytes: fields.u32()?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn structures_come_back_as_they_went() {
-        let header = InHeader {
-            len: 41,
-            opcode: opcode::LOOKUP,
-            unique: 7,
-            node: NODE_ROOT,
-            uid: 1,
-            gid: 2,
-        };
-        let bytes = header.to_bytes();
-        assert_eq!(InHeader::read(&mut Fields(&bytes)), Some(header));
-        let attr = Attr {
-            ino: 1,
-            size: 2,
-            blocks: 3,
-            seconds: [4, -5, 6],
-            nanoseconds: [7, 8, 9],
-            mode: 10,
-            nlink: 11,
-            uid: 12,
-            gid: 13,
-            rdev: 14,
-            block_bytes: 15,
-        };
-        let mut fields = Fields(&attr.to_bytes()).0;
-        assert_eq!(Attr::read(&mut Fields(fields)), Some(attr));
-        fields = &fields[..ATTR_BYTES - 1];
-        assert_eq!(Attr::read(&mut Fields(fields)), None);
-        let set = SetAttr {
-            valid: FATTR_MODE,
-            handle: 1,
-            size: 2,
-            seconds: [3, 4],
-            nanoseconds: [5, 6],
-            mode: 7,
-            uid: 8,
-            gid: 9,
-        };
-        assert_eq!(SetAttr::read(&mut Fields(&set.to_bytes())), Some(set));
-    }
-
-    #[test]
-    fn names_end_with_a_nul() {
-        let mut fields = Fields(b"one\0two");
-        assert_eq!(fields.name(), Some(&b"one"[..]));
-        assert_eq!(fields.name(), None);
-        assert_eq!(fields.bytes(4), None);
     }
 }

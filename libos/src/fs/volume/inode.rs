@@ -6,28 +6,21 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Mutex;
 use unikiln_abi::volume::{
-    Attr, DIRENT_BYTES, FATTR_KILL_SUIDGID, FATTR_SIZE, Fields, NODE_PREVIOUS, NODE_ROOT, SetAttr,
-    opcode,
+    Attr, FATTR_KILL_SUIDGID, FATTR_SIZE, Fields, NODE_ROOT, SetAttr, opcode,
 };
 
-use super::exchange::{Buffer, Question};
+use super::Volume;
+use super::exchange::Question;
 use super::pages::Pages;
-use super::{Volume, covered, visit_covered};
 use crate::errno::Errno;
 use crate::fs::Caller;
 use crate::fs::attributes::{Attributes, FileType, Timestamp};
 use crate::fs::memory::{Body, MemoryInode};
-use crate::fs::name::NAME_MAX;
-use crate::fs::node::{Identity, Node, Visitor, Xattr};
+use crate::fs::node::{Identity, Node};
 use crate::fs::pipe::Pipe;
 use crate::mm::FilePages;
 use crate::process;
 use crate::process::capabilities::FSETID;
-
-/// Bytes of names asked for at once.
-const LISTING_BYTES: usize = 64 << 10;
-/// Largest value of an extended attribute.
-const XATTR_MAX_BYTES: usize = 64 << 10;
 
 /// See the module documentation.
 pub struct VolumeInode {
@@ -36,14 +29,14 @@ pub struct VolumeInode {
     /// Its node, as the monitor numbers it.
     pub(super) node: u64,
     ino: u64,
-    kind: FileType,
+    pub(super) kind: FileType,
     /// Answers that told of it.
     uses: AtomicU64,
     /// A directory's: where it was found.
     parent: Mutex<Option<Node>>,
     seen: Mutex<Seen>,
     /// Opened with the question for its name: the call that asked, and the handle.
-    ready: Mutex<Option<(u64, u64)>>,
+    pub(super) ready: Mutex<Option<(u64, u64)>>,
     /// What is mapped.
     pub(super) pages: Mutex<Pages>,
 }
@@ -59,7 +52,7 @@ struct Seen {
 pub type Change = SetAttr;
 
 /// Something that tells the running system call from all others; 0 outside of calls.
-fn running_call() -> u64 {
+pub(super) fn running_call() -> u64 {
     let thread = process::thread();
     let count = thread.recent.running().unwrap_or(0);
     if count == 0 {
@@ -303,145 +296,12 @@ impl VolumeInode {
         process::current().space.forget(gone, true);
     }
 
-    /// The node called `name` in this directory.
-    pub fn lookup(self: &Arc<Self>, name: &[u8]) -> Result<Option<Node>, Errno> {
-        if self.kind != FileType::Directory {
-            return Err(Errno::ENOTDIR);
-        }
-        if let Some(node) = covered(self.identity(), name) {
-            return Ok(Some(node));
-        }
-        if name.len() > NAME_MAX {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        match self.ask(opcode::LOOKUP, &[name, &[0]], Entry::read) {
-            Ok(entry) => Ok(Some(self.child(&entry))),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    /// [`VolumeInode::lookup`] of what is opened next for reading: opened already,
-    /// where it is a file.
-    pub fn lookup_to_read(self: &Arc<Self>, name: &[u8]) -> Result<Option<Node>, Errno> {
-        let is_plain = self.kind == FileType::Directory && name.len() <= NAME_MAX;
-        if !is_plain || covered(self.identity(), name).is_some() {
-            return self.lookup(name);
-        }
-        let lookup = Question {
-            opcode: opcode::LOOKUP,
-            node: self.node,
-            parts: &[name, &[0]],
-        };
-        let open = Question {
-            opcode: opcode::OPEN,
-            node: NODE_PREVIOUS,
-            parts: &[&[0; 8]],
-        };
-        let mut handle = None;
-        let found = self.volume.ask_all(&[lookup, open], 0, |at, reply| {
-            if at == 0 {
-                return reply
-                    .and_then(|mut it| Entry::read(&mut it).ok_or(Errno::EIO))
-                    .map(Some);
-            }
-            // What cannot be opened so is opened again, and says why.
-            handle = reply.ok().and_then(|mut it| it.u64());
-            Ok(None)
-        });
-        match found {
-            Ok(entry) => {
-                let node = self.child(&entry);
-                if let (Node::Volume(inode), Some(handle)) = (&node, handle) {
-                    inode.offer(handle);
-                }
-                Ok(Some(node))
-            }
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(errno),
-        }
-    }
-
-    /// Keeps a handle for the open of the running call.
-    fn offer(&self, handle: u64) {
-        let unused = self.ready.lock().replace((running_call(), handle));
-        if let Some((_, unused)) = unused {
-            self.volume.release(unused, false);
-        }
-    }
-
-    /// The handle that this call opened, with its flags.
-    pub(super) fn take_ready(&self) -> Option<u64> {
-        let (call, handle) = self.ready.lock().take()?;
-        if call != 0 && call == running_call() {
-            return Some(handle);
-        }
-        self.volume.release(handle, false);
-        None
-    }
-
-    /// The node that an answer tells of, in this directory.
-    pub(super) fn child(self: &Arc<Self>, entry: &Entry) -> Node {
-        let parent = Node::Volume(self.clone());
-        Node::Volume(self.volume.inode(entry, Some(parent)))
-    }
-
     /// The path in a symlink.
     pub fn link_target(&self) -> Result<Vec<u8>, Errno> {
         if self.kind != FileType::Symlink {
             return Err(Errno::EINVAL);
         }
         self.ask(opcode::READLINK, &[], |fields| Some(fields.0.to_vec()))
-    }
-
-    /// Calls `visit` with each name, until it says false.
-    pub fn visit(&self, visit: &mut Visitor<'_>) -> Result<(), Errno> {
-        if self.kind != FileType::Directory {
-            return Err(Errno::ENOTDIR);
-        }
-        let own = self.identity();
-        let mut hidden = Vec::new();
-        visit_covered(own, &mut |name, node| {
-            hidden.push(name.to_vec());
-            visit(name, node.identity(), node.file_type())
-        });
-        let buffer = Buffer::for_data(LISTING_BYTES)?;
-        let mut offset = 0u64;
-        loop {
-            let question = Question {
-                opcode: opcode::READDIR,
-                node: self.node,
-                parts: &[
-                    &[0; 8],
-                    &offset.to_le_bytes(),
-                    &(buffer.bytes().len() as u32).to_le_bytes(),
-                    &[0; 20],
-                ],
-            };
-            let got = self.volume.ask(&question, buffer.gpa(), |it| it.u32())?;
-            let mut entries = Fields(buffer.bytes().get(..got as usize).ok_or(Errno::EIO)?);
-            if got == 0 {
-                return Ok(());
-            }
-            while let Some(ino) = entries.u64() {
-                offset = entries.u64().ok_or(Errno::EIO)?;
-                let len = entries.u32().ok_or(Errno::EIO)? as usize;
-                let kind = entries.u32().ok_or(Errno::EIO)?;
-                let padded = (DIRENT_BYTES + len).next_multiple_of(8) - DIRENT_BYTES;
-                let name = entries.bytes(padded).ok_or(Errno::EIO)?;
-                let name = name.get(..len).ok_or(Errno::EIO)?;
-                if hidden.iter().any(|other| other == name) {
-                    continue;
-                }
-                let identity = Identity {
-                    device: own.device,
-                    ino,
-                };
-                if !visit(name, identity, FileType::from_mode(kind << 12)) {
-                    return Ok(());
-                }
-            }
-        }
     }
 
     /// Writes a directory's names, or a file's bytes, to the disk.
@@ -467,84 +327,5 @@ impl VolumeInode {
         pipes.retain(|_, pipe| pipe.strong_count() > 0);
         pipes.insert(self.ino, Arc::downgrade(&pipe));
         Ok(pipe)
-    }
-
-    /// One extended attribute.
-    pub fn xattr(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        self.get_xattrs(opcode::GETXATTR, &[name, &[0]])
-    }
-
-    /// Extended attributes: full names, without values.
-    pub fn xattrs(&self) -> Result<Vec<Xattr>, Errno> {
-        let names = match self.get_xattrs(opcode::LISTXATTR, &[]) {
-            Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let names = names
-            .split(|&byte| byte == 0)
-            .filter(|name| !name.is_empty());
-        Ok(names.map(|name| (name.to_vec(), Vec::new())).collect())
-    }
-
-    fn get_xattrs(&self, opcode: u32, parts: &[&[u8]]) -> Result<Vec<u8>, Errno> {
-        let buffer = Buffer::for_data(XATTR_MAX_BYTES)?;
-        let size = (XATTR_MAX_BYTES as u32).to_le_bytes();
-        let mut fields: Vec<&[u8]> = alloc::vec![&size, &[0; 4]];
-        fields.extend_from_slice(parts);
-        let question = Question {
-            opcode,
-            node: self.node,
-            parts: &fields,
-        };
-        let got = self.volume.ask(&question, buffer.gpa(), |it| it.u32())?;
-        let bytes = buffer.bytes().get(..got as usize).ok_or(Errno::EIO)?;
-        Ok(bytes.to_vec())
-    }
-
-    /// Sets an extended attribute; `flags` are `XATTR_*`.
-    pub fn set_xattr(&self, name: &[u8], value: &[u8], flags: u32) -> Result<(), Errno> {
-        let mut buffer = Buffer::for_data(value.len())?;
-        let place = buffer.bytes_mut().get_mut(..value.len());
-        place.ok_or(Errno::E2BIG)?.copy_from_slice(value);
-        let question = Question {
-            opcode: opcode::SETXATTR,
-            node: self.node,
-            parts: &[
-                &(value.len() as u32).to_le_bytes(),
-                &flags.to_le_bytes(),
-                name,
-                &[0],
-            ],
-        };
-        self.volume.ask(&question, buffer.gpa(), |_| Some(()))?;
-        self.changed();
-        super::watch::look();
-        Ok(())
-    }
-
-    /// Removes an extended attribute.
-    pub fn remove_xattr(&self, name: &[u8]) -> Result<(), Errno> {
-        (self.volume).tell(opcode::REMOVEXATTR, self.node, &[name, &[0]])?;
-        self.changed();
-        super::watch::look();
-        Ok(())
-    }
-
-    /// Blocks and files of the host's file system: `blocks, free, available, files,
-    /// free`, bytes of a block.
-    pub fn statfs(&self) -> Result<([u64; 5], u64), Errno> {
-        self.ask(opcode::STATFS, &[], |fields| {
-            let mut counts = [0; 5];
-            for count in &mut counts {
-                *count = fields.u64()?;
-            }
-            let block = fields.u32()?;
-            fields.u32()?;
-            let fragment = fields.u32()?;
-            Some((
-                counts,
-                u64::from(if fragment > 0 { fragment } else { block }),
-            ))
-        })
     }
 }

@@ -1,9 +1,9 @@
 //! Volumes: directories and files of the host, seen through FUSE messages.
 //!
 //! ```text
-//! path walk ─ Node::Volume(VolumeInode) ─┬─ inode: attributes, names, xattrs
+//! path walk ─ Node::Volume(VolumeInode) ─┬─ inode, directory, xattr: asking
 //!                                        ├─ names: making, removing, renaming
-//!  open ──── VolumeFile ─ file ──────────┼─ pages: what is mapped
+//!  open ───── VolumeFile ── file ────────┼─ pages: what is mapped
 //!                                        └─ exchange ── VOLUME_CALL ── monitor
 //! ```
 //!
@@ -26,13 +26,16 @@
 //! shows the host's changes once the file is opened again. A monitor that is
 //! killed loses what was written to a mapping and not written back.
 
+mod directory;
 mod exchange;
 mod file;
 mod inode;
 mod mount;
 mod names;
+mod open;
 mod pages;
 pub mod watch;
+mod xattr;
 
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -42,11 +45,11 @@ use hashbrown::HashMap;
 use spin::{Mutex, Once};
 use unikiln_abi::volume::VOLUME_READ_ONLY;
 
-pub use file::{copy_range, open, open_new, open_unnamed};
 pub use inode::{Change, VolumeInode};
 pub use mount::mount_all;
 pub(super) use mount::{covered, visit_covered};
 pub use names::{create, link, remove, rename};
+pub use open::{copy_range, open, open_new, open_unnamed};
 pub use pages::write_back_all;
 
 use super::attributes::FIRST_VOLUME_DEVICE;
