@@ -46,7 +46,13 @@ fn a_read_only_volume_stays_as_it_is() {
         "/data:ro",
         "while read l; do echo $l; done < /proc/mounts",
     );
-    mounts.assert_stdout_has(" /data fuse.unikiln ro,nosuid,nodev 0 0\n");
+    mounts.assert_stdout_has("volume /data fuse.unikiln ro,nosuid,nodev 0 0\n");
+    let script = "while read l; do echo $l; done < /proc/self/mountinfo";
+    let mounts = ash(dir.path(), "/data:ro", script);
+    mounts.assert_stdout_has(" 0:64 / /data ro,nosuid,nodev - fuse.unikiln volume ro\n");
+    let kind = ["-f", "-c", "%T", "/data"];
+    let outcome = run(dir.path(), "/data:ro", "host:/usr/bin/stat", &kind);
+    outcome.assert_code(0).assert_stdout("fuseblk\n");
 }
 
 #[test]

@@ -217,3 +217,55 @@ fn threads_share_a_volume() {
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1);
     }
 }
+
+#[test]
+fn a_signal_loses_nothing_that_was_mapped() {
+    if !kvm("a_signal_loses_nothing_that_was_mapped") {
+        return;
+    }
+    let image = format!("host:{}", program("crash").display());
+    // SIGABRT with a crash record, SIGUSR1 without.
+    for signal in [6, 10] {
+        let dir = directory();
+        run(dir.path(), "/data", &image, &["/data", &signal.to_string()]).assert_code(128 + signal);
+        assert!(read(dir.path().join("mapped")).starts_with("kept"));
+    }
+}
+
+#[test]
+fn python_works_on_a_volume() {
+    let needs = [Need::Kvm, Need::File("/usr/bin/python3.11")];
+    if !has_all("python_works_on_a_volume", &needs) {
+        return;
+    }
+    let dir = directory();
+    let script = "
+import os, sqlite3, shutil, tempfile, mmap
+os.chdir('/data')
+base = sqlite3.connect('base.db')
+base.execute('create table t(n)')
+base.executemany('insert into t values (?)', [(n,) for n in range(1000)])
+base.commit()
+print(base.execute('select sum(n) from t').fetchone()[0])
+shutil.copytree('tree', 'copy')
+print(sorted(name for _, _, names in os.walk('copy') for name in names))
+shutil.rmtree('copy')
+with tempfile.NamedTemporaryFile(dir='.') as file:
+    file.write(b'x' * 100000); file.flush()
+    with mmap.mmap(file.fileno(), 0) as view: view[99999] = 121
+    file.seek(-2, 2); print(file.read())
+print(sorted(os.listdir('.')), os.statvfs('.').f_namemax)
+";
+    for path in ["tree/a/b", "tree/c"] {
+        fs::create_dir_all(dir.path().join(path)).expect("writable");
+        fs::write(dir.path().join(path).join("leaf"), "x").expect("writable");
+    }
+    let outcome = Unikiln::run("host:/usr/bin/python3.11")
+        .options(volume(dir.path(), "/data"))
+        .options(["--include", "/usr/lib/python3.11"])
+        .args(["-c", script])
+        .output();
+    outcome
+        .assert_code(0)
+        .assert_stdout("499500\n['leaf', 'leaf']\nb'xy'\n['base.db', 'tree'] 255\n");
+}

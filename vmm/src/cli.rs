@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn volumes_may_be_many() {
+        let volumes = options("-v a:/b --volume=/c:/d:ro x.uk")
+            .unwrap()
+            .config
+            .volumes;
+        let places: Vec<_> = volumes.iter().map(|it| (&it.place, it.read_only)).collect();
+        assert_eq!(places, [(&"/b".into(), false), (&"/d".into(), true)]);
+    }
+
+    #[test]
     fn sizes() {
         for (text, bytes) in [
             ("4096", 4096),
@@ -249,6 +259,8 @@ mod tests {
             "--stats=x f",
             "--strace=nope f",
             "--strace= f",
+            "-v /tmp f",
+            "-v /tmp:rel f",
         ] {
             assert!(options(line).is_err(), "{line}");
         }

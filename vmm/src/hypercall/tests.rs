@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::proptest;
+use tempfile::TempDir;
 use unikiln_abi::call::WAIT;
 use vm_memory::MmapRegion;
 
@@ -19,7 +20,7 @@ use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, VmError};
-use crate::volume::Volumes;
+use crate::volume::{Mount, Volumes};
 
 struct NoSlots;
 
@@ -41,7 +42,17 @@ impl StartVcpu for NoThreads {
     }
 }
 
-fn host(format: LogFormat) -> Host {
+/// One volume, below `directory`.
+fn volumes(directory: &TempDir) -> Volumes {
+    let mount = Mount {
+        source: directory.path().join("volume"),
+        place: "/data".into(),
+        read_only: false,
+    };
+    Volumes::open(&[mount]).unwrap()
+}
+
+fn host(format: LogFormat, directory: &TempDir) -> Host {
     let memory = GuestMemory::default();
     memory.insert(Arena::new(GuestAddress(0), 4 << 20, Backing::SmallPages).unwrap());
     let sink = || File::options().write(true).open("/dev/null").unwrap();
@@ -63,7 +74,7 @@ fn host(format: LogFormat) -> Host {
         stdin: Stdin::File(File::open("/dev/zero").unwrap()),
         clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
         vcpus: Vcpus::new(4),
-        volumes: Volumes::default(),
+        volumes: volumes(directory),
     }
 }
 
@@ -85,7 +96,9 @@ proptest! {
         calls in proptest::collection::vec((0..36u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
-        let host = host(if cri { LogFormat::Cri } else { LogFormat::Raw });
+        let directory = tempfile::tempdir().unwrap();
+        let format = if cri { LogFormat::Cri } else { LogFormat::Raw };
+        let host = host(format, &directory);
         let mut cpu = Cpu {
             index: 0,
             events: Events::new(false).unwrap(),
