@@ -133,6 +133,13 @@ pub fn told(file: Identity, mask: u32, cookie: u32, name: &[u8]) {
     tell(&watches_of(file), mask, cookie, name);
 }
 
+/// The host lost events of `file`.
+pub fn overflowed(file: Identity) {
+    for watch in watches_of(file) {
+        watch.overflow();
+    }
+}
+
 fn kind_bit(is_directory: bool) -> u32 {
     if is_directory { IN_ISDIR } else { 0 }
 }

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLRDNORM, IN_ALL_EVENTS, IN_EXCL_UNLINK, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
-    IN_MASK_CREATE, IN_ONESHOT, O_RDONLY,
+    IN_MASK_CREATE, IN_ONESHOT, IN_Q_OVERFLOW, O_RDONLY,
 };
 use spin::Mutex;
 
@@ -117,6 +117,23 @@ impl Watch {
         };
         let ended = self.end(&mut core.state.lock());
         if ended {
+            core.wake();
+        }
+    }
+
+    /// Queues that events were lost.
+    pub(super) fn overflow(&self) {
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        let lost = Event {
+            watch: -1,
+            mask: IN_Q_OVERFLOW,
+            cookie: 0,
+            name: Box::default(),
+        };
+        let news = core.state.lock().queue.push(lost);
+        if news {
             core.wake();
         }
     }

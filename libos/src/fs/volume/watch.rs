@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use linux_raw_sys::general::{
-    IN_ALL_EVENTS, IN_ATTRIB, IN_DELETE, IN_DELETE_SELF, IN_EXCL_UNLINK, IN_ISDIR,
+    IN_ALL_EVENTS, IN_ATTRIB, IN_DELETE, IN_DELETE_SELF, IN_EXCL_UNLINK, IN_ISDIR, IN_Q_OVERFLOW,
 };
 use spin::Mutex;
 use unikiln_abi::volume::{Event, Fields};
@@ -194,6 +194,13 @@ fn take(closing: Option<&Arc<VolumeInode>>) {
 }
 
 fn tell(event: &Event, name: &[u8]) {
+    if event.mask & IN_Q_OVERFLOW != 0 {
+        let watched = WATCHED.lock();
+        let files: Vec<Identity> = watched.iter().map(|it| it.inode.identity()).collect();
+        drop(watched);
+        files.into_iter().for_each(notify::overflowed);
+        return;
+    }
     let name_end = name.iter().position(|&byte| byte == 0);
     let name = name.get(..name_end.unwrap_or(name.len())).unwrap_or(name);
     let inodes: Vec<Arc<VolumeInode>> = {
