@@ -10,7 +10,8 @@
 //! - [`NODE_PREVIOUS`] names the node of the reply before, so that looking up and
 //!   opening is one call. After an error such a message is not served.
 //! - FORGET, BATCH_FORGET and RELEASE have no reply.
-//! - READDIR needs no OPENDIR: its handle is 0.
+//! - READDIR needs no OPENDIR: its handle is 0. Its reply has the bytes of the entries,
+//!   then 1 where they are the last.
 //! - The reply to WRITE has the offset after the bytes, see [`WRITE_APPEND`].
 //! - There is no INIT: [`crate::ABI_VERSION`] stands for it.
 //!

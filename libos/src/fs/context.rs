@@ -105,22 +105,13 @@ pub fn look_up(
     path: &[u8],
     follow: bool,
 ) -> Result<Spot, Errno> {
-    look_up_for(false, caller, start, path, follow)
+    look_up_to_open(None, caller, start, path, follow)
 }
 
-/// [`look_up`] of what is opened next, for reading only.
-pub(super) fn look_up_to_read(
-    caller: &Caller,
-    start: Option<&Node>,
-    path: &[u8],
-    follow: bool,
-) -> Result<Spot, Errno> {
-    look_up_for(true, caller, start, path, follow)
-}
-
+/// [`look_up`] of what is opened next with these flags, which change nothing yet.
 #[inline]
-fn look_up_for(
-    reads: bool,
+pub(super) fn look_up_to_open(
+    flags: Option<u32>,
     caller: &Caller,
     start: Option<&Node>,
     path: &[u8],
@@ -129,7 +120,7 @@ fn look_up_for(
     let Some(start_nid) = steady_start(start, path) else {
         let (root, directory) = starts(start, path)?;
         let start = start.or(directory.as_ref()).unwrap_or(&root);
-        let found = resolver(reads, caller, &root).find(start, path, follow)?;
+        let found = Resolver::to_open(caller, &root, flags).find(start, path, follow)?;
         return Ok(Spot::from(found));
     };
     let key = Key {
@@ -151,20 +142,12 @@ fn look_up_for(
     let epoch = path_cache::epoch();
     let (root, directory) = starts(start, path)?;
     let start = start.or(directory.as_ref()).unwrap_or(&root);
-    let mut resolver = resolver(reads, caller, &root);
+    let mut resolver = Resolver::to_open(caller, &root, flags);
     let found = resolver.find(start, path, follow)?;
     if let Some(place) = resolver.place(&found) {
         path_cache::put(&key, epoch, place);
     }
     Ok(Spot::from(found))
-}
-
-fn resolver<'a>(reads: bool, caller: &'a Caller, root: &'a Node) -> Resolver<'a> {
-    if reads {
-        Resolver::to_read(caller, root)
-    } else {
-        Resolver::new(caller, root)
-    }
 }
 
 impl From<Found> for Spot {

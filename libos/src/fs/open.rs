@@ -9,7 +9,7 @@ use linux_raw_sys::general::{
 
 use super::access::{Caller, EXECUTE, READ, WRITE, is_no_exec};
 use super::attributes::FileType;
-use super::context::{Spot, look_up, look_up_to_read, resolve};
+use super::context::{Spot, look_up, look_up_to_open, resolve};
 use super::directory::{DirectoryFile, PathFile};
 use super::memory::{Body, MemoryInode};
 use super::node::{Identity, Node};
@@ -44,12 +44,8 @@ pub fn open_from(
     }
     let flags = effective(flags);
     let follow = flags & O_NOFOLLOW == 0;
-    let reads = flags & (O_ACCMODE | O_PATH | O_DIRECTORY | O_TRUNC) == O_RDONLY;
-    let spot = if reads {
-        look_up_to_read(&caller, start, path, follow)?
-    } else {
-        look_up(&caller, start, path, follow)?
-    };
+    let plain = flags & (O_PATH | O_DIRECTORY | O_TRUNC) == 0;
+    let spot = look_up_to_open(plain.then_some(flags), &caller, start, path, follow)?;
     open_spot(&caller, spot, flags, false)
 }
 

@@ -77,9 +77,9 @@ pub struct Resolver<'a> {
     restrictions: u32,
     /// A slash after a symlink at the end does not follow it: its name is what counts.
     names_only: bool,
-    /// What is at the end is opened next, for reading, by who may read everything:
+    /// What is at the end is opened next with these flags, by who may open everything:
     /// a volume opens it with the question for its name.
-    opens: bool,
+    opens: Option<u32>,
     /// Every directory so far is one of the image (or the root), and everybody
     /// may search it: where the path leads can be remembered.
     steady: bool,
@@ -113,15 +113,15 @@ impl<'a> Resolver<'a> {
             links_left: LINKS_MAX,
             restrictions: 0,
             names_only: false,
-            opens: false,
+            opens: None,
             steady: true,
         }
     }
 
-    /// A resolution for an open, for reading only.
-    pub fn to_read(caller: &'a Caller, root: &'a Node) -> Resolver<'a> {
+    /// A resolution for an open with flags that change nothing yet.
+    pub fn to_open(caller: &'a Caller, root: &'a Node, flags: Option<u32>) -> Resolver<'a> {
         Resolver {
-            opens: caller.can(DAC_OVERRIDE | FOWNER),
+            opens: flags.filter(|_| caller.can(DAC_OVERRIDE | FOWNER)),
             ..Resolver::new(caller, root)
         }
     }
@@ -291,8 +291,8 @@ impl<'a> Resolver<'a> {
             }
             _ => {}
         }
-        let node = match &directory {
-            Node::Volume(inode) if self.opens => inode.lookup_to_read(component)?,
+        let node = match (&directory, self.opens) {
+            (Node::Volume(inode), Some(flags)) => inode.lookup_to_open(component, flags)?,
             _ => directory.lookup(component)?,
         };
         if let Some(link) = &node

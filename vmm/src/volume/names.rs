@@ -301,6 +301,7 @@ impl Server {
         let mut listing = Vec::with_capacity(LISTING_BYTES);
         let mut names = RawDir::new(&fd, listing.spare_capacity_mut());
         let mut entries = Vec::new();
+        let mut is_end = true;
         while let Some(entry) = names.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -312,6 +313,7 @@ impl Server {
                 if entries.is_empty() {
                     return Err(Errno::INVAL);
                 }
+                is_end = false;
                 break;
             }
             let start = entries.len();
@@ -325,7 +327,7 @@ impl Server {
         }
         data.copy_from(&entries);
         out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&u32::from(is_end).to_le_bytes());
         Ok(())
     }
 }

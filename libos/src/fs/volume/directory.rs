@@ -35,9 +35,13 @@ impl VolumeInode {
         }
     }
 
-    /// [`VolumeInode::lookup`] of what is opened next for reading: opened already,
+    /// [`VolumeInode::lookup`] of what is opened next with these flags: opened already,
     /// where it is a file.
-    pub fn lookup_to_read(self: &Arc<Self>, name: &[u8]) -> Result<Option<Node>, Errno> {
+    pub fn lookup_to_open(
+        self: &Arc<Self>,
+        name: &[u8],
+        flags: u32,
+    ) -> Result<Option<Node>, Errno> {
         let is_plain = self.kind == FileType::Directory && name.len() <= NAME_MAX;
         if !is_plain || covered(self.identity(), name).is_some() {
             return self.lookup(name);
@@ -50,7 +54,7 @@ impl VolumeInode {
         let open = Question {
             opcode: opcode::OPEN,
             node: NODE_PREVIOUS,
-            parts: &[&[0; 8]],
+            parts: &[&flags.to_le_bytes(), &[0; 4]],
         };
         let mut handle = None;
         let found = self.volume.ask_all(&[lookup, open], 0, |at, reply| {
@@ -67,7 +71,7 @@ impl VolumeInode {
             Ok(entry) => {
                 let node = self.child(&entry);
                 if let (Node::Volume(inode), Some(handle)) = (&node, handle) {
-                    inode.offer(handle);
+                    inode.offer(flags, handle);
                 }
                 Ok(Some(node))
             }
@@ -77,17 +81,17 @@ impl VolumeInode {
     }
 
     /// Keeps a handle for the open of the running call.
-    fn offer(&self, handle: u64) {
-        let unused = self.ready.lock().replace((running_call(), handle));
-        if let Some((_, unused)) = unused {
+    fn offer(&self, flags: u32, handle: u64) {
+        let unused = self.ready.lock().replace((running_call(), flags, handle));
+        if let Some((.., unused)) = unused {
             self.volume.release(unused, false);
         }
     }
 
-    /// The handle that this call opened, with its flags.
-    pub(super) fn take_ready(&self) -> Option<u64> {
-        let (call, handle) = self.ready.lock().take()?;
-        if call != 0 && call == running_call() {
+    /// The handle that this call opened with these flags.
+    pub(super) fn take_ready(&self, wanted: u32) -> Option<u64> {
+        let (call, flags, handle) = self.ready.lock().take()?;
+        if call != 0 && call == running_call() && flags == wanted {
             return Some(handle);
         }
         self.volume.release(handle, false);
@@ -124,11 +128,9 @@ impl VolumeInode {
                     &[0; 20],
                 ],
             };
-            let got = self.volume.ask(&question, buffer.gpa(), |it| it.u32())?;
+            let reply = |it: &mut Fields<'_>| Some((it.u32()?, it.u32()? != 0));
+            let (got, is_end) = self.volume.ask(&question, buffer.gpa(), reply)?;
             let mut entries = Fields(buffer.bytes().get(..got as usize).ok_or(Errno::EIO)?);
-            if got == 0 {
-                return Ok(());
-            }
             while let Some(ino) = entries.u64() {
                 offset = entries.u64().ok_or(Errno::EIO)?;
                 let len = entries.u32().ok_or(Errno::EIO)? as usize;
@@ -146,6 +148,9 @@ impl VolumeInode {
                 if !visit(name, identity, FileType::from_mode(kind << 12)) {
                     return Ok(());
                 }
+            }
+            if is_end || got == 0 {
+                return Ok(());
             }
         }
     }

@@ -35,8 +35,8 @@ pub struct VolumeInode {
     /// A directory's: where it was found.
     parent: Mutex<Option<Node>>,
     seen: Mutex<Seen>,
-    /// Opened with the question for its name: the call that asked, and the handle.
-    pub(super) ready: Mutex<Option<(u64, u64)>>,
+    /// Opened with the question for its name: the call that asked, flags, handle.
+    pub(super) ready: Mutex<Option<(u64, u32, u64)>>,
     /// What is mapped.
     pub(super) pages: Mutex<Pages>,
 }
@@ -169,7 +169,7 @@ impl Drop for VolumeInode {
                 inodes.remove(&self.node);
             }
         }
-        if let Some((_, handle)) = self.ready.get_mut().take() {
+        if let Some((.., handle)) = self.ready.get_mut().take() {
             self.volume.release(handle, false);
         }
         if self.node != NODE_ROOT {

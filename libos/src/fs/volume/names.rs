@@ -103,14 +103,20 @@ pub fn remove(
     found: Found,
     is_directory: bool,
 ) -> Result<(), Errno> {
-    let name = found.name.as_bytes();
-    let node = tree::removable(caller, &found.directory, name)?;
+    let Found {
+        directory: parent,
+        name,
+        node,
+        slash,
+        ..
+    } = found;
+    let node = removable(caller, &parent, node)?;
     match (node.is_directory(), is_directory) {
         (false, true) => return Err(Errno::ENOTDIR),
         (true, false) => return Err(Errno::EISDIR),
         _ => {}
     }
-    if found.slash && !is_directory {
+    if slash && !is_directory {
         return Err(Errno::ENOTDIR);
     }
     let opcode = if is_directory {
@@ -118,18 +124,35 @@ pub fn remove(
     } else {
         opcode::UNLINK
     };
-    (directory.volume).tell(opcode, directory.node, &[name, &[0]])?;
-    directory.changed();
-    if let Some(inode) = inode_of(&node) {
-        inode.changed();
-        watch::lost(inode);
-    }
-    // The host frees the space once nobody here knows the file any more.
+    let watched = inode_of(&node).filter(|_| watch::is_active()).cloned();
+    // Told with the removal: the host frees the space once nobody here has the file.
     drop(node);
-    drop(found.node);
-    directory.volume.flush();
+    (directory.volume).tell(opcode, directory.node, &[name.as_bytes(), &[0]])?;
+    directory.changed();
+    if let Some(inode) = watched {
+        inode.changed();
+        watch::lost(&inode);
+        drop(inode);
+        directory.volume.flush();
+    }
     watch::look();
     Ok(())
+}
+
+/// Checks that what was found in `directory` may be taken away, and gives it. The
+/// host has the last word where it became something else since.
+fn removable(caller: &Caller, directory: &Node, node: Option<Node>) -> Result<Node, Errno> {
+    let node = node.ok_or(Errno::ENOENT)?;
+    if inode_of(directory).is_some_and(|it| it.volume().is_read_only()) {
+        return Err(Errno::EROFS);
+    }
+    caller.check_change(directory)?;
+    caller.check_sticky(directory, &node)?;
+    if tree::is_mount_point(directory, &node) {
+        Err(Errno::EBUSY)
+    } else {
+        Ok(node)
+    }
 }
 
 /// Renames within a volume; elsewhere is EXDEV.
@@ -146,7 +169,7 @@ pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(
         return Err(Errno::EXDEV);
     }
     let (old, new) = (from.name.as_bytes(), to.name.as_bytes());
-    let source = tree::removable(caller, &from.directory, old)?;
+    let source = removable(caller, &from.directory, from.node.clone())?;
     if (from.slash || to.slash && mode != Mode::Exchange) && !source.is_directory() {
         return Err(Errno::ENOTDIR);
     }

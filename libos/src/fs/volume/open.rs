@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::{O_ACCMODE, O_CREAT, O_EXCL, O_NOATIME, O_RDONLY, O_SYNC, O_TRUNC};
+use linux_raw_sys::general::{O_ACCMODE, O_CREAT, O_EXCL, O_RDONLY, O_TRUNC};
 use unikiln_abi::volume::opcode;
 
 use super::exchange::Question;
@@ -20,9 +20,6 @@ use crate::fs::node::Node;
 use crate::fs::open_file::{OpenFile, Origin};
 use crate::fs::path::Found;
 
-/// Flags that mean something to the host's open file.
-const ALSO_OF_HOST: u32 = O_SYNC | O_NOATIME;
-
 /// Opens what is there. `kept` are the flags that the open file keeps.
 pub fn open(
     inode: &Arc<VolumeInode>,
@@ -33,12 +30,7 @@ pub fn open(
     match inode.file_type() {
         FileType::Regular => {
             let parts: [&[u8]; 2] = [&(flags & !(O_CREAT | O_EXCL)).to_le_bytes(), &[0; 4]];
-            let ready = if flags & (O_ACCMODE | O_TRUNC | ALSO_OF_HOST) == O_RDONLY {
-                inode.take_ready()
-            } else {
-                None
-            };
-            let handle = match ready {
+            let handle = match inode.take_ready(flags) {
                 Some(handle) => handle,
                 None => inode.ask(opcode::OPEN, &parts, |it| it.u64())?,
             };
