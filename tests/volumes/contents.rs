@@ -206,14 +206,14 @@ fn threads_share_a_volume() {
     }
     for cpus in ["1", "2", "4"] {
         let dir = directory();
-        let image = format!("host:{}", program("threads").display());
+        let image = format!("host:{}", program("shared_volume").display());
         Unikiln::run(image)
             .options(volume(dir.path(), "/data"))
             .options(["--cpus", cpus])
             .args(["/data"])
             .output()
             .assert_code(0)
-            .assert_stdout("ok threads\n");
+            .assert_stdout("ok shared_volume\n");
         assert_eq!(fs::read_dir(dir.path()).expect("there").count(), 1);
     }
 }

@@ -49,5 +49,5 @@ int main(int argc, char **argv) {
     struct stat st;
     CHECK_EQ(stat("log", &st), 0);
     CHECK_EQ(st.st_size, 5 * THREADS * ROUNDS);
-    return done("threads");
+    return done("shared_volume");
 }
