@@ -8,6 +8,7 @@ use rustix::fs::{
     renameat_with, seek, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use unikiln_abi::volume::{DIRENT_BYTES, InHeader};
 
 use super::node::Node;
@@ -93,6 +94,12 @@ impl Server {
         asker: &InHeader,
     ) -> Result<(), Errno> {
         let (fd, stat) = self.place(directory, name)?;
+        // Somebody on the host may have put another file in its place meanwhile:
+        // that one is neither given away nor made more open.
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if stat.st_uid != geteuid().as_raw() || !is_directory && stat.st_nlink != 1 {
+            return Ok(());
+        }
         if let Some((user, group)) = self.owner(directory, &stat, asker)? {
             refused_is_fine(chownat(
                 &fd,

@@ -1,16 +1,17 @@
 //! The server as a guest's messages meet it, without a guest: what it does, and what
 //! it refuses whatever the bytes are.
 
+mod confined;
 mod wild;
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
 use unikiln_abi::volume::{
     ENTRY_BYTES, Fields, IN_HEADER_BYTES, InHeader, NODE_PREVIOUS, NODE_ROOT, OUT_HEADER_BYTES,
-    SetAttr, opcode,
+    opcode,
 };
 
 use super::limit::Limit;
@@ -128,100 +129,6 @@ fn message(opcode: u32, node: u64, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn names_stay_below_the_directory() {
-    let volume = Volume::new(false);
-    for name in [&b".."[..], b".", b"", b"sub/deep", b"/etc", b"../secret"] {
-        assert_eq!(volume.look_up(NODE_ROOT, name), Err(libc::EINVAL));
-    }
-    let long = [b'x'; 256];
-    assert_eq!(volume.look_up(NODE_ROOT, &long), Err(libc::ENAMETOOLONG));
-    assert_eq!(volume.look_up(NODE_ROOT, b"absent"), Err(libc::ENOENT));
-    // A name without its end.
-    assert_eq!(
-        volume.ask(opcode::LOOKUP, NODE_ROOT, &[b"file"]),
-        Err(libc::EINVAL)
-    );
-    let file = volume.look_up(NODE_ROOT, b"file").unwrap();
-    assert_eq!(volume.look_up(file, b"x"), Err(libc::ENOTDIR));
-}
-
-#[test]
-fn symlinks_are_read_and_never_followed() {
-    let volume = Volume::new(false);
-    for (name, target) in [(&b"out"[..], &b"../secret"[..]), (b"absolute", b"/etc")] {
-        let link = volume.look_up(NODE_ROOT, name).unwrap();
-        assert_eq!(volume.ask(opcode::READLINK, link, &[]).unwrap(), target);
-        assert_eq!(volume.open(link, libc::O_RDONLY), Err(libc::EPERM));
-        assert_eq!(volume.look_up(link, b"passwd"), Err(libc::ENOTDIR));
-        assert_eq!(
-            volume.create(name, libc::O_WRONLY, 0o644),
-            Err(libc::ELOOP),
-            "opened through a symlink"
-        );
-        let size = SetAttr {
-            valid: unikiln_abi::volume::FATTR_SIZE,
-            ..SetAttr::default()
-        };
-        let cut = volume.ask(opcode::SETATTR, link, &[&size.to_bytes()]);
-        assert_eq!(cut, Err(libc::EINVAL));
-    }
-    assert_eq!(
-        fs::read(volume.top.path().join("secret")).unwrap(),
-        b"secret"
-    );
-}
-
-#[test]
-fn a_directory_that_becomes_a_symlink_is_not_left() {
-    let volume = Volume::new(false);
-    let sub = volume.look_up(NODE_ROOT, b"sub").unwrap();
-    fs::rename(volume.path("sub"), volume.path("moved")).unwrap();
-    symlink("/etc", volume.path("sub")).unwrap();
-    assert_eq!(volume.look_up(sub, b"passwd"), Err(libc::ENOENT));
-    volume.look_up(sub, b"deep").unwrap();
-    let link = volume.look_up(NODE_ROOT, b"sub").unwrap();
-    assert_ne!(link, sub);
-    assert_eq!(volume.look_up(link, b"passwd"), Err(libc::ENOTDIR));
-}
-
-#[test]
-fn nothing_changes_in_a_read_only_volume() {
-    let volume = Volume::new(true);
-    let file = volume.look_up(NODE_ROOT, b"file").unwrap();
-    for opcode in [
-        opcode::SETATTR,
-        opcode::SYMLINK,
-        opcode::MKNOD,
-        opcode::MKDIR,
-        opcode::UNLINK,
-        opcode::RMDIR,
-        opcode::RENAME2,
-        opcode::LINK,
-        opcode::WRITE,
-        opcode::SETXATTR,
-        opcode::REMOVEXATTR,
-        opcode::CREATE,
-        opcode::TMPFILE,
-        opcode::FALLOCATE,
-        opcode::COPY_FILE_RANGE,
-    ] {
-        let answer = volume.ask(opcode, file, &[&[0; 128]]);
-        assert_eq!(answer, Err(libc::EROFS), "opcode {opcode}");
-    }
-    for flags in [
-        libc::O_WRONLY,
-        libc::O_RDWR,
-        libc::O_RDONLY | libc::O_TRUNC,
-        libc::O_ACCMODE,
-    ] {
-        assert_eq!(volume.open(file, flags), Err(libc::EROFS));
-    }
-    let handle = volume.open(file, libc::O_RDONLY).unwrap();
-    assert_eq!(volume.transfer(opcode::READ, handle, 0, 64), Ok(5));
-    assert_eq!(fs::read(volume.path("file")).unwrap(), b"hello");
-}
-
-#[test]
 fn bytes_go_between_file_and_memory() {
     let volume = Volume::new(false);
     let flags = libc::O_RDWR | libc::O_EXCL;
@@ -266,29 +173,6 @@ fn data_ranges_and_offsets_are_checked() {
         .serve(&message(opcode::READ, file, &parts), None, ROOM);
     let error = i32::from_le_bytes(without[4..8].try_into().unwrap());
     assert_eq!(error, -libc::EINVAL);
-}
-
-#[test]
-fn devices_are_neither_made_nor_opened() {
-    let volume = Volume::new(false);
-    let make = |mode: u32, name: &[u8]| {
-        let parts: [&[u8]; 4] = [&mode.to_le_bytes(), &[1; 12], name, &[0]];
-        volume.ask(opcode::MKNOD, NODE_ROOT, &parts)
-    };
-    assert_eq!(make(libc::S_IFCHR | 0o600, b"c"), Err(libc::EPERM));
-    assert_eq!(make(libc::S_IFBLK | 0o600, b"b"), Err(libc::EPERM));
-    make(libc::S_IFIFO | 0o600, b"pipe").unwrap();
-    assert!(
-        fs::metadata(volume.path("pipe"))
-            .unwrap()
-            .file_type()
-            .is_fifo()
-    );
-    // Opening it would wait for ever.
-    let pipe = volume.look_up(NODE_ROOT, b"pipe").unwrap();
-    assert_eq!(volume.open(pipe, libc::O_RDONLY), Err(libc::EPERM));
-    let through = volume.create(b"pipe", libc::O_RDONLY, 0o600);
-    assert_eq!(through, Err(libc::EPERM));
 }
 
 #[test]
@@ -411,4 +295,28 @@ fn a_missing_source_is_made_and_odd_ones_are_refused() {
     let twice = Mount::parse("/tmp:/a".as_ref()).unwrap();
     assert!(super::Volumes::open(&[twice.clone(), twice]).is_err());
     fs::set_permissions(top.path(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn new_files_are_as_asked_for() {
+    let volume = Volume::new(false);
+    let make = |mode: u32, name: &[u8]| {
+        let parts: [&[u8]; 4] = [&mode.to_le_bytes(), &[0; 4], name, &[0]];
+        volume.ask(opcode::MKDIR, NODE_ROOT, &parts)
+    };
+    make(0o777, b"open").unwrap();
+    let mode = |name: &str| fs::metadata(volume.path(name)).unwrap().mode() & 0o7777;
+    assert_eq!(
+        mode("open"),
+        0o777,
+        "the guest applied its own creation mask"
+    );
+    // A group that is handed down stays.
+    fs::set_permissions(volume.path(""), fs::Permissions::from_mode(0o2755)).unwrap();
+    make(0o700, b"handed").unwrap();
+    assert_eq!(mode("handed"), 0o2700);
+    let parts: [&[u8]; 4] = [b"link", &[0], b"/anywhere/at all", &[0]];
+    volume.ask(opcode::SYMLINK, NODE_ROOT, &parts).unwrap();
+    let target = fs::read_link(volume.path("link")).unwrap();
+    assert_eq!(target, Path::new("/anywhere/at all"));
 }
