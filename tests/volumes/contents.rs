@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::process::Command;
 
-use crate::common::Unikiln;
 use crate::common::guest::all;
 use crate::common::skip::{Need, has_all};
+use crate::common::{Unikiln, outcome};
 use crate::{Running, ash, directory, kvm, program, read, run, run_program, volume};
 
 /// Programs of `tests/guests` that work in a directory below `/tmp`, which is a volume
@@ -268,4 +268,38 @@ print(sorted(os.listdir('.')), os.statvfs('.').f_namemax)
     outcome
         .assert_code(0)
         .assert_stdout("499500\n['leaf', 'leaf']\nb'xy'\n['base.db', 'tree'] 255\n");
+}
+
+#[test]
+fn syncing_means_syncing() {
+    let needs = [Need::Kvm, Need::Program("strace")];
+    if !has_all("syncing_means_syncing", &needs) {
+        return;
+    }
+    let dir = directory();
+    let calls = dir.path().join("calls");
+    let source = dir.path().join("volume");
+    fs::create_dir(&source).expect("writable");
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-e", "trace=fsync,fdatasync,syncfs", "-o"])
+        .arg(&calls)
+        .arg(env!("CARGO_BIN_EXE_unikiln"))
+        .arg("run")
+        .args(volume(&source, "/data"))
+        .arg(format!("host:{}", program("keep").display()))
+        .arg("/data");
+    outcome::run(command, None)
+        .assert_code(0)
+        .assert_stdout("ok keep\n");
+    let calls = read(calls);
+    let count = |call: &str| {
+        let lines = calls.lines();
+        lines
+            .filter(|line| line.contains(call) && line.ends_with("= 0"))
+            .count()
+    };
+    // A file, a directory; fdatasync and msync; the file system.
+    let counts = (count(" fsync("), count(" fdatasync("), count(" syncfs("));
+    assert_eq!(counts, (2, 2, 1), "{calls}");
 }
