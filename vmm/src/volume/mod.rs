@@ -11,11 +11,10 @@
 //! The server is our own rather than `fuse-backend-rs` (0.14, looked at for this):
 //! its messages come through a closed list of transports, virtio queues or
 //! `/dev/fuse`, neither of which there is here; its passthrough file system does not
-//! keep a volume read-only, does not bound the descriptors that a guest holds, looks
-//! names up without `openat2`, and reads through `/proc` paths that an empty root
-//! lacks. It would bring a second `vm-memory`, an old `nix` and `mio`, and some 270
-//! uses of `unsafe` in the monitor; the server here has one, which reads and writes
-//! guest memory.
+//! keep a volume read-only and does not bound the descriptors that a guest holds; it
+//! would bring a second `vm-memory`, an old `nix`, `mio`, and over 200 more uses of
+//! `unsafe` into the monitor. This server has three: one moves bytes of guest memory,
+//! one raises a limit, one is `truncate`.
 //!
 //! Confinement: a guest names files by a node that it was given and one name. The name
 //! has no slash and is not `..`, and is opened by `openat2` with RESOLVE_BENEATH,
@@ -23,6 +22,8 @@
 //! descriptor. The server follows no symlink ever: the guest reads it and walks on in
 //! its own view. Opening a node again goes through this process's `/proc/self/fd`,
 //! where only descriptors of nodes are named, and only for regular files and directories.
+//! Extended attributes, truncation and watches name a node by a path there, so a monitor
+//! with volumes needs `/proc` in its view.
 
 mod attributes;
 mod data;
