@@ -86,6 +86,16 @@ pub const SOCKET_QUEUED: u32 = 27;
 /// the rtnetlink messages of such a dump, or -ENOBUFS where they are more.
 pub const ROUTE_DUMP: u32 = 28;
 
+/// Serve FUSE messages of a volume. `[volume, request gpa, request len, reply gpa,
+/// reply room, data gpa]` → bytes of the replies, see [`crate::volume`].
+pub const VOLUME_CALL: u32 = 32;
+/// Watch a node of a volume. `[volume, node, IN_* mask]` → the watch's number, the
+/// same again for the same node; mask 0 ends the watch.
+pub const VOLUME_WATCH: u32 = 33;
+/// Take what happened to watched nodes. `[gpa, len]` → bytes of [`crate::volume::Event`]s,
+/// each with its name, padded to 8. [`crate::shared::SharedPage::volume_events`] says when.
+pub const VOLUME_EVENTS: u32 = 34;
+
 /// [`WAIT`]: standard input has bytes or has ended.
 pub const EVENT_STDIN: u64 = 1 << 0;
 /// [`WAIT`]: a signal came from outside ([`crate::shared::SharedPage::signals`]).

@@ -156,6 +156,8 @@ fn keep_summary(summary: &str) {
 
 /// Ends the guest by a signal whose default action dumps core.
 pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
+    // What the program wrote to mapped files is not lost with it.
+    crate::fs::volume::write_back_all();
     let signal = fatal.info.number();
     begin(
         exit::SIGNALED,
@@ -172,6 +174,7 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
 pub fn out_of_memory(registers: &Registers, address: u64) -> ! {
     begin(exit::OOM_KILLED, OOM_CODE, &"out of memory");
     write_report(Reason::OutOfMemory(address), registers);
+    crate::fs::volume::write_back_all();
     end()
 }
 

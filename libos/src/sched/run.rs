@@ -9,6 +9,7 @@ use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIME
 
 use super::cpu::{self, Cpu, NEVER, State as CpuState, here, this};
 use super::{deadline, wait};
+use crate::fs::volume;
 use crate::net::inet;
 use crate::process::{self, State, Thread, threads};
 use crate::{arch, hypercall, mm, signal, time};
@@ -264,6 +265,7 @@ fn wait_in_place(this: &Cpu, me: &'static Thread) {
         deadline::expire();
         signal::collect();
         inet::take_changes();
+        volume::watch::take_announced();
         if let Some(next) = this.pop_for(here()) {
             next.set_state(State::Running);
             break;
@@ -516,6 +518,7 @@ pub fn idle_loop() -> ! {
         deadline::expire();
         signal::collect();
         inet::take_changes();
+        volume::watch::take_announced();
         if let Some(next) = pick(this, here).or_else(|| poll(this, here)) {
             this.become_busy();
             enter(this, &this.idle, 0, next);

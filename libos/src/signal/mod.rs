@@ -325,6 +325,7 @@ fn end_by(regs: &Registers, info: SigInfo) -> ! {
         );
     }
     strace::killed(info.number());
+    crate::fs::volume::write_back_all();
     hypercall::exit(exit::SIGNALED, u64::from(info.number()))
 }
 
