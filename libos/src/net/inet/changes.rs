@@ -211,11 +211,86 @@ impl Drop for Sleeper {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicU32, AtomicU64};
+    use std::boxed::Box;
+    use std::time::{Duration, Instant};
+
+    use linux_raw_sys::net::AF_INET;
+
     use super::*;
+    use crate::net::Kind;
+    use crate::net::options::Options;
 
     #[test]
     fn the_bits_of_a_word_come_lowest_first() {
         assert_eq!(bits(0).next(), None);
         assert_eq!(bits(1 << 63 | 1 << 5 | 1).collect::<Vec<_>>(), [0, 5, 63]);
+    }
+
+    fn table() -> &'static SocketTable {
+        TABLE.call_once(|| {
+            Box::leak(Box::new(SocketTable {
+                wanted: AtomicU32::new(0),
+                reserved: [0; 15],
+                summary: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64 / 64],
+                changed: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64],
+                ready: [const { AtomicU32::new(0) }; SOCKETS_MAX],
+            }))
+        })
+    }
+
+    /// What the monitor does when a socket becomes ready. The vCPU that it calls
+    /// takes changes.
+    fn becomes_ready(table: &SocketTable, handle: usize) {
+        table.ready[handle].store(1, SeqCst);
+        table.changed[handle / 64].fetch_or(1 << (handle % 64), SeqCst);
+        table.summary[handle / 4096].fetch_or(1 << (handle / 64 % 64), SeqCst);
+        if table.wanted.load(SeqCst) != 0 {
+            take_changes();
+        }
+    }
+
+    /// Two threads sleep for two sockets, again and again, while the monitor makes
+    /// each ready as soon as it may. Whoever is not told sleeps for ever.
+    #[test]
+    fn no_change_is_slept_through() {
+        const ROUNDS: u32 = 20_000;
+        let table = table();
+        std::thread::scope(|scope| {
+            for handle in [70, 9000] {
+                let what = (AF_INET, Kind::Stream, 6);
+                let socket = HostSocket::new(handle, what, Options::default(), Vec::new()).unwrap();
+                let round = Arc::new(AtomicU32::new(0));
+                let monitor = round.clone();
+                scope.spawn(move || {
+                    for number in 0..ROUNDS {
+                        while monitor.load(SeqCst) == number {
+                            std::thread::yield_now();
+                        }
+                        becomes_ready(table, handle as usize);
+                    }
+                });
+                scope.spawn(move || {
+                    let end = Instant::now() + Duration::from_secs(120);
+                    for number in 1..=ROUNDS {
+                        round.store(number, SeqCst);
+                        let _sleeper = Sleeper::begin();
+                        loop {
+                            let seen = socket.change_count();
+                            take_changes();
+                            if socket.host_ready() != 0 {
+                                break;
+                            }
+                            while socket.change_count() == seen {
+                                assert!(Instant::now() < end, "asleep in round {number}");
+                                std::thread::yield_now();
+                            }
+                        }
+                        table.ready[handle as usize].store(0, SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(table.wanted.load(SeqCst), 0);
     }
 }
