@@ -250,45 +250,51 @@ mod tests {
         }
     }
 
-    /// Two threads sleep for two sockets, again and again, while the monitor makes
-    /// each ready as soon as it may. Whoever is not told sleeps for ever.
+    /// A thread sleeps again and again until the monitor makes its socket ready, while
+    /// waits of others begin and end. If it is not told, it sleeps for ever.
     #[test]
     fn no_change_is_slept_through() {
-        const ROUNDS: u32 = 20_000;
+        const ROUNDS: u32 = 5_000;
+        const HANDLE: u32 = 9000;
         let table = table();
+        let end = Instant::now() + Duration::from_secs(60);
+        let what = (AF_INET, Kind::Stream, 6);
+        let socket = HostSocket::new(HANDLE, what, Options::default(), Vec::new()).unwrap();
+        // Odd while somebody sleeps for it.
+        let turn = AtomicU32::new(0);
+        let is_over = || turn.load(SeqCst) >= 2 * ROUNDS || Instant::now() > end;
         std::thread::scope(|scope| {
-            for handle in [70, 9000] {
-                let what = (AF_INET, Kind::Stream, 6);
-                let socket = HostSocket::new(handle, what, Options::default(), Vec::new()).unwrap();
-                let round = Arc::new(AtomicU32::new(0));
-                let monitor = round.clone();
-                scope.spawn(move || {
-                    for number in 0..ROUNDS {
-                        while monitor.load(SeqCst) == number {
-                            std::thread::yield_now();
-                        }
-                        becomes_ready(table, handle as usize);
+            scope.spawn(|| {
+                while !is_over() {
+                    drop(Sleeper::begin());
+                }
+            });
+            scope.spawn(|| {
+                let mut told = 0;
+                while !is_over() {
+                    let now = turn.load(SeqCst);
+                    if now % 2 == 1 && now != told {
+                        becomes_ready(table, HANDLE as usize);
+                        told = now;
                     }
-                });
-                scope.spawn(move || {
-                    let end = Instant::now() + Duration::from_secs(120);
-                    for number in 1..=ROUNDS {
-                        round.store(number, SeqCst);
-                        let _sleeper = Sleeper::begin();
-                        loop {
-                            let seen = socket.change_count();
-                            take_changes();
-                            if socket.host_ready() != 0 {
-                                break;
-                            }
-                            while socket.change_count() == seen {
-                                assert!(Instant::now() < end, "asleep in round {number}");
-                                std::thread::yield_now();
-                            }
-                        }
-                        table.ready[handle as usize].store(0, SeqCst);
+                }
+            });
+            for _ in 0..ROUNDS {
+                turn.fetch_add(1, SeqCst);
+                let _sleeper = Sleeper::begin();
+                loop {
+                    let seen = socket.change_count();
+                    take_changes();
+                    if socket.host_ready() != 0 {
+                        break;
                     }
-                });
+                    while socket.change_count() == seen {
+                        assert!(Instant::now() < end, "asleep at {turn:?}");
+                        std::thread::yield_now();
+                    }
+                }
+                table.ready[HANDLE as usize].store(0, SeqCst);
+                turn.fetch_add(1, SeqCst);
             }
         });
         assert_eq!(table.wanted.load(SeqCst), 0);
