@@ -1,0 +1,1 @@
+//! Rewriting of what the compiler of this machine makes.
