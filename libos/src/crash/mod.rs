@@ -156,6 +156,11 @@ fn keep_summary(summary: &str) {
 
 /// Ends the guest by a signal whose default action dumps core.
 pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
+    // Tables and symbols know nothing of trampolines.
+    let registers = &Registers {
+        rip: crate::signal::shown_address(registers.rip),
+        ..*registers
+    };
     let signal = fatal.info.number();
     begin(
         exit::SIGNALED,
