@@ -5,7 +5,7 @@
 //!                    ├─ unwind.rs, go.rs: where functions begin
 //!                    ├─ sites.rs: sites, what makes room before them
 //!                    ├─ targets.rs: may anything jump into what moves
-//!                    ├─ place.rs: room for trampolines
+//!                    ├─ place.rs, gaps.rs: room for trampolines and jumps
 //!                    └► rewrite.rs: new bytes ─► tree
 //! ```
 //!
@@ -13,6 +13,7 @@
 //! read is left as a whole. Neither is ever an error; both are counted
 //! (`report.rs`). The result depends on the file alone.
 
+mod gaps;
 mod go;
 mod object;
 mod place;

@@ -50,6 +50,8 @@ pub(super) enum LeftSite {
     FlagsUsed,
     /// rt_sigreturn, which unwinders know by its bytes.
     SignalReturn,
+    /// Little can move, and there is no padding nearby for the jump.
+    NoGap,
     /// No room for its trampoline within reach.
     NoRoom,
 }
@@ -62,6 +64,7 @@ impl LeftSite {
             Self::JumpTarget => "jump target before it",
             Self::FlagsUsed => "flags used after it",
             Self::SignalReturn => "signal return",
+            Self::NoGap => "no padding nearby for a jump",
             Self::NoRoom => "no room for a trampoline",
         }
     }

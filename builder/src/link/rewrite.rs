@@ -12,12 +12,14 @@
 //! have left there; a call that is to start again is rewound by two bytes to a
 //! `syscall`, which traps; unwind tables, symbols and address ranges that a
 //! program compares its program counter with hold for every call in progress;
-//! and a jump to the `syscall` itself still works.
+//! and a jump to the `syscall` itself still works. Where fewer than five bytes can
+//! move, a jump of two bytes leads to one of five in padding nearby (`gaps.rs`).
 
+use super::gaps::Gaps;
 use super::object::Object;
-use super::place::{self, Room};
+use super::place;
 use super::report::{Counts, LeftFile, LeftSite};
-use super::sites::{self, JUMP_BYTES, Site};
+use super::sites::{self, JUMP_BYTES, SHORT_JUMP_BYTES, Site};
 use super::{targets, unwind};
 
 /// `lea disp32(%rip), %rcx`.
@@ -34,6 +36,8 @@ const ENTER: [u8; 8] = [
     0,
     0,
 ];
+/// `jmp rel8`.
+const SHORT_JUMP: u8 = 0xeb;
 /// `jmp rel32`.
 const JUMP: u8 = 0xe9;
 /// `int3`, for bytes that nothing reaches.
@@ -64,26 +68,46 @@ pub(super) fn rewrite(bytes: &[u8]) -> Result<Rewritten, LeftFile> {
     for (_, reason) in &found.left {
         counts.leave(*reason);
     }
-    let inner = found.sites.iter().flat_map(|site| site.inner.clone());
-    let hit = targets::jumped_to(&object, &boundaries, &functions, inner.collect());
-    let touched = touched_by_relocations(&object, &found.sites);
-    let mut chosen = Vec::new();
-    for (index, site) in found.sites.into_iter().enumerate() {
-        if site.inner.iter().any(|address| hit.contains(address)) || touched.contains(&index) {
-            counts.leave(LeftSite::JumpTarget);
-        } else {
-            chosen.push(site);
+    let mut sites = found.sites;
+    let mut gaps = Gaps::near(&object, &functions, &sites);
+    // The first instruction's address counts only where fewer have to move.
+    let watched = sites.iter().flat_map(|site| &site.moved);
+    let watched = watched.map(|moved| moved.address).chain(gaps.addresses());
+    let hit = targets::jumped_to(&object, &boundaries, &functions, watched.collect());
+    let touched = touched_by_relocations(&object, &sites);
+    let mut plans = Vec::new();
+    for (index, site) in sites.iter_mut().enumerate() {
+        site.keep_whole(&hit);
+        let spring = match site.room_bytes() {
+            JUMP_BYTES.. => Ok(None),
+            SHORT_JUMP_BYTES.. => gaps
+                .take(site.start(), &hit)
+                .map(Some)
+                .ok_or(LeftSite::NoGap),
+            _ => Err(LeftSite::JumpTarget),
+        };
+        match spring {
+            _ if touched.contains(&index) => counts.leave(LeftSite::JumpTarget),
+            Ok(spring) => plans.push(Plan { site, spring }),
+            Err(reason) => counts.leave(reason),
         }
     }
-    let bytes = bind(&object, &chosen, &mut counts);
+    let bytes = bind(&object, &plans, &mut counts);
     Ok(Rewritten { bytes, counts })
+}
+
+/// A site that is to be bound.
+struct Plan<'a> {
+    site: &'a Site,
+    /// Where a jump of two bytes leads first.
+    spring: Option<u64>,
 }
 
 /// Indices of sites whose bytes a relocation changes.
 fn touched_by_relocations(object: &Object<'_>, sites: &[Site]) -> Vec<usize> {
     let mut touched = Vec::new();
     object.relocations(|address, _| {
-        let after = sites.partition_point(|site| site.start < address.saturating_add(8));
+        let after = sites.partition_point(|site| site.start() < address.saturating_add(8));
         if let Some(index) = after.checked_sub(1)
             && address < sites[index].address + sites::SYSCALL.len() as u64
         {
@@ -93,14 +117,22 @@ fn touched_by_relocations(object: &Object<'_>, sites: &[Site]) -> Vec<usize> {
     touched
 }
 
-fn bind(object: &Object<'_>, sites: &[Site], counts: &mut Counts) -> Option<Vec<u8>> {
-    let needed: usize = sites.iter().map(trampoline_bytes).sum();
-    let room = (needed > 0).then(|| place::find(object, needed as u64))??;
+fn bind(object: &Object<'_>, plans: &[Plan<'_>], counts: &mut Counts) -> Option<Vec<u8>> {
+    let needed: usize = plans.iter().map(|plan| trampoline_bytes(plan.site)).sum();
+    if needed == 0 {
+        return None;
+    }
+    let Some(room) = place::find(object, needed as u64) else {
+        plans.iter().for_each(|_| counts.leave(LeftSite::NoRoom));
+        return None;
+    };
     let mut file = object.bytes.to_vec();
     let mut trampolines = Vec::new();
-    for site in sites {
-        match trampoline(&room, trampolines.len(), site) {
-            Some((bytes, jump)) if patch(object, site, jump, &mut file) => {
+    for plan in plans {
+        let at = room.address + trampolines.len() as u64;
+        let left = room.bytes - trampolines.len() as u64;
+        match trampoline(at, left, plan.site) {
+            Some(bytes) if patch(object, plan, at, &mut file).is_some() => {
                 trampolines.extend_from_slice(&bytes);
                 counts.bound += 1;
             }
@@ -119,13 +151,13 @@ fn trampoline_bytes(site: &Site) -> usize {
     (moved + LOAD_RETURN_BYTES + ENTER.len()).next_multiple_of(ALIGN_BYTES)
 }
 
-/// The trampoline at `at` in the room, and the displacement of the jump to it.
-fn trampoline(room: &Room, at: usize, site: &Site) -> Option<(Vec<u8>, i32)> {
-    if (at + trampoline_bytes(site)) as u64 > room.bytes {
+/// The trampoline of `site` at `address`, if `left` bytes are enough.
+fn trampoline(address: u64, left: u64, site: &Site) -> Option<Vec<u8>> {
+    let len = trampoline_bytes(site);
+    if len as u64 > left {
         return None;
     }
-    let address = room.address + at as u64;
-    let mut bytes = Vec::with_capacity(trampoline_bytes(site));
+    let mut bytes = Vec::with_capacity(len);
     for moved in &site.moved {
         let from = bytes.len();
         bytes.extend_from_slice(&moved.bytes);
@@ -135,31 +167,47 @@ fn trampoline(room: &Room, at: usize, site: &Site) -> Option<(Vec<u8>, i32)> {
             field.copy_from_slice(&distance(end, target)?.to_le_bytes());
         }
     }
-    bytes.extend_from_slice(&LOAD_RETURN);
-    let end = address + (bytes.len() - LOAD_RETURN.len() + LOAD_RETURN_BYTES) as u64;
+    let end = address + (bytes.len() + LOAD_RETURN_BYTES) as u64;
     let next = site.address + sites::SYSCALL.len() as u64;
+    bytes.extend_from_slice(&LOAD_RETURN);
     bytes.extend_from_slice(&distance(end, next)?.to_le_bytes());
     bytes.extend_from_slice(&ENTER);
-    bytes.resize(trampoline_bytes(site), TRAP);
-    Some((bytes, distance(site.start + JUMP_BYTES as u64, address)?))
+    bytes.resize(len, TRAP);
+    Some(bytes)
 }
 
 fn distance(from: u64, to: u64) -> Option<i32> {
     i32::try_from(to.wrapping_sub(from) as i64).ok()
 }
 
-/// Puts the jump over the instructions that moved; whether they are where the
-/// object says.
-fn patch(object: &Object<'_>, site: &Site, jump: i32, file: &mut [u8]) -> bool {
-    let Some(code) = object.code_at(site.start) else {
-        return false;
-    };
-    let from = code.offset + (site.start - code.address) as usize;
-    let Some(bytes) = file.get_mut(from..from + (site.address - site.start) as usize) else {
-        return false;
-    };
-    bytes.fill(TRAP);
-    bytes[0] = JUMP;
-    bytes[1..JUMP_BYTES].copy_from_slice(&jump.to_le_bytes());
-    true
+/// Puts the jump to `trampoline` over the instructions that moved.
+fn patch(object: &Object<'_>, plan: &Plan<'_>, trampoline: u64, file: &mut [u8]) -> Option<()> {
+    let start = plan.site.start();
+    let mut short = [TRAP; SHORT_JUMP_BYTES];
+    if let Some(spring) = plan.spring {
+        let distance = distance(start + SHORT_JUMP_BYTES as u64, spring)?;
+        short = [SHORT_JUMP, i8::try_from(distance).ok()?.to_le_bytes()[0]];
+    }
+    let jump_at = plan.spring.unwrap_or(start);
+    let mut jump = [JUMP; JUMP_BYTES];
+    let distance = distance(jump_at + JUMP_BYTES as u64, trampoline)?;
+    jump[1..].copy_from_slice(&distance.to_le_bytes());
+    code_mut(object, file, start, plan.site.room_bytes())?.fill(TRAP);
+    if plan.spring.is_some() {
+        code_mut(object, file, start, SHORT_JUMP_BYTES)?.copy_from_slice(&short);
+    }
+    code_mut(object, file, jump_at, JUMP_BYTES)?.copy_from_slice(&jump);
+    Some(())
+}
+
+/// The bytes of `file` that are mapped at an address in code.
+fn code_mut<'a>(
+    object: &Object<'_>,
+    file: &'a mut [u8],
+    address: u64,
+    len: usize,
+) -> Option<&'a mut [u8]> {
+    let code = object.code_at(address)?;
+    let from = code.offset + (address - code.address) as usize;
+    file.get_mut(from..from + len)
 }

@@ -20,6 +20,8 @@ use super::unwind::Function;
 pub(super) const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Bytes of `jmp rel32`.
 pub(super) const JUMP_BYTES: usize = 5;
+/// Bytes of `jmp rel8`.
+pub(super) const SHORT_JUMP_BYTES: usize = 2;
 /// rt_sigreturn's number on its way to RAX, in both encodings: unwinders know
 /// signal frames by these bytes and the `syscall` behind them.
 const SIGNAL_RETURNS: [&[u8]; 2] = [&[0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0], &[0xb8, 0x0f, 0, 0, 0]];
@@ -35,22 +37,50 @@ const ARITHMETIC_FLAGS: u32 = RflagsBits::OF
     | RflagsBits::CF
     | RflagsBits::PF;
 
-/// A site with what makes room before it.
+/// A site with what can make room before it.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     /// Of the `syscall` instruction, which stays.
     pub(super) address: u64,
-    /// Of the first instruction that moves.
-    pub(super) start: u64,
-    /// The instructions that move.
+    /// Instructions that can move, up to the site: enough for a jump, or fewer.
     pub(super) moved: Vec<Moved>,
-    /// Beginnings of the moved instructions but the first: nothing may jump there.
-    pub(super) inner: Vec<u64>,
+}
+
+impl Site {
+    /// Address of the first instruction that moves.
+    pub(super) fn start(&self) -> u64 {
+        self.moved
+            .first()
+            .map_or(self.address, |moved| moved.address)
+    }
+
+    /// Bytes that become free.
+    pub(super) fn room_bytes(&self) -> usize {
+        (self.address - self.start()) as usize
+    }
+
+    /// Moves no more than needed, and nothing that is or follows what `hit` holds
+    /// but for the first instruction: something jumps there.
+    pub(super) fn keep_whole(&mut self, hit: &BTreeSet<u64>) {
+        let from = self
+            .moved
+            .iter()
+            .rposition(|moved| hit.contains(&moved.address));
+        self.moved.drain(..from.unwrap_or(0));
+        if self.room_bytes() < JUMP_BYTES {
+            // A short jump will have to do.
+            let enough = |moved: &Moved| self.address - moved.address >= SHORT_JUMP_BYTES as u64;
+            let from = self.moved.iter().rposition(enough);
+            self.moved.drain(..from.unwrap_or(0));
+        }
+    }
 }
 
 /// An instruction on its way to a trampoline.
 #[derive(Clone, Debug)]
 pub(super) struct Moved {
+    /// Where it was.
+    pub(super) address: u64,
     pub(super) bytes: Vec<u8>,
     /// Where in it a 32-bit displacement from its end is, and what that leads to.
     pub(super) relative: Option<(usize, u64)>,
@@ -193,12 +223,12 @@ fn site(
             break;
         }
         if instruction.next_ip() != start || !may_move(instruction) {
-            return Err(LeftSite::Neighbours);
+            break;
         }
         start = instruction.ip();
         instructions.push(*instruction);
     }
-    if address - start < JUMP_BYTES as u64 {
+    if address - start < SHORT_JUMP_BYTES as u64 {
         return Err(LeftSite::Neighbours);
     }
     instructions.reverse();
@@ -207,12 +237,10 @@ fn site(
     }
     Ok(Site {
         address,
-        start,
         moved: instructions
             .iter()
             .map(|instruction| moved(code, instruction))
             .collect(),
-        inner: instructions.iter().skip(1).map(Instruction::ip).collect(),
     })
 }
 
@@ -261,6 +289,7 @@ fn moved(code: &Range<'_>, instruction: &Instruction) -> Moved {
     if instruction.is_jcc_short_or_near() {
         // Short forms become near ones.
         return Moved {
+            address: instruction.ip(),
             bytes: vec![0x0f, 0x80 | condition(instruction), 0, 0, 0, 0],
             relative: Some((2, instruction.near_branch_target())),
         };
@@ -272,7 +301,11 @@ fn moved(code: &Range<'_>, instruction: &Instruction) -> Moved {
         let at = decoder.get_constant_offsets(&again).displacement_offset();
         (at, again.ip_rel_memory_address())
     });
-    Moved { bytes, relative }
+    Moved {
+        address: instruction.ip(),
+        bytes,
+        relative,
+    }
 }
 
 /// Whether no instruction from `address` on reads the arithmetic flags before

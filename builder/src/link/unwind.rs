@@ -39,9 +39,13 @@ pub(super) fn functions(object: &Object<'_>) -> Vec<Function> {
         };
         let (start, bytes) = (fde.initial_address(), fde.len());
         // That of a signal frame begins before its code, so that a return address there is inside.
-        let start = start + u64::from(fde.cie().is_signal_trampoline());
+        let early = u64::from(fde.cie().is_signal_trampoline());
+        let (Some(start), Some(bytes)) = (start.checked_add(early), bytes.checked_sub(early))
+        else {
+            continue;
+        };
         let fits = (object.code_at(start)).is_some_and(|code| bytes <= code.end() - start);
-        if fits && bytes > 1 {
+        if fits && bytes > 0 {
             functions.push(Function {
                 start,
                 end: start + bytes,

@@ -7,6 +7,7 @@
 //!   syscall                      jmp  *%gs:8 ──► syscall_direct_entry
 //! next:
 //! ```
+//! A site with little room has a `jmp rel8` to a `jmp rel32` between functions.
 //!
 //! A handler may look at where it interrupted the program: musl and glibc compare
 //! RIP with the bounds of a cancellable call, unwinders look it up in tables that
@@ -30,6 +31,9 @@ const ENTER: [u8; 8] = [0x65, 0xff, 0x24, 0x25, SYSCALL_ENTRY_OFFSET as u8, 0, 0
 /// `jmp rel32`.
 const JUMP: u8 = 0xe9;
 const JUMP_BYTES: usize = 5;
+/// `jmp rel8`.
+const SHORT_JUMP: u8 = 0xeb;
+const SHORT_JUMP_BYTES: usize = 2;
 /// `int3`, between the jump and the `syscall`.
 const TRAP: u8 = 0xcc;
 /// More than moved instructions take in a trampoline, or took before a site.
@@ -53,8 +57,14 @@ pub(super) fn leave(regs: &mut Registers) {
         if let Some(next) = return_address(regs.rip) {
             leave_to_syscall(regs, next);
         }
-    } else if let Some((jump, 0)) = origin(regs.rip) {
-        regs.rip = jump;
+    } else {
+        // The trampoline's first instruction, or a jump there from between functions.
+        let rip = jump_target(regs.rip).unwrap_or(regs.rip);
+        if let Some(origin) = origin(rip)
+            && origin.inside == 0
+        {
+            regs.rip = origin.jump;
+        }
     }
 }
 
@@ -64,8 +74,8 @@ pub fn shown(rip: u64) -> u64 {
     if let Some(next) = return_address(rip) {
         return next - SYSCALL.len() as u64;
     }
-    match origin(rip) {
-        Some((jump, distance)) => jump + distance.min(JUMP_BYTES as u64 - 1),
+    match origin(jump_target(rip).unwrap_or(rip)) {
+        Some(origin) => (origin.jump + origin.inside).min(origin.site - 1),
         None => rip,
     }
 }
@@ -89,8 +99,17 @@ fn return_address(address: u64) -> Option<u64> {
     Some(end.wrapping_add_signed(distance.into()))
 }
 
-/// The jump to the trampoline that `rip` is in, and how far in.
-fn origin(rip: u64) -> Option<(u64, u64)> {
+/// Where the trampoline belongs that an address is in.
+struct Origin {
+    /// The jump to it.
+    jump: u64,
+    /// The `syscall`.
+    site: u64,
+    /// How far in the address is.
+    inside: u64,
+}
+
+fn origin(rip: u64) -> Option<Origin> {
     let mut code = [0; MOVED_MAX_BYTES];
     let got = user::copy_in_part(rip, &mut code);
     let lea = code[..got]
@@ -110,16 +129,35 @@ fn origin(rip: u64) -> Option<(u64, u64)> {
         .rev()
         .take_while(|&&byte| byte == TRAP)
         .count();
-    // The last byte of a displacement may look like a filler.
+    // The last bytes of a displacement may look like fillers.
     (0..=filler).find_map(|filler| {
-        let jump = (MOVED_MAX_BYTES - filler).checked_sub(JUMP_BYTES)?;
-        let bytes = &code[jump..jump + JUMP_BYTES];
-        let distance = i32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
-        let jump = from + jump as u64;
-        let trampoline = (jump + JUMP_BYTES as u64).wrapping_add_signed(distance.into());
-        let inside = rip.checked_sub(trampoline)?;
-        (bytes[0] == JUMP && inside < MOVED_MAX_BYTES as u64).then_some((jump, inside))
+        let end = MOVED_MAX_BYTES - filler;
+        [JUMP_BYTES, SHORT_JUMP_BYTES]
+            .into_iter()
+            .find_map(|bytes| {
+                let jump = from + end.checked_sub(bytes)? as u64;
+                let target = jump_target(jump)?;
+                let trampoline = match bytes {
+                    SHORT_JUMP_BYTES => jump_target(target)?,
+                    _ => target,
+                };
+                let inside = rip.checked_sub(trampoline)?;
+                (inside < MOVED_MAX_BYTES as u64).then_some(Origin { jump, site, inside })
+            })
     })
+}
+
+/// Where the `jmp rel32` or `jmp rel8` at `address` leads.
+fn jump_target(address: u64) -> Option<u64> {
+    let (bytes, distance) = match user::read::<u8>(address).ok()? {
+        JUMP => (JUMP_BYTES, user::read::<i32>(address + 1).ok()?.into()),
+        SHORT_JUMP => {
+            let distance = user::read::<u8>(address + 1).ok()? as i8;
+            (SHORT_JUMP_BYTES, i64::from(distance))
+        }
+        _ => return None,
+    };
+    Some((address + bytes as u64).wrapping_add_signed(distance))
 }
 
 #[cfg(test)]
