@@ -26,8 +26,11 @@ struct Gap {
 pub(super) struct Gaps(Vec<Gap>);
 
 impl Gaps {
-    /// Finds them; `functions` and `sites` are sorted.
+    /// Finds those that sites may need; `functions` and `sites` are sorted.
     pub(super) fn near(object: &Object<'_>, functions: &[Function], sites: &[Site]) -> Self {
+        // One instruction with room for a jump is always enough.
+        let may_need = |site: &&Site| site.moved.len() > 1 || site.room_bytes() < JUMP_BYTES;
+        let sites: Vec<&Site> = sites.iter().filter(may_need).collect();
         let mut gaps = Vec::new();
         let mut end = 0;
         for function in functions {
@@ -38,7 +41,7 @@ impl Gaps {
             let bytes = gap.end.saturating_sub(gap.next);
             if end != 0
                 && (JUMP_BYTES as u64..REACH_BYTES).contains(&bytes)
-                && is_near(&gap, sites)
+                && is_near(&gap, &sites)
                 && is_padding(object, &gap)
             {
                 gaps.push(gap);
@@ -67,7 +70,7 @@ impl Gaps {
     }
 }
 
-fn is_near(gap: &Gap, sites: &[Site]) -> bool {
+fn is_near(gap: &Gap, sites: &[&Site]) -> bool {
     let from = gap.next.saturating_sub(REACH_BYTES);
     let first = sites.partition_point(|site| site.address < from);
     sites

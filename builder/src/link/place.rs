@@ -10,14 +10,18 @@
 //!      dynamic linker reads the same when it is missing, or
 //!    - a copy of the table at the beginning of the new segment. Musl's dynamic
 //!      linker and older kernels take for granted that the table's address is as
-//!      far from its offset as the first segment's, so the file is padded by the
-//!      length of .bss to make it so, unless that is long.
+//!      far from its offset as the first segment's. To make it so the file is
+//!      padded by the length of .bss or, where the file holds more than what is
+//!      mapped, some addresses are left out. Where .bss is long it is not so: only
+//!      kernels before 5.18 would then give the program a wrong AT_PHDR. A file that
+//!      may be a dynamic linker gets no segment then.
 //!
 //! Padding alone would do for most files, but not for a C library, which has
 //! hundreds of sites; a segment alone would make each file larger, and move tables
 //! that need not move.
 
 use goblin::elf::ProgramHeader;
+use goblin::elf::header::ET_DYN;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_PROPERTY, PT_LOAD, PT_PHDR};
 
 use super::object::{HEADER_BYTES, Object, PHDR_BYTES};
@@ -27,6 +31,8 @@ const PAGE_BYTES: u64 = 4096;
 const ALIGN_BYTES: u64 = 16;
 /// Most that a file is padded by.
 const PADDING_MAX_BYTES: u64 = 256 << 10;
+/// Most addresses that are left out before a new segment.
+const HOLE_MAX_BYTES: u64 = 1 << 30;
 /// Most program headers.
 const HEADERS_MAX: u16 = 64;
 
@@ -166,20 +172,31 @@ fn segment(object: &Object<'_>) -> Option<Room> {
         kind: Kind::Segment(kind),
     };
     if kind == Header::Moved {
-        let offset = end
-            .checked_sub(first.p_vaddr)?
-            .checked_add(first.p_offset)?;
-        let is_near = offset % PAGE_BYTES == 0
-            && offset
-                .checked_sub(file_end)
-                .is_some_and(|padding| padding <= PADDING_MAX_BYTES);
+        let distance = first.p_vaddr.checked_sub(first.p_offset)?;
+        // Behind the file's end and behind the last address, whichever comes later.
+        let mut offset = room.offset.max(end.checked_sub(distance)?);
+        let mut address = offset.checked_add(distance)?;
+        let is_near = distance % PAGE_BYTES == 0
+            && offset - file_end <= PADDING_MAX_BYTES
+            && address - end <= HOLE_MAX_BYTES;
         if !is_near {
-            return None;
+            if is_dynamic_linker(object) {
+                return None;
+            }
+            (offset, address) = (room.offset, end);
         }
-        room.address = end + moved_table_bytes(object);
+        room.address = address + moved_table_bytes(object);
         room.offset = offset + moved_table_bytes(object);
     }
     Some(room)
+}
+
+/// Whether this may be a dynamic linker: entered, but neither a program at fixed
+/// addresses nor one that says where its table is.
+fn is_dynamic_linker(object: &Object<'_>) -> bool {
+    let header = &object.header;
+    let says = object.segments.iter().any(|s| s.p_type == PT_PHDR);
+    header.e_type == ET_DYN && header.e_entry != 0 && !says
 }
 
 /// Bytes of the table with one header more, aligned.

@@ -70,8 +70,8 @@ pub(super) fn rewrite(bytes: &[u8]) -> Result<Rewritten, LeftFile> {
     }
     let mut sites = found.sites;
     let mut gaps = Gaps::near(&object, &functions, &sites);
-    // The first instruction's address counts only where fewer have to move.
-    let watched = sites.iter().flat_map(|site| &site.moved);
+    // Jumps to the first that moves are no harm.
+    let watched = sites.iter().flat_map(|site| site.moved.iter().skip(1));
     let watched = watched.map(|moved| moved.address).chain(gaps.addresses());
     let hit = targets::jumped_to(&object, &boundaries, &functions, watched.collect());
     let touched = touched_by_relocations(&object, &sites);

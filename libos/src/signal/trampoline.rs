@@ -36,6 +36,8 @@ const SHORT_JUMP: u8 = 0xeb;
 const SHORT_JUMP_BYTES: usize = 2;
 /// `int3`, between the jump and the `syscall`.
 const TRAP: u8 = 0xcc;
+/// TF.
+const SINGLE_STEP: u64 = 1 << 8;
 /// More than moved instructions take in a trampoline, or took before a site.
 const MOVED_MAX_BYTES: usize = 40;
 
@@ -57,8 +59,9 @@ pub(super) fn leave(regs: &mut Registers) {
         if let Some(next) = return_address(regs.rip) {
             leave_to_syscall(regs, next);
         }
-    } else {
+    } else if regs.rflags & SINGLE_STEP == 0 {
         // The trampoline's first instruction, or a jump there from between functions.
+        // A program that steps itself would never come further.
         let rip = jump_target(regs.rip).unwrap_or(regs.rip);
         if let Some(origin) = origin(rip)
             && origin.inside == 0
