@@ -1,15 +1,16 @@
-//! Padding between functions, as springboards: a site with room for a jump of two
-//! bytes only jumps to a `jmp rel32` there.
+//! Padding that nothing reaches, as springboards: a site with room for a jump of
+//! two bytes only jumps to a `jmp rel32` there.
 //!
-//! Padding is what lies between the ends of one function of the unwind table and
-//! the beginning of the next, and consists of `nop` and `int3`.
+//! Padding consists of `nop` and `int3`, and lies behind a jump or a return in code
+//! that was decoded (`sites.rs`), or between the end of one function of the unwind
+//! table and the beginning of the next.
 
 use std::collections::BTreeSet;
 
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 
 use super::object::Object;
-use super::sites::{JUMP_BYTES, SHORT_JUMP_BYTES, Site};
+use super::sites::{Found, JUMP_BYTES, SHORT_JUMP_BYTES, Site};
 use super::unwind::Function;
 
 /// Reach of a short jump, either way.
@@ -26,12 +27,16 @@ struct Gap {
 pub(super) struct Gaps(Vec<Gap>);
 
 impl Gaps {
-    /// Finds those that sites may need; `functions` and `sites` are sorted.
-    pub(super) fn near(object: &Object<'_>, functions: &[Function], sites: &[Site]) -> Self {
+    /// Finds those that sites may need; functions and sites are sorted.
+    pub(super) fn near(object: &Object<'_>, functions: &[Function], found: &Found) -> Self {
         // One instruction with room for a jump is always enough.
         let may_need = |site: &&Site| site.moved.len() > 1 || site.room_bytes() < JUMP_BYTES;
-        let sites: Vec<&Site> = sites.iter().filter(may_need).collect();
-        let mut gaps = Vec::new();
+        let sites: Vec<&Site> = found.sites.iter().filter(may_need).collect();
+        let mut gaps: Vec<Gap> = found
+            .padding
+            .iter()
+            .map(|&(next, end)| Gap { next, end })
+            .collect();
         let mut end = 0;
         for function in functions {
             let gap = Gap {
@@ -39,15 +44,22 @@ impl Gaps {
                 end: function.start,
             };
             let bytes = gap.end.saturating_sub(gap.next);
-            if end != 0
-                && (JUMP_BYTES as u64..REACH_BYTES).contains(&bytes)
-                && is_near(&gap, &sites)
-                && is_padding(object, &gap)
-            {
+            let is_short = (JUMP_BYTES as u64..REACH_BYTES).contains(&bytes);
+            if end != 0 && is_short && is_near(&gap, &sites) && is_padding(object, &gap) {
                 gaps.push(gap);
             }
             end = end.max(function.end);
         }
+        gaps.retain(|gap| is_near(gap, &sites));
+        gaps.sort_by_key(|gap| gap.next);
+        // The end of a function's padding may have been found both ways.
+        gaps.dedup_by(|later, earlier| {
+            let meets = later.next <= earlier.end;
+            if meets {
+                earlier.end = earlier.end.max(later.end);
+            }
+            meets
+        });
         Self(gaps)
     }
 

@@ -38,7 +38,7 @@ use object::Object;
 use report::{Counts, LeftFile};
 
 /// Largest file that is read as a whole.
-const FILE_MAX_BYTES: u64 = 1 << 30;
+const FILE_MAX_BYTES: u64 = 512 << 20;
 
 /// What became of a file that was seen before, by its digest.
 type Cache = HashMap<[u8; 32], Result<(Option<FileData>, Counts), LeftFile>>;
@@ -112,19 +112,14 @@ fn file(
     if data.len_bytes() > FILE_MAX_BYTES {
         return Ok(Err(LeftFile::TooLarge));
     }
-    let bytes = rootfs.storage.read_start(data, FILE_MAX_BYTES)?;
+    let mut bytes = rootfs.storage.read_start(data, FILE_MAX_BYTES)?;
     let digest = may_be_copy.then(|| <[u8; 32]>::from(Sha256::digest(&bytes)));
     if let Some(known) = digest.and_then(|digest| cache.get(&digest)) {
         return Ok(known.clone());
     }
-    let result = match rewrite::rewrite(&bytes) {
-        Ok(rewritten) => {
-            let new = match rewritten.bytes {
-                Some(bytes) => Some(keep(rootfs, &bytes)?),
-                None => None,
-            };
-            Ok((new, rewritten.counts))
-        }
+    let result = match rewrite::rewrite(&mut bytes) {
+        Ok(counts) if counts.bound > 0 => Ok((Some(keep(rootfs, &bytes)?), counts)),
+        Ok(counts) => Ok((None, counts)),
         Err(reason) => Err(reason),
     };
     if let Some(digest) = digest {

@@ -25,6 +25,7 @@ use goblin::elf::header::ET_DYN;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_PROPERTY, PT_LOAD, PT_PHDR};
 
 use super::object::{HEADER_BYTES, Object, PHDR_BYTES};
+use super::rewrite::Edit;
 
 const PAGE_BYTES: u64 = 4096;
 /// Alignment of the room.
@@ -210,31 +211,27 @@ fn is_in_section(object: &Object<'_>, offset: u64) -> bool {
         .any(|section| section.sh_offset <= offset && offset - section.sh_offset < section.sh_size)
 }
 
-/// Puts `trampolines` into the room of `file`, a copy of the object's bytes.
-pub(super) fn fill(object: &Object<'_>, room: &Room, trampolines: &[u8], file: &mut Vec<u8>) {
+/// Adds what puts `trampolines` into the room.
+pub(super) fn fill(object: &Object<'_>, room: &Room, trampolines: Vec<u8>, edits: &mut Vec<Edit>) {
     let bytes = trampolines.len() as u64;
+    edits.push((room.offset as usize, trampolines));
     match room.kind {
         Kind::Padding(index) => {
-            let at = room.offset as usize;
-            file[at..at + trampolines.len()].copy_from_slice(trampolines);
             let segment = &object.segments[index];
-            let grown = room.address + bytes - segment.p_vaddr;
-            let header = header_offset(object, index);
-            put(file, header + 32, grown);
-            put(file, header + 40, grown);
+            let grown = (room.address + bytes - segment.p_vaddr).to_le_bytes();
+            let header = object.header.e_phoff as usize + index * PHDR_BYTES;
+            // p_filesz and p_memsz.
+            edits.push((header + 32, grown.to_vec()));
+            edits.push((header + 40, grown.to_vec()));
         }
-        Kind::Segment(header) => {
-            file.resize(room.offset as usize, 0);
-            file.extend_from_slice(trampolines);
-            add_header(object, room, header, bytes, file);
-        }
+        Kind::Segment(header) => add_header(object, room, header, bytes, edits),
     }
 }
 
-fn add_header(object: &Object<'_>, room: &Room, kind: Header, bytes: u64, file: &mut [u8]) {
+fn add_header(object: &Object<'_>, room: &Room, kind: Header, bytes: u64, edits: &mut Vec<Edit>) {
     let mut table: Vec<Vec<u8>> = (0..object.segments.len())
         .map(|index| {
-            let at = header_offset(object, index);
+            let at = object.header.e_phoff as usize + index * PHDR_BYTES;
             object.bytes[at..at + PHDR_BYTES].to_vec()
         })
         .collect();
@@ -274,14 +271,11 @@ fn add_header(object: &Object<'_>, room: &Room, kind: Header, bytes: u64, file: 
         Header::Moved => offset as usize,
         _ => object.header.e_phoff as usize,
     };
-    let table = table.concat();
-    file[start..start + table.len()].copy_from_slice(&table);
-    put(file, 32, start as u64);
-    file[56..58].copy_from_slice(&((table.len() / PHDR_BYTES) as u16).to_le_bytes());
-}
-
-fn header_offset(object: &Object<'_>, index: usize) -> usize {
-    object.header.e_phoff as usize + index * PHDR_BYTES
+    let count = table.len() as u16;
+    edits.push((start, table.concat()));
+    // e_phoff and e_phnum.
+    edits.push((32, (start as u64).to_le_bytes().to_vec()));
+    edits.push((56, count.to_le_bytes().to_vec()));
 }
 
 fn put(bytes: &mut [u8], at: usize, value: u64) {

@@ -45,22 +45,27 @@ const TRAP: u8 = 0xcc;
 /// Trampolines begin at multiples of this.
 const ALIGN_BYTES: usize = 8;
 
-/// What became of a file: its new bytes, where anything changed.
-#[derive(Debug)]
-pub(super) struct Rewritten {
-    pub(super) bytes: Option<Vec<u8>>,
-    pub(super) counts: Counts,
+/// Bytes to be written over what a file has at an offset, or behind its end.
+pub(super) type Edit = (usize, Vec<u8>);
+
+/// Rewrites `file` in place. See the module documentation.
+pub(super) fn rewrite(file: &mut Vec<u8>) -> Result<Counts, LeftFile> {
+    let (edits, counts) = edits(file)?;
+    for (offset, bytes) in edits {
+        let end = offset + bytes.len();
+        if end > file.len() {
+            file.resize(end, 0);
+        }
+        file[offset..end].copy_from_slice(&bytes);
+    }
+    Ok(counts)
 }
 
-/// See the module documentation.
-pub(super) fn rewrite(bytes: &[u8]) -> Result<Rewritten, LeftFile> {
+fn edits(bytes: &[u8]) -> Result<(Vec<Edit>, Counts), LeftFile> {
     let object = Object::parse(bytes)?;
     let mut counts = Counts::default();
     if !sites::may_have_sites(&object) {
-        return Ok(Rewritten {
-            bytes: None,
-            counts,
-        });
+        return Ok((Vec::new(), counts));
     }
     let functions = unwind::functions(&object);
     let boundaries = sites::boundaries(&object, &functions);
@@ -68,8 +73,8 @@ pub(super) fn rewrite(bytes: &[u8]) -> Result<Rewritten, LeftFile> {
     for (_, reason) in &found.left {
         counts.leave(*reason);
     }
+    let mut gaps = Gaps::near(&object, &functions, &found);
     let mut sites = found.sites;
-    let mut gaps = Gaps::near(&object, &functions, &sites);
     // Jumps to the first that moves are no harm.
     let watched = sites.iter().flat_map(|site| site.moved.iter().skip(1));
     let watched = watched.map(|moved| moved.address).chain(gaps.addresses());
@@ -92,8 +97,8 @@ pub(super) fn rewrite(bytes: &[u8]) -> Result<Rewritten, LeftFile> {
             Err(reason) => counts.leave(reason),
         }
     }
-    let bytes = bind(&object, &plans, &mut counts);
-    Ok(Rewritten { bytes, counts })
+    let edits = bind(&object, &plans, &mut counts);
+    Ok((edits, counts))
 }
 
 /// A site that is to be bound.
@@ -117,33 +122,34 @@ fn touched_by_relocations(object: &Object<'_>, sites: &[Site]) -> Vec<usize> {
     touched
 }
 
-fn bind(object: &Object<'_>, plans: &[Plan<'_>], counts: &mut Counts) -> Option<Vec<u8>> {
+fn bind(object: &Object<'_>, plans: &[Plan<'_>], counts: &mut Counts) -> Vec<Edit> {
+    let mut edits = Vec::new();
     let needed: usize = plans.iter().map(|plan| trampoline_bytes(plan.site)).sum();
     if needed == 0 {
-        return None;
+        return edits;
     }
     let Some(room) = place::find(object, needed as u64) else {
         plans.iter().for_each(|_| counts.leave(LeftSite::NoRoom));
-        return None;
+        return edits;
     };
-    let mut file = object.bytes.to_vec();
     let mut trampolines = Vec::new();
     for plan in plans {
         let at = room.address + trampolines.len() as u64;
         let left = room.bytes - trampolines.len() as u64;
-        match trampoline(at, left, plan.site) {
-            Some(bytes) if patch(object, plan, at, &mut file).is_some() => {
+        let bytes = trampoline(at, left, plan.site);
+        match bytes.and_then(|bytes| Some((bytes, jumps(object, plan, at)?))) {
+            Some((bytes, jumps)) => {
                 trampolines.extend_from_slice(&bytes);
+                edits.extend(jumps);
                 counts.bound += 1;
             }
-            _ => counts.leave(LeftSite::NoRoom),
+            None => counts.leave(LeftSite::NoRoom),
         }
     }
-    if trampolines.is_empty() {
-        return None;
+    if !trampolines.is_empty() {
+        place::fill(object, &room, trampolines, &mut edits);
     }
-    place::fill(object, &room, &trampolines, &mut file);
-    Some(file)
+    edits
 }
 
 fn trampoline_bytes(site: &Site) -> usize {
@@ -180,34 +186,34 @@ fn distance(from: u64, to: u64) -> Option<i32> {
     i32::try_from(to.wrapping_sub(from) as i64).ok()
 }
 
-/// Puts the jump to `trampoline` over the instructions that moved.
-fn patch(object: &Object<'_>, plan: &Plan<'_>, trampoline: u64, file: &mut [u8]) -> Option<()> {
+/// The jump to `trampoline` over the instructions that moved, maybe by way of padding.
+fn jumps(object: &Object<'_>, plan: &Plan<'_>, trampoline: u64) -> Option<Vec<Edit>> {
     let start = plan.site.start();
-    let mut short = [TRAP; SHORT_JUMP_BYTES];
-    if let Some(spring) = plan.spring {
-        let distance = distance(start + SHORT_JUMP_BYTES as u64, spring)?;
-        short = [SHORT_JUMP, i8::try_from(distance).ok()?.to_le_bytes()[0]];
-    }
-    let jump_at = plan.spring.unwrap_or(start);
-    let mut jump = [JUMP; JUMP_BYTES];
-    let distance = distance(jump_at + JUMP_BYTES as u64, trampoline)?;
-    jump[1..].copy_from_slice(&distance.to_le_bytes());
-    code_mut(object, file, start, plan.site.room_bytes())?.fill(TRAP);
-    if plan.spring.is_some() {
-        code_mut(object, file, start, SHORT_JUMP_BYTES)?.copy_from_slice(&short);
-    }
-    code_mut(object, file, jump_at, JUMP_BYTES)?.copy_from_slice(&jump);
-    Some(())
+    let mut over = vec![TRAP; plan.site.room_bytes()];
+    let Some(spring) = plan.spring else {
+        let jump = near_jump(start, trampoline)?;
+        over.get_mut(..JUMP_BYTES)?.copy_from_slice(&jump);
+        return Some(vec![(offset(object, start)?, over)]);
+    };
+    let distance = distance(start + SHORT_JUMP_BYTES as u64, spring)?;
+    let short = [SHORT_JUMP, i8::try_from(distance).ok()? as u8];
+    over.get_mut(..SHORT_JUMP_BYTES)?.copy_from_slice(&short);
+    let jump = near_jump(spring, trampoline)?;
+    Some(vec![
+        (offset(object, start)?, over),
+        (offset(object, spring)?, jump.to_vec()),
+    ])
 }
 
-/// The bytes of `file` that are mapped at an address in code.
-fn code_mut<'a>(
-    object: &Object<'_>,
-    file: &'a mut [u8],
-    address: u64,
-    len: usize,
-) -> Option<&'a mut [u8]> {
+fn near_jump(from: u64, to: u64) -> Option<[u8; JUMP_BYTES]> {
+    let mut jump = [JUMP; JUMP_BYTES];
+    let distance = distance(from + JUMP_BYTES as u64, to)?;
+    jump[1..].copy_from_slice(&distance.to_le_bytes());
+    Some(jump)
+}
+
+/// Where in the file an address in code is.
+fn offset(object: &Object<'_>, address: u64) -> Option<usize> {
     let code = object.code_at(address)?;
-    let from = code.offset + (address - code.address) as usize;
-    file.get_mut(from..from + len)
+    Some(code.offset + (address - code.address) as usize)
 }

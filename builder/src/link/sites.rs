@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use iced_x86::{
-    Code, ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, Register, RflagsBits,
+    Code, ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, Register,
+    RflagsBits,
 };
 
 use super::go;
@@ -92,6 +93,8 @@ pub(super) struct Found {
     pub(super) sites: Vec<Site>,
     /// Address of the `syscall`, and why.
     pub(super) left: Vec<(u64, LeftSite)>,
+    /// Padding behind jumps and returns, from its beginning to its end.
+    pub(super) padding: Vec<(u64, u64)>,
 }
 
 /// Known beginnings of code, and the ends of sections, sorted.
@@ -158,6 +161,7 @@ struct Run {
     is_clear: bool,
     sites: Vec<Site>,
     left: Vec<(u64, LeftSite)>,
+    padding: Vec<(u64, u64)>,
 }
 
 impl Run {
@@ -171,7 +175,10 @@ impl Run {
             is_clear: true,
             sites: Vec::new(),
             left: Vec::new(),
+            padding: Vec::new(),
         };
+        // Nothing comes here but by a jump.
+        let mut is_unreached = false;
         while decoder.can_decode() {
             let instruction = decoder.decode();
             // One that runs over the end is invalid as well.
@@ -182,6 +189,23 @@ impl Run {
                     Err(reason) => run.left.push((instruction.ip(), reason)),
                 }
             }
+            let is_padding = matches!(instruction.mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
+            is_unreached = match run.padding.last_mut() {
+                Some((_, end)) if is_padding && *end == instruction.ip() => {
+                    *end = instruction.next_ip();
+                    true
+                }
+                _ if is_padding && is_unreached => {
+                    run.padding.push((instruction.ip(), instruction.next_ip()));
+                    true
+                }
+                _ => matches!(
+                    instruction.flow_control(),
+                    FlowControl::UnconditionalBranch
+                        | FlowControl::IndirectBranch
+                        | FlowControl::Return
+                ),
+            };
             if before.len() == 2 * NEIGHBOURS_MAX {
                 before.drain(..NEIGHBOURS_MAX);
             }
@@ -200,6 +224,7 @@ impl Run {
         }
         found.sites.append(&mut self.sites);
         found.left.append(&mut self.left);
+        found.padding.append(&mut self.padding);
     }
 }
 

@@ -11,8 +11,7 @@ use std::process::Command;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Register};
 
 use super::object::Object;
-use super::report::LeftSite;
-use super::rewrite::rewrite;
+use super::report::{Counts, LeftFile, LeftSite};
 
 /// Compiles C or assembly text without a C library. A machine that links Rust
 /// has a C compiler.
@@ -40,6 +39,22 @@ fn program(body: &str) -> Vec<u8> {
          .size _start, .-_start\n.balign 16\n.type after, @function\nafter:\n.cfi_startproc\nret\n.cfi_endproc\n"
     );
     compile("assembler", &text, &["-static"])
+}
+
+/// What became of a file: its new bytes, where anything changed.
+struct Rewritten {
+    bytes: Option<Vec<u8>>,
+    counts: Counts,
+}
+
+fn rewrite(file: &[u8]) -> Result<Rewritten, LeftFile> {
+    let mut bytes = file.to_vec();
+    let counts = super::rewrite::rewrite(&mut bytes)?;
+    assert_eq!(bytes == file, counts.bound == 0);
+    Ok(Rewritten {
+        bytes: (counts.bound > 0).then_some(bytes),
+        counts,
+    })
 }
 
 /// Rewrites a file all of whose sites can be bound.

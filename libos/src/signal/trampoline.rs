@@ -7,7 +7,7 @@
 //!   syscall                      jmp  *%gs:8 ──► syscall_direct_entry
 //! next:
 //! ```
-//! A site with little room has a `jmp rel8` to a `jmp rel32` between functions.
+//! A site with little room has a `jmp rel8` to a `jmp rel32` in padding.
 //!
 //! A handler may look at where it interrupted the program: musl and glibc compare
 //! RIP with the bounds of a cancellable call, unwinders look it up in tables that
@@ -60,7 +60,7 @@ pub(super) fn leave(regs: &mut Registers) {
             leave_to_syscall(regs, next);
         }
     } else if regs.rflags & SINGLE_STEP == 0 {
-        // The trampoline's first instruction, or a jump there from between functions.
+        // The trampoline's first instruction, or a jump there from padding.
         // A program that steps itself would never come further.
         let rip = jump_target(regs.rip).unwrap_or(regs.rip);
         if let Some(origin) = origin(rip)

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::rewrite::rewrite;
-use super::compile;
+use super::{compile, rewrite};
 
 /// Mutations of each file.
 const ROUNDS: u64 = 10_000;

@@ -4,9 +4,8 @@ use iced_x86::{Code, Register};
 
 use super::super::object::Object;
 use super::super::report::{LeftFile, LeftSite};
-use super::super::rewrite::rewrite;
 use super::super::unwind;
-use super::{bound, compile, follow, instructions, left, program};
+use super::{bound, compile, follow, instructions, left, program, rewrite};
 
 fn entry(file: &[u8]) -> u64 {
     Object::parse(file).unwrap().header.e_entry
@@ -143,12 +142,12 @@ fn without_sections_or_with_more_behind_it_a_file_is_left() {
     let file = program("mov $39, %eax\nsyscall\ntest %eax, %eax");
     let mut more = file.clone();
     more.extend_from_slice(b"PK\x05\x06");
-    assert_eq!(rewrite(&more).unwrap_err(), LeftFile::TrailingData);
+    assert_eq!(rewrite(&more).err().unwrap(), LeftFile::TrailingData);
     let mut bare = file.clone();
     bare[40..48].fill(0);
     bare[58..64].fill(0);
-    assert_eq!(rewrite(&bare).unwrap_err(), LeftFile::NoSections);
-    assert_eq!(rewrite(&file[..80]).unwrap_err(), LeftFile::Malformed);
+    assert_eq!(rewrite(&bare).err().unwrap(), LeftFile::NoSections);
+    assert_eq!(rewrite(&file[..80]).err().unwrap(), LeftFile::Malformed);
 }
 
 #[test]
