@@ -7,6 +7,9 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
+#ifdef __GLIBC__
+#include <unwind.h>
+#endif
 
 static volatile long interrupts, steps;
 static volatile int cleaned;
@@ -28,11 +31,29 @@ static int carry_survives(void) {
     return carry;
 }
 
+#ifdef __GLIBC__
+static _Unwind_Reason_Code frame(struct _Unwind_Context *context, void *count) {
+    (void)context;
+    ++*(int *)count;
+    return _URC_NO_REASON;
+}
+
+static int frames_here(void) {
+    int frames = 0;
+    _Unwind_Backtrace(frame, &frames);
+    return frames;
+}
+#else
+// GCC's unwinder on this machine is for glibc.
+static int frames_here(void) { return 1; }
+#endif
+
+/// Counts, and unwinds through whatever was interrupted.
 static void count(int signal, siginfo_t *info, void *context) {
     (void)signal;
     (void)info;
-    ucontext_t *at = context;
-    interrupts += at->uc_mcontext.gregs[REG_RIP] != 0;
+    (void)context;
+    interrupts += frames_here() > 0;
 }
 
 /// A timer that interrupts loops of calls, each of which must still do its work once.

@@ -115,10 +115,11 @@ struct Origin {
 fn origin(rip: u64) -> Option<Origin> {
     let mut code = [0; MOVED_MAX_BYTES];
     let got = user::copy_in_part(rip, &mut code);
-    let lea = code[..got]
+    let next = code[..got]
         .windows(LOAD_RETURN.len())
-        .position(|bytes| bytes == LOAD_RETURN)?;
-    let next = return_address(rip + lea as u64)?;
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == LOAD_RETURN)
+        .find_map(|(at, _)| return_address(rip + at as u64))?;
     let site = next.wrapping_sub(SYSCALL.len() as u64);
     let from = site.wrapping_sub(MOVED_MAX_BYTES as u64);
     let mut code = [0; MOVED_MAX_BYTES + SYSCALL.len()];
