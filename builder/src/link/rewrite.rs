@@ -75,10 +75,12 @@ fn edits(bytes: &[u8]) -> Result<(Vec<Edit>, Counts), LeftFile> {
     }
     let mut gaps = Gaps::near(&object, &functions, &found);
     let mut sites = found.sites;
-    // Jumps to the first that moves are no harm.
-    let watched = sites.iter().flat_map(|site| site.moved.iter().skip(1));
-    let watched = watched.map(|moved| moved.address).chain(gaps.addresses());
-    let hit = targets::jumped_to(&object, &boundaries, &functions, watched.collect());
+    let inner = sites.iter().flat_map(Site::inner);
+    let watched = inner.chain(gaps.addresses()).collect();
+    let beginnings = sites.iter().flat_map(|site| site.moved.iter().skip(1));
+    let beginnings = beginnings.map(|moved| moved.address);
+    let beginnings = beginnings.chain(gaps.addresses()).collect();
+    let hit = targets::jumped_to(&object, &boundaries, &functions, watched, beginnings);
     let touched = touched_by_relocations(&object, &sites);
     let mut plans = Vec::new();
     for (index, site) in sites.iter_mut().enumerate() {

@@ -60,14 +60,21 @@ impl Site {
         (self.address - self.start()) as usize
     }
 
-    /// Moves no more than needed, and nothing that is or follows what `hit` holds
-    /// but for the first instruction: something jumps there.
+    /// Addresses that nothing may jump to if all of it moves.
+    pub(super) fn inner(&self) -> impl Iterator<Item = u64> + use<> {
+        self.start() + 1..self.address
+    }
+
+    /// Moves no more than needed, and only what follows the last address that
+    /// something jumps to: that is in `hit`. To the first instruction it may.
     pub(super) fn keep_whole(&mut self, hit: &BTreeSet<u64>) {
+        let start = self.start();
+        let last = hit.range(start..self.address).next_back().copied();
+        // A jump into an instruction keeps that one as well from moving.
         let from = self
             .moved
-            .iter()
-            .rposition(|moved| hit.contains(&moved.address));
-        self.moved.drain(..from.unwrap_or(0));
+            .partition_point(|moved| last.is_some_and(|last| moved.address < last));
+        self.moved.drain(..from);
         if self.room_bytes() < JUMP_BYTES {
             // A short jump will have to do.
             let enough = |moved: &Moved| self.address - moved.address >= SHORT_JUMP_BYTES as u64;

@@ -5,6 +5,9 @@
 //! mapped file, relocations' addends, symbols), every entry of what could be a
 //! jump table (32-bit offsets behind an address that the code takes), and the
 //! landing pads of exceptions.
+//!
+//! A value that could be an address counts only where an instruction begins: data
+//! that looks like one by chance does not lead elsewhere, a jump may.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -20,6 +23,8 @@ const TABLE_ENTRIES_MAX: usize = 1 << 16;
 struct Watch {
     /// Sorted.
     addresses: Vec<u64>,
+    /// Those of them where instructions begin; sorted.
+    beginnings: Vec<u64>,
     hit: BTreeSet<u64>,
 }
 
@@ -29,19 +34,30 @@ impl Watch {
             self.hit.insert(address);
         }
     }
+
+    fn see_value(&mut self, value: u64) {
+        if self.beginnings.binary_search(&value).is_ok() {
+            self.hit.insert(value);
+        }
+    }
 }
 
-/// Those of `addresses` that something may jump to.
+/// Those of `addresses` that something may jump to. `beginnings` are those where
+/// instructions begin.
 pub(super) fn jumped_to(
     object: &Object<'_>,
     boundaries: &[u64],
     functions: &[Function],
     mut addresses: Vec<u64>,
+    mut beginnings: Vec<u64>,
 ) -> BTreeSet<u64> {
     addresses.sort_unstable();
     addresses.dedup();
+    beginnings.sort_unstable();
+    beginnings.dedup();
     let mut watch = Watch {
         addresses,
+        beginnings,
         hit: BTreeSet::new(),
     };
     if watch.addresses.is_empty() {
@@ -51,12 +67,12 @@ pub(super) fn jumped_to(
         watch.see(boundary);
     }
     object.symbols(|address, _| watch.see(address));
-    object.relocations(|_, addend| watch.see(addend as u64));
+    object.relocations(|_, addend| watch.see_value(addend as u64));
     watch.see(object.header.e_entry);
     for range in &object.mapped {
         let skip = range.address.wrapping_neg() as usize % 8;
         for chunk in range.bytes.get(skip..).unwrap_or_default().chunks_exact(8) {
-            watch.see(word(chunk, 0));
+            watch.see_value(word(chunk, 0));
         }
     }
     for function in functions {
@@ -111,11 +127,11 @@ fn see_operands(instruction: &Instruction, watch: &mut Watch, tables: &mut HashS
     for operand in 0..instruction.op_count() {
         match instruction.op_kind(operand) {
             OpKind::Immediate32 | OpKind::Immediate64 | OpKind::Immediate32to64 => {
-                watch.see(instruction.immediate(operand));
+                watch.see_value(instruction.immediate(operand));
             }
             OpKind::Memory => {
                 let address = instruction.memory_displacement64();
-                watch.see(address);
+                watch.see_value(address);
                 if instruction.is_ip_rel_memory_operand() {
                     tables.insert(address);
                 }
@@ -134,6 +150,6 @@ fn see_table(object: &Object<'_>, table: u64, watch: &mut Watch) {
         if !object.is_code(target) {
             return;
         }
-        watch.see(target);
+        watch.see_value(target);
     }
 }

@@ -71,6 +71,12 @@ fn what_something_jumps_to_begins_the_room() {
 }
 
 #[test]
+fn a_jump_into_an_instruction_keeps_it_from_moving() {
+    let file = program("test %edi, %edi\nje . + 4\nmov $39, %eax\nsyscall\ntest %eax, %eax");
+    assert_eq!(left(&file), LeftSite::JumpTarget);
+}
+
+#[test]
 fn addresses_in_data_count_as_jumped_to() {
     for entries in [".quad 2b", ".long 2b - table"] {
         let file = program(&format!(
