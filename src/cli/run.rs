@@ -160,7 +160,7 @@ impl Run {
         {
             ensure!(
                 self.source.is_empty(),
-                "--include and --max-unpacked are for images; {text} is taken as a unikernel file"
+                "--include, --max-unpacked and --no-link are for images; {text} is taken as a unikernel file"
             );
             return check_named(PathBuf::from(image)).map(|path| (path, None));
         }

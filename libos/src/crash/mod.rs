@@ -158,6 +158,11 @@ fn keep_summary(summary: &str) {
 pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
     // What the program wrote to mapped files is not lost with it.
     crate::fs::volume::write_back_all();
+    // Tables and symbols know nothing of trampolines.
+    let registers = &Registers {
+        rip: crate::signal::shown_address(registers.rip),
+        ..*registers
+    };
     let signal = fatal.info.number();
     begin(
         exit::SIGNALED,
