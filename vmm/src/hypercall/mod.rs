@@ -198,7 +198,7 @@ pub fn dispatch(
         RECORD => record::handle(host, first, second)?,
         MEMORY_ADD => memory::handle_add(host, first)?,
         MEMORY_RELEASE => memory::handle_release(host, first, second)?,
-        WAIT => wait::handle(host, cpu, first, second)?,
+        WAIT => wait::handle(host, cpu, first, second, third)?,
         ENTROPY => entropy::handle(host, first, second)?,
         ROOTFS_MAP => rootfs::handle(host, first)?,
         STDIN_READ => stdin::handle(host, cpu, first, second, third)?,
