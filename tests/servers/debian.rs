@@ -1,11 +1,12 @@
 //! Debian's servers, driven by their own clients, curl and wrk.
 
 use std::fs;
+use std::net::Ipv4Addr;
 
 use libtest_mimic::{Failed, Trial};
 
 use crate::image::{can_run, debian};
-use crate::server::{Server, client, curl, wrk};
+use crate::server::{Server, client, curl, free_port, wrk};
 
 const PAGE: &str = include_str!("files/srv/www/index.html");
 const NGINX: [&str; 2] = ["-c", "/srv/nginx.conf"];
@@ -24,8 +25,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Redis without snapshots, which it writes in a child process.
 pub(crate) fn start_redis() -> (Server, String) {
-    let options = ["--entrypoint", "/usr/bin/redis-server"];
-    let (server, port) = Server::publish("redis", 6379, &options, debian(), &["--save", ""]);
+    let port = free_port();
+    // It has a socket for each family, and only one of them can be at this address.
+    let mapping = format!("127.0.0.1:{port}:6379");
+    let options = ["--entrypoint", "/usr/bin/redis-server", "-p", &mapping];
+    let mut server = Server::start("redis", options, debian(), &["--save", ""]);
+    drop(server.connect((Ipv4Addr::LOCALHOST, port).into()));
     (server, port.to_string())
 }
 
