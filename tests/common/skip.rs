@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,6 +19,8 @@ pub enum Need<'a> {
     File(&'a str),
     /// The right to make a network namespace.
     Namespaces,
+    /// The right to bind ports below 1024.
+    LowPorts,
 }
 
 /// Whether all of `needs` are there.
@@ -47,6 +50,9 @@ fn missing(need: Need<'_>) -> Option<String> {
             let made = made.is_ok_and(|output| output.status.success());
             (!made).then(|| "no right to make a network namespace".to_owned())
         }
+        Need::LowPorts => UdpSocket::bind((Ipv4Addr::new(127, 83, 53, 2), 53))
+            .err()
+            .map(|error| format!("port 53 of a loopback address: {error}")),
         Need::File(path) => (!Path::new(path).exists()).then(|| format!("no file {path}")),
     }
 }

@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 
 use linux_raw_sys::general::{
-    __O_TMPFILE, IN_MODIFY, IN_OPEN, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_NOATIME,
-    O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
+    __O_TMPFILE, IN_MODIFY, IN_OPEN, O_ACCMODE, O_CREAT, O_DIRECTORY, O_EXCL, O_LARGEFILE,
+    O_NOATIME, O_NOFOLLOW, O_PATH, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY,
 };
 
 use super::access::{Caller, EXECUTE, READ, WRITE, is_no_exec};
@@ -49,12 +49,13 @@ pub fn open_from(
     open_spot(&caller, spot, flags, false)
 }
 
-/// The flags that count: with O_PATH only few do, as in Linux.
+/// The flags that count: with O_PATH only few do, as in Linux. All else that a 64-bit
+/// process opens has O_LARGEFILE, which sockets, pipes and the like have not.
 fn effective(flags: u32) -> u32 {
     if flags & O_PATH != 0 {
         flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW)
     } else {
-        flags
+        flags | O_LARGEFILE
     }
 }
 

@@ -3,7 +3,7 @@
 
 use alloc::sync::Arc;
 
-use linux_raw_sys::general::{F_SEAL_EXEC, F_SEAL_SEAL, O_RDWR};
+use linux_raw_sys::general::{F_SEAL_EXEC, F_SEAL_SEAL, O_LARGEFILE, O_RDWR};
 use spin::Mutex;
 
 use super::OpenFile;
@@ -31,7 +31,11 @@ pub fn open_memory(name: &[u8], sealable: bool, executable: bool) -> Arc<OpenFil
     }
     let inode = make(if executable { 0o777 } else { 0o666 }, 0, seals);
     let label = [b"/memfd:", name, b" (deleted)"].concat();
-    OpenFile::new(MemoryFile::unnamed(inode, label), O_RDWR, None)
+    OpenFile::new(
+        MemoryFile::unnamed(inode, label),
+        O_RDWR | O_LARGEFILE,
+        None,
+    )
 }
 
 /// What a shared anonymous mapping of `bytes` maps.

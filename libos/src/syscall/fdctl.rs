@@ -17,8 +17,6 @@ use crate::fs::{self, OpenFile};
 use crate::mm::user;
 use crate::process::{self, capabilities::SYS_RESOURCE};
 
-/// O_LARGEFILE, which every open file of a 64-bit process shows.
-const O_LARGEFILE: u32 = 0o100_000;
 /// All that F_ADD_SEALS takes.
 const ALL_SEALS: u32 =
     F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
@@ -80,7 +78,7 @@ pub(super) fn fcntl(args: &[u64; 6]) -> SysResult {
                 .set_close_on_exec(fd as i32, argument as u32 & FD_CLOEXEC != 0)?;
             Ok(0)
         }
-        F_GETFL => Ok((file.flags() & !O_CLOEXEC | O_LARGEFILE) as usize),
+        F_GETFL => Ok((file.flags() & !O_CLOEXEC) as usize),
         _ if file.is_path() => Err(Errno::EBADF),
         F_SETFL => {
             file.set_flags(argument as u32);

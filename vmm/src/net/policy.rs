@@ -146,9 +146,10 @@ pub(super) fn place(
     ports: &[PortMapping],
     protocol: Protocol,
     guest: SocketAddr,
+    takes_ipv6_only: bool,
 ) -> io::Result<Place> {
     if let Some(&mapping) = find(ports, protocol, guest) {
-        let address = mapping.host_address(guest);
+        let address = mapping.host_address(guest, takes_ipv6_only);
         return Ok(Place {
             address: address.ok_or_else(|| errno(libc::EADDRNOTAVAIL))?,
             mapping: Some(mapping),
@@ -284,7 +285,7 @@ mod tests {
             "[::1]:53:53/udp".parse().unwrap(),
         ];
         let at = |mode: &Mode, protocol, guest: &str| {
-            place(mode, &ports, protocol, guest.parse().unwrap()).unwrap()
+            place(mode, &ports, protocol, guest.parse().unwrap(), false).unwrap()
         };
         let published = Mode::Published;
         for (protocol, guest, address, is_local) in [

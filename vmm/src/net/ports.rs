@@ -1,7 +1,7 @@
 //! `-p [IP:]HOST:GUEST[/PROTOCOL]`: which port of the host is which of the guest.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use super::address::is_loopback;
@@ -164,8 +164,17 @@ impl PortMapping {
     }
 
     /// The host's address for one that the guest binds, where it is among those published.
-    pub(super) fn host_address(&self, guest: SocketAddr) -> Option<SocketAddr> {
+    /// A socket that `takes_ipv6_only` has no part in an IPv4 address: it is the second
+    /// of a server that has one for each family, and stays within this machine.
+    pub(super) fn host_address(
+        &self,
+        guest: SocketAddr,
+        takes_ipv6_only: bool,
+    ) -> Option<SocketAddr> {
         let ip = match (self.ip, guest.ip()) {
+            (Some(IpAddr::V4(_)), IpAddr::V6(own)) if own.is_unspecified() && takes_ipv6_only => {
+                Ipv6Addr::LOCALHOST.into()
+            }
             (Some(ip), own) if own.is_unspecified() => in_family(ip, own),
             (Some(ip), own)
                 if !ip.is_unspecified() && ip != own.to_canonical() && !is_loopback(guest) =>
@@ -254,129 +263,4 @@ pub(super) fn check(mode: &Mode, mappings: &[PortMapping]) -> Result<(), PortErr
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mapping(text: &str) -> PortMapping {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn docker_writes_ports_like_this() {
-        for (text, shown) in [
-            ("8080:80", "8080:80/tcp"),
-            ("8080:80/tcp", "8080:80/tcp"),
-            ("5353:53/udp", "5353:53/udp"),
-            ("127.0.0.1:8080:80", "127.0.0.1:8080:80/tcp"),
-            ("[::1]:8080:80/udp", "[::1]:8080:80/udp"),
-        ] {
-            assert_eq!(mapping(text).to_string(), shown);
-        }
-    }
-
-    #[test]
-    fn wrong_ports_are_named() {
-        let said = |text: &str| text.parse::<PortMapping>().unwrap_err().to_string();
-        for (text, part) in [
-            ("", "write [IP:]HOST:GUEST"),
-            ("80", "write [IP:]HOST:GUEST"),
-            ("0:80", "\"0\" is no port"),
-            ("8080:", "\"\" is no port"),
-            ("+80:80", "\"+80\" is no port"),
-            ("8080:65536", "\"65536\" is no port"),
-            ("8080:80/sctp", "\"sctp\" is no protocol"),
-            ("8080:80/", "\"\" is no protocol"),
-            ("localhost:8080:80", "\"localhost\" is no IP address"),
-            ("::1:8080:80", "in brackets"),
-            ("1.2.3:8080:80", "\"1.2.3\" is no IP address"),
-        ] {
-            assert!(said(text).contains(part), "{text}: {}", said(text));
-        }
-    }
-
-    #[test]
-    fn one_port_is_published_once() {
-        let list = |texts: &[&str]| {
-            check(
-                &Mode::Published,
-                &texts.iter().map(|t| mapping(t)).collect::<Vec<_>>(),
-            )
-        };
-        assert!(list(&["8080:80", "8081:81", "8080:80/udp"]).is_ok());
-        let error = list(&["8080:80", "1.2.3.4:9090:80"]).unwrap_err();
-        assert!(error.to_string().contains("8080:80/tcp"), "{error}");
-        assert!(error.to_string().contains("1.2.3.4:9090:80/tcp"), "{error}");
-        let error = check(&Mode::Host, &[mapping("8080:80")]).unwrap_err();
-        assert!(error.to_string().contains("--network host"), "{error}");
-        assert!(check(&Mode::Host, &[]).is_ok());
-    }
-
-    #[test]
-    fn the_host_address_is_what_both_sides_allow() {
-        for (published, guest, host) in [
-            ("8080:80", "0.0.0.0:80", Some("0.0.0.0:8080")),
-            ("8080:80", "[::]:80", Some("[::]:8080")),
-            ("8080:80", "10.0.0.5:80", Some("10.0.0.5:8080")),
-            ("127.0.0.1:8080:80", "0.0.0.0:80", Some("127.0.0.1:8080")),
-            (
-                "127.0.0.1:8080:80",
-                "[::]:80",
-                Some("[::ffff:127.0.0.1]:8080"),
-            ),
-            ("[::1]:8080:80", "[::]:80", Some("[::1]:8080")),
-            ("10.0.0.5:8080:80", "10.0.0.5:80", Some("10.0.0.5:8080")),
-            ("10.0.0.5:8080:80", "10.0.0.6:80", None),
-            ("0.0.0.0:8080:80", "10.0.0.6:80", Some("10.0.0.6:8080")),
-            ("8080:80", "127.0.0.1:80", Some("127.0.0.1:8080")),
-            ("10.0.0.5:8080:80", "[::1]:80", Some("[::1]:8080")),
-        ] {
-            let mappings = [mapping(published)];
-            let guest: SocketAddr = guest.parse().unwrap();
-            let found = find(&mappings, Protocol::Tcp, guest).unwrap();
-            let wanted = host.map(|host| host.parse().unwrap());
-            assert_eq!(found.host_address(guest), wanted, "{published} {guest}");
-        }
-    }
-
-    #[test]
-    fn a_guest_finds_itself_by_its_own_ports() {
-        for (published, to, host, back) in [
-            (
-                "8080:80",
-                "127.0.0.1:80",
-                Some("127.0.0.1:8080"),
-                Some("127.0.0.1:80"),
-            ),
-            ("8080:80", "0.0.0.0:80", Some("0.0.0.0:8080"), None),
-            ("8080:80", "[::1]:80", Some("[::1]:8080"), Some("[::1]:80")),
-            (
-                "10.0.0.5:8080:80",
-                "127.0.0.1:80",
-                Some("10.0.0.5:8080"),
-                Some("10.0.0.5:80"),
-            ),
-            ("8080:80", "127.0.0.1:8080", None, None),
-            ("8080:80", "10.0.0.5:80", None, None),
-            ("8080:80/udp", "127.0.0.1:80", None, None),
-        ] {
-            let mappings = [mapping(published)];
-            let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
-            let out = outward(&mappings, Protocol::Tcp, at(to));
-            assert_eq!(out, host.map(at), "{published} {to}");
-            let seen = out.and_then(|out| inward(&mappings, Protocol::Tcp, out));
-            assert_eq!(seen, back.map(at), "{published} {to}");
-        }
-    }
-
-    #[test]
-    fn other_sockets_have_no_mapping() {
-        for (published, guest) in [
-            ("8080:80", "0.0.0.0:81"),
-            ("8080:80/udp", "0.0.0.0:80"),
-            ("[::1]:8080:80", "0.0.0.0:80"),
-        ] {
-            let found = find(&[mapping(published)], Protocol::Tcp, guest.parse().unwrap()).copied();
-            assert_eq!(found, None, "{published} {guest}");
-        }
-    }
-}
+mod tests;

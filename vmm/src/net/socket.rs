@@ -56,6 +56,17 @@ impl Socket {
         Ok(())
     }
 
+    /// Whether it is of IPv6 and was told (IPV6_V6ONLY) to leave IPv4 to another.
+    fn takes_ipv6_only(&self) -> io::Result<bool> {
+        if self.family != libc::AF_INET6 {
+            return Ok(false);
+        }
+        let mut value = [0; 4];
+        let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
+        host::option(self.fd(), level, name, &mut value)?;
+        Ok(value != [0; 4])
+    }
+
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -99,7 +110,8 @@ impl Network {
         let mut note = None;
         let result = self.table.with(handle, |socket| {
             let guest = address::decode(guest, socket.family)?;
-            let place = place(&self.mode, &self.ports, socket.protocol, guest)?;
+            let ipv6_only = socket.takes_ipv6_only()?;
+            let place = place(&self.mode, &self.ports, socket.protocol, guest, ipv6_only)?;
             if let Err(error) = host::bind(socket.fd(), &address::encode(place.address)) {
                 note = refused_note(&error, place.address, place.mapping, socket.protocol);
                 return Err(error);

@@ -248,9 +248,6 @@ fn descriptor_mode(numbers: Numbers) -> u32 {
     bit(file.readable(), 0o500) | bit(file.writable(), 0o300)
 }
 
-/// O_LARGEFILE, which every open file of a 64-bit process shows.
-const O_LARGEFILE: u32 = 0o100_000;
-
 fn descriptor_info(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let fd = numbers.last() as i32;
     let (file, close) = {
@@ -267,7 +264,7 @@ fn descriptor_info(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno>
         content,
         "pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n",
         file.position(),
-        file.flags() & !O_CLOEXEC | O_LARGEFILE | close,
+        file.flags() & !O_CLOEXEC | close,
         mounts::id(attributes.device),
         attributes.ino
     );

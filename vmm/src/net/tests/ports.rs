@@ -22,6 +22,28 @@ fn a_published_port_is_the_hosts_outside_and_the_guests_inside() {
     }
 }
 
+/// As redis does it, with an address of IPv4 published.
+#[test]
+fn a_socket_for_each_family_can_have_a_published_port() {
+    let port = free_port();
+    let mut guest = Guest::publishing(&[format!("127.0.0.1:{port}:80")]);
+    let (ipv4, _) = guest.listening("0.0.0.0:80");
+    let ipv6 = guest.open(INET6, STREAM);
+    guest.put(&1u32.to_ne_bytes());
+    let (level, name) = (libc::IPPROTO_IPV6 as u64, libc::IPV6_V6ONLY as u64);
+    guest.does(SOCKET_OPTION_SET, [ipv6, level, name, DATA, 4]);
+    assert_eq!(guest.to(SOCKET_BIND, ipv6, "[::]:80"), 0);
+    guest.does(SOCKET_LISTEN, [ipv6, 16]);
+    assert_eq!(guest.name(ipv6, NAME_LOCAL).port(), 80);
+    let _clients = [
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap(),
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap(),
+    ];
+    guest.accepted(ipv4);
+    guest.accepted(ipv6);
+    assert_eq!(guest.log(), "");
+}
+
 #[test]
 fn a_guest_reaches_its_own_published_port() {
     let port = free_port();

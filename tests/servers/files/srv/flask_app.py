@@ -1,0 +1,25 @@
+"""A Flask application: a path with a parameter, a form of JSON, an error."""
+
+from flask import Flask, abort, jsonify, request
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def index():
+    return "flask answers\n"
+
+
+@app.get("/hello/<name>")
+def hello(name):
+    return f"hello {name}\n"
+
+
+@app.post("/sum")
+def total():
+    return jsonify(sum=sum(request.get_json()))
+
+
+@app.get("/gone")
+def gone():
+    abort(410)

@@ -1,0 +1,121 @@
+//! What the guests are made of: Debian's package files, which are unpacked into an
+//! image and never installed here, so that no service starts; and programs of ours.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::common::image::{IMAGE_TOOLS, new_layout, packages_tar, tool};
+use crate::common::skip::{Need, has_all};
+use crate::common::{Unikiln, cache_dir};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
+const GO: &str = "/usr/lib/go-1.19/bin/go";
+const JAVA_HOME: &str = "/usr/lib/jvm/java-17-openjdk-amd64";
+const PACKAGES: &str = "redis-server,nginx-light,memcached,lighttpd,haproxy,curl,\
+                        python3-flask,nodejs,node-express";
+
+/// Whether the image can be made and its servers be driven by these `clients`.
+pub(crate) fn can_run(test: &str, clients: &[&str]) -> bool {
+    let clients: Vec<Need<'_>> = clients.iter().map(|name| Need::Program(name)).collect();
+    has_all(test, &[Need::Kvm, Need::Program("tar")])
+        && has_all(test, &IMAGE_TOOLS)
+        && has_all(test, &clients)
+}
+
+/// The packages as one layer, `files` as another: a unikernel file for all servers.
+pub(crate) fn debian() -> PathBuf {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let packages = packages_tar("servers", PACKAGES);
+        let work = tempfile::tempdir().expect("temporary directory");
+        let (layout, files) = (work.path().join("oci"), work.path().join("files.tar"));
+        let tar = files.to_str().expect("UTF-8");
+        let from = format!("{FOLDER}/files");
+        let owner = ["--owner=0", "--group=0"];
+        tool(
+            "tar",
+            &[&owner[..], &["-C", &from, "-cf", tar, "etc", "srv"]].concat(),
+        );
+        new_layout(&layout, "servers", &[&packages, &files]);
+        let image = format!("oci:{}:servers", layout.display());
+        build("debian", &image, &[])
+    })
+    .clone()
+}
+
+fn build(name: &str, image: &str, includes: &[&str]) -> PathBuf {
+    let file = cache_dir("servers").join(format!("{name}.uk"));
+    let mut command = Unikiln::command(["build", image, "-o"]).options([&file]);
+    for include in includes {
+        command = command.options(["--include", include]);
+    }
+    command.output().assert_code(0);
+    file
+}
+
+/// Whether there is a Go compiler.
+pub(crate) fn has_go(test: &str) -> bool {
+    has_all(test, &[Need::Kvm, Need::File(GO)])
+}
+
+/// The unikernel file of `go/NAME.go`.
+pub(crate) fn go(name: &str) -> PathBuf {
+    let cache = cache_dir("servers").join("go");
+    let program = cache.join(name);
+    let output = Command::new(GO)
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(format!("{FOLDER}/go/{name}.go"))
+        .env("CGO_ENABLED", "0")
+        .env("GOCACHE", cache.join("cache"))
+        .env("GOFLAGS", "")
+        .env("GO111MODULE", "off")
+        .output()
+        .expect("go is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "go build {name}: {said}");
+    let image = format!("host:{}", program.display());
+    build(&format!("go-{name}"), &image, &[])
+}
+
+/// Whether there is a JDK.
+pub(crate) fn has_java(test: &str) -> bool {
+    let javac = format!("{JAVA_HOME}/bin/javac");
+    has_all(test, &[Need::Kvm, Need::File(&javac)])
+}
+
+/// The unikernel file of the virtual machine and `java/Greeter.java`, and the
+/// directory of its classes.
+pub(crate) fn java() -> (PathBuf, String) {
+    let classes = cache_dir("servers").join("classes");
+    let classes = classes.to_str().expect("UTF-8").to_owned();
+    let source = format!("{FOLDER}/java/Greeter.java");
+    let javac = format!("{JAVA_HOME}/bin/javac");
+    tool(&javac, &["-d", &classes, &source]);
+    let (library, settings) = (format!("{JAVA_HOME}/lib"), format!("{JAVA_HOME}/conf"));
+    let includes = [
+        library.as_str(),
+        &settings,
+        "/etc/java-17-openjdk",
+        &classes,
+    ];
+    let image = format!("host:{JAVA_HOME}/bin/java");
+    (build("java", &image, &includes), classes)
+}
+
+/// The unikernel file of the crate `hyper`, which has a lock file of its own.
+pub(crate) fn hyper() -> PathBuf {
+    let target = cache_dir("servers").join("hyper");
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--release", "--quiet"])
+        .args(["--manifest-path", &format!("{FOLDER}/hyper/Cargo.toml")])
+        .arg("--target-dir")
+        .arg(&target)
+        .output()
+        .expect("cargo runs this test");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo build: {said}");
+    let image = format!("host:{}/release/greeter", target.display());
+    build("hyper", &image, &[])
+}
