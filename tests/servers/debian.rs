@@ -35,8 +35,8 @@ pub(crate) fn start_redis() -> (Server, String) {
 }
 
 /// Static files, one process.
-pub(crate) fn start_nginx() -> (Server, u16) {
-    let options = ["--entrypoint", "/usr/sbin/nginx"];
+pub(crate) fn start_nginx(options: &[&str]) -> (Server, u16) {
+    let options = [options, &["--entrypoint", "/usr/sbin/nginx"]].concat();
     Server::publish("nginx", 80, &options, debian(), &NGINX)
 }
 
@@ -108,7 +108,7 @@ fn redis_benchmark() -> Result<(), Failed> {
 
 fn nginx() -> Result<(), Failed> {
     if can_run("nginx", &["curl", "wrk"]) {
-        let (server, port) = start_nginx();
+        let (server, port) = start_nginx(&[]);
         for host in ["127.0.0.1", "[::1]"] {
             let url = format!("http://{host}:{port}/");
             assert_eq!(curl(&[], &url), PAGE);
@@ -161,7 +161,7 @@ fn lighttpd() -> Result<(), Failed> {
 /// In front of nginx and lighttpd, three guests in all.
 fn haproxy() -> Result<(), Failed> {
     if can_run("haproxy", &["curl", "wrk"]) {
-        let (nginx, first) = start_nginx();
+        let (nginx, first) = start_nginx(&[]);
         let (lighttpd, second) = start_lighttpd();
         assert_eq!(curl(&[], &format!("http://127.0.0.1:{second}/")), PAGE);
         let before = lighttpd.files_at_rest();

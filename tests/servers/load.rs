@@ -42,7 +42,7 @@ fn thousand_of_redis() -> Result<(), Failed> {
 
 fn thousand_of_nginx() -> Result<(), Failed> {
     if can_run("thousand_of_nginx", &["wrk"]) {
-        let (server, port) = start_nginx();
+        let (server, port) = start_nginx(&[]);
         let url = format!("http://127.0.0.1:{port}/");
         curl(&[], &url);
         let before = server.files_at_rest();
@@ -62,7 +62,7 @@ fn guest_files(port: u16) -> usize {
 
 fn short() -> Result<(), Failed> {
     if can_run("short", &["curl"]) {
-        let (mut server, port) = start_nginx();
+        let (mut server, port) = start_nginx(&["--stats"]);
         serve(&mut server, port, WARM)?;
         let (files, memory) = (guest_files(port), server.memory_kib());
         let monitor_files = server.files_at_rest();
@@ -74,7 +74,13 @@ fn short() -> Result<(), Failed> {
             memory_after < memory + GROWTH_KIB,
             "from {memory} to {memory_after} KiB"
         );
-        server.ends(0);
+        let outcome = server.ends(0);
+        let said = outcome.err();
+        let opened = said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("opened"))
+            .and_then(|count| count.trim().parse::<usize>().ok());
+        assert!(opened >= Some(SHORT), "{}", outcome.story());
     }
     Ok(())
 }
