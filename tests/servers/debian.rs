@@ -15,6 +15,7 @@ const NGINX: [&str; 2] = ["-c", "/srv/nginx.conf"];
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("debian::redis", redis),
+        Trial::test("debian::redis_on_a_volume", redis_on_a_volume),
         Trial::test("debian::redis_benchmark", redis_benchmark),
         Trial::test("debian::nginx", nginx),
         Trial::test("debian::memcached", memcached),
@@ -25,11 +26,16 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Redis without snapshots, which it writes in a child process.
 pub(crate) fn start_redis() -> (Server, String) {
+    start_redis_with(&[], &[])
+}
+
+fn start_redis_with(options: &[&str], args: &[&str]) -> (Server, String) {
     let port = free_port();
     // It has a socket for each family, and only one of them can be at this address.
     let mapping = format!("127.0.0.1:{port}:6379");
-    let options = ["--entrypoint", "/usr/bin/redis-server", "-p", &mapping];
-    let mut server = Server::start("redis", options, debian(), &["--save", ""]);
+    let always = ["--entrypoint", "/usr/bin/redis-server", "-p", &mapping];
+    let args = [&["--save", ""], args].concat();
+    let mut server = Server::start("redis", [&always, options].concat(), debian(), &args);
     drop(server.connect((Ipv4Addr::LOCALHOST, port).into()));
     (server, port.to_string())
 }
@@ -46,7 +52,6 @@ fn start_lighttpd() -> (Server, u16) {
     Server::publish("lighttpd", 80, &options, debian(), &args)
 }
 
-// Its append-only file on a volume waits for volumes.
 fn redis() -> Result<(), Failed> {
     if can_run("redis", &["redis-cli"]) {
         let (server, port) = start_redis();
@@ -76,6 +81,33 @@ fn redis() -> Result<(), Failed> {
         server
             .ends(0)
             .assert_stdout_has("Redis is now ready to exit");
+    }
+    Ok(())
+}
+
+/// What redis answered to is in its append-only file on the host: another one finds it,
+/// after an end by SIGTERM and after one by SIGKILL.
+fn redis_on_a_volume() -> Result<(), Failed> {
+    if can_run("redis_on_a_volume", &["redis-cli"]) {
+        let folder = tempfile::tempdir()?;
+        let volume = format!("{}:/data", folder.path().display());
+        let args = ["--dir", "/data", "--appendonly", "yes"];
+        let args = [&args[..], &["--appendfsync", "always"]].concat();
+        let start = || start_redis_with(&["-v", &volume], &args);
+        let ask =
+            |port: &str, words: &[&str]| client("redis-cli", [&["-p", port], words].concat()).out();
+        let (server, port) = start();
+        assert_eq!(ask(&port, &["SET", "kiln", "hot"]), "OK\n");
+        server.ends(0);
+        let (server, port) = start();
+        assert_eq!(ask(&port, &["GET", "kiln"]), "hot\n");
+        assert_eq!(ask(&port, &["INCR", "starts"]), "1\n");
+        // Its monitor is killed.
+        drop(server);
+        let (server, port) = start();
+        assert_eq!(ask(&port, &["GET", "kiln"]), "hot\n");
+        assert_eq!(ask(&port, &["INCR", "starts"]), "2\n");
+        server.ends(0);
     }
     Ok(())
 }
