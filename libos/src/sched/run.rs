@@ -572,9 +572,8 @@ fn sleep(this: &Cpu) {
             interest |= EVENT_SOCKET;
         }
         // The wait itself covers what the timer was set for.
-        let had_timer =
-            this.ticking.swap(false, Relaxed) | (this.armed_ns.swap(NEVER, Relaxed) != NEVER);
-        if had_timer {
+        let had_ticks = this.ticking.swap(false, Relaxed);
+        if this.armed_ns.swap(NEVER, Relaxed) != NEVER || had_ticks {
             interest |= WAIT_STOPS_TIMER;
         }
         let events = hypercall::wait((next != NEVER).then_some(next), interest);
