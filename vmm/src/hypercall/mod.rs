@@ -22,7 +22,7 @@ pub(crate) mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
-    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, ROUTE_DUMP, SOCKET_TABLE,
+    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_SERVE, SOCKET_TABLE,
     STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
@@ -46,7 +46,7 @@ pub use stdin::Stdin;
 pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 29] = [
+pub const CALL_NAMES: [&str; 31] = [
     "none",
     "log",
     "exit",
@@ -76,6 +76,8 @@ pub const CALL_NAMES: [&str; 29] = [
     "socket_option_set",
     "socket_queued",
     "route_dump",
+    "socket_stream",
+    "socket_serve",
 ];
 
 /// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
@@ -195,9 +197,10 @@ pub fn dispatch(
         VCPU_KICK => vcpu::handle_kick(host, first),
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
-        SOCKET_TABLE..=ROUTE_DUMP => socket::handle(host, number, args)?,
+        SOCKET_TABLE..=SOCKET_SERVE => socket::handle(host, number, args)?,
         _ => return Err(GuestFault::UnknownCall { number }),
     };
+    host.net.check_rings()?;
     Ok(Reply::Status(status))
 }
 

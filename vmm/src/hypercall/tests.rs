@@ -92,7 +92,7 @@ fn argument() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn random_calls_never_panic(
-        calls in proptest::collection::vec((0..30u32, proptest::array::uniform6(argument())), 1..20),
+        calls in proptest::collection::vec((0..32u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
         let format = if cri { LogFormat::Cri } else { LogFormat::Raw };

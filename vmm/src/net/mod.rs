@@ -7,6 +7,9 @@
 //!                                                          └ wanted? call that vCPU
 //! ```
 //!
+//! A connection with rings has its bytes moved as well, by whoever serves it
+//! ([`serve`], [`rings`]).
+//!
 //! A word of the table is what poll(2) gave last, looked at and stored under the
 //! socket's lock: whoever stores it saw everything that came before. An edge of a
 //! socket that is closed by then finds an empty place, or the next socket of that
@@ -22,7 +25,9 @@ mod options;
 mod policy;
 mod poller;
 mod ports;
+mod rings;
 mod route;
+mod serve;
 mod socket;
 mod table;
 
@@ -41,6 +46,7 @@ pub use policy::{Mode, ModeError};
 pub use ports::{PortError, PortMapping, Protocol};
 pub(crate) use socket::Note;
 
+use crate::fault::GuestFault;
 use crate::hypercall::lock;
 use crate::memory::GuestMemory;
 use crate::vcpus::Vcpus;
@@ -76,6 +82,10 @@ pub struct SocketStats {
     pub received_bytes: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
+    /// Of those received: through rings, without a call.
+    pub ring_received_bytes: u64,
+    /// Of those sent: through rings, without a call.
+    pub ring_sent_bytes: u64,
     /// Times that a change called a vCPU.
     pub calls: u64,
 }
@@ -150,12 +160,25 @@ impl Network {
     /// What the sockets did, where there was a table of them.
     pub fn stats(&self) -> Option<SocketStats> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (ring_received, ring_sent) = self.table.ring_bytes();
         self.table.is_open().then(|| SocketStats {
             opened: count(&self.counters.opened),
-            received_bytes: count(&self.counters.received_bytes),
-            sent_bytes: count(&self.counters.sent_bytes),
+            received_bytes: count(&self.counters.received_bytes) + ring_received,
+            sent_bytes: count(&self.counters.sent_bytes) + ring_sent,
+            ring_received_bytes: ring_received,
+            ring_sent_bytes: ring_sent,
             calls: self.table.calls(),
         })
+    }
+
+    /// What the guest did wrong beside its calls.
+    pub(crate) fn check_rings(&self) -> Result<(), GuestFault> {
+        self.table.fault().map_or(Ok(()), Err)
+    }
+
+    /// The guest has ended: what it wrote goes out, as far as that takes seconds.
+    pub(crate) fn finish(&self) {
+        self.table.finish();
     }
 }
 

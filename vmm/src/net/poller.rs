@@ -1,4 +1,5 @@
-//! The I/O thread: waits for edges of all sockets and renews their words.
+//! The I/O thread: waits for edges of all sockets, moves the bytes of their rings
+//! and renews their words.
 //!
 //! Edge-triggered, so a socket that stays hung up or broken is told once. The
 //! thread ends when the other end of its pipe is closed.
@@ -8,7 +9,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use unikiln_abi::socket::{SERVICE_ASLEEP, SERVICE_AWAKE};
+
 use super::host;
+use super::serve::Server;
 use super::table::Table;
 use crate::events::block_forwarded;
 
@@ -63,18 +67,22 @@ impl Drop for Poller {
 fn run(epoll: &OwnedFd, table: &Table) {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
     loop {
-        let count = match host::wait(epoll.as_fd(), &mut events) {
+        // Who marks a socket after this calls; who marked it before is served here.
+        table.show_service(SERVICE_ASLEEP);
+        table.serve_pending(Server::Other);
+        let count = match host::wait(epoll.as_fd(), &mut events, -1) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // Only a wrong descriptor or pointer fails otherwise.
             Err(_) => return,
         };
+        table.show_service(SERVICE_AWAKE);
         for event in events.iter().take(count) {
             let (token, bits) = (event.u64, event.events);
             if token == END_TOKEN {
                 return;
             }
-            table.edge(token as usize, bits);
+            table.edge(token, bits, Server::Other);
         }
     }
 }

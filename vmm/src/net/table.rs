@@ -14,8 +14,10 @@ use unikiln_abi::call::EVENT_SOCKET;
 use unikiln_abi::socket::{SOCKETS_MAX, SocketTable};
 use vm_memory::VolatileMemory;
 
+use super::serve::{Closed, Server};
 use super::socket::Socket;
 use super::{errno, host};
+use crate::fault::GuestFault;
 use crate::hypercall::lock;
 use crate::memory::GuestMemory;
 use crate::vcpus::Vcpus;
@@ -28,7 +30,7 @@ const FILES_RESERVED: u64 = 64;
 const WATCHED: i32 =
     libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
 /// An edge of these may be news though the word stays: more came.
-const NEWS: u32 =
+pub(super) const NEWS: u32 =
     (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) as u32;
 
 type Place = Mutex<Option<Socket>>;
@@ -36,19 +38,23 @@ type Place = Mutex<Option<Socket>>;
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct Table {
-    memory: Arc<GuestMemory>,
-    vcpus: Arc<Vcpus>,
+    pub(super) memory: Arc<GuestMemory>,
+    pub(super) vcpus: Arc<Vcpus>,
     groups: [OnceLock<Box<[Place; GROUP]>>; GROUPS],
     used: Mutex<[u64; GROUPS]>,
-    open: OnceLock<Open>,
+    pub(super) open: OnceLock<Open>,
+    pub(super) closed: Mutex<Closed>,
+    pub(super) fault: OnceLock<GuestFault>,
     calls: AtomicU64,
+    pub(super) ring_received_bytes: AtomicU64,
+    pub(super) ring_sent_bytes: AtomicU64,
 }
 
 /// What comes with the guest's table.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     gpa: u64,
-    epoll: Arc<OwnedFd>,
+    pub(super) epoll: Arc<OwnedFd>,
     limit: usize,
 }
 
@@ -60,7 +66,11 @@ impl Table {
             groups: [const { OnceLock::new() }; GROUPS],
             used: Mutex::new([0; GROUPS]),
             open: OnceLock::new(),
+            closed: Mutex::default(),
+            fault: OnceLock::new(),
             calls: AtomicU64::new(0),
+            ring_received_bytes: AtomicU64::new(0),
+            ring_sent_bytes: AtomicU64::new(0),
         }
     }
 
@@ -83,10 +93,21 @@ impl Table {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// Bytes through rings: received and sent.
+    pub(super) fn ring_bytes(&self) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (
+            count(&self.ring_received_bytes),
+            count(&self.ring_sent_bytes),
+        )
+    }
+
     /// A place for a socket that `make` opens; its handle.
     pub(super) fn insert(&self, make: impl FnOnce() -> io::Result<Socket>) -> io::Result<usize> {
         let open = self.open.get().ok_or_else(|| errno(libc::EINVAL))?;
-        let handle = self.claim(open.limit).ok_or_else(|| errno(libc::EMFILE))?;
+        // Closed ones hold files too, until what they have to send has gone.
+        let limit = open.limit.saturating_sub(self.closed_count());
+        let handle = self.claim(limit).ok_or_else(|| errno(libc::EMFILE))?;
         let placed = make().and_then(|socket| {
             let place = self.place(handle).ok_or_else(|| errno(libc::EMFILE))?;
             let mut place = lock(place);
@@ -112,7 +133,7 @@ impl Table {
         let socket = place.as_mut().ok_or_else(|| errno(libc::EBADF))?;
         let result = act(socket);
         if self.store(handle, host::readiness(socket.fd())) {
-            self.announce(handle);
+            self.announce(handle, Server::Other);
         }
         result
     }
@@ -126,20 +147,6 @@ impl Table {
         drop(place);
         self.release(handle);
         Ok(socket)
-    }
-
-    /// The I/O thread saw a change.
-    pub(super) fn edge(&self, handle: usize, events: u32) {
-        let Ok(place) = self.find(handle) else {
-            return;
-        };
-        let place = lock(place);
-        if let Some(socket) = place.as_ref() {
-            let is_more = self.store(handle, host::readiness(socket.fd()));
-            if is_more || events & NEWS != 0 {
-                self.announce(handle);
-            }
-        }
     }
 
     fn claim(&self, limit: usize) -> Option<usize> {
@@ -162,7 +169,7 @@ impl Table {
     }
 
     /// A place that was used before.
-    fn find(&self, handle: usize) -> io::Result<&Place> {
+    pub(super) fn find(&self, handle: usize) -> io::Result<&Place> {
         let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
         let place = group.and_then(|group| group.get(handle % GROUP));
         place.ok_or_else(|| errno(libc::EBADF))
@@ -175,16 +182,22 @@ impl Table {
         group.get_or_init(places).get(handle % GROUP)
     }
 
+    /// Shows what the I/O thread does.
+    pub(super) fn show_service(&self, service: u32) {
+        let store = |word: &AtomicU32| word.store(service, Ordering::SeqCst);
+        self.table_word(offset_of!(SocketTable, service), store);
+    }
+
     /// Stores a word; whether it has bits that the last one had not.
-    fn store(&self, handle: usize, word: u32) -> bool {
+    pub(super) fn store(&self, handle: usize, word: u32) -> bool {
         let offset = offset_of!(SocketTable, ready) + 4 * handle;
         let swap = |ready: &AtomicU32| ready.swap(word, Ordering::SeqCst);
         self.table_word(offset, swap)
             .is_some_and(|before| word & !before != 0)
     }
 
-    /// Tells the guest that a word changed.
-    fn announce(&self, handle: usize) {
+    /// Tells the guest that there is news of a socket; whether anybody waits for it.
+    pub(super) fn announce(&self, handle: usize, server: Server) -> bool {
         let set = |offset, bit: usize| {
             let set = |bits: &AtomicU64| bits.fetch_or(1 << (bit % 64), Ordering::SeqCst);
             self.table_word(offset + 8 * (bit / 64), set)
@@ -194,16 +207,17 @@ impl Table {
         let load = |wanted: &AtomicU32| wanted.load(Ordering::SeqCst);
         let wanted = self.table_word(offset_of!(SocketTable, wanted), load);
         let Some(vcpu) = wanted.and_then(|wanted| wanted.checked_sub(1)) else {
-            return;
+            return false;
         };
         let mask = 1u64.checked_shl(vcpu).unwrap_or(0);
-        if self.vcpus.call(mask, EVENT_SOCKET) {
+        if server == Server::Other && self.vcpus.call(mask, EVENT_SOCKET) {
             self.calls.fetch_add(1, Ordering::Relaxed);
         }
+        true
     }
 
     /// Reads or changes a word of the guest's table; nothing before there is one.
-    fn table_word<A: vm_memory::AtomicInteger, T>(
+    pub(super) fn table_word<A: vm_memory::AtomicInteger, T>(
         &self,
         offset: usize,
         act: impl FnOnce(&A) -> T,

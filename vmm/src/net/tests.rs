@@ -3,6 +3,7 @@
 
 mod ports;
 mod refused;
+mod rings;
 mod traffic;
 
 use std::fs::File;
