@@ -255,6 +255,9 @@ impl InetSocket {
 impl Drop for InetSocket {
     fn drop(&mut self) {
         changes::forget(self.0.handle);
+        if self.0.has_unread() {
+            options::abort_on_close(&self.0);
+        }
         host::close(self.0.handle);
     }
 }

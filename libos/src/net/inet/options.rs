@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::net::{
-    AF_INET, SO_DOMAIN, SO_ERROR, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS,
+    AF_INET, SO_DOMAIN, SO_ERROR, SO_LINGER, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS,
     SO_PROTOCOL, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD,
     SO_TIMESTAMP_NEW, SO_TIMESTAMP_OLD, SO_TIMESTAMPING_NEW, SO_TIMESTAMPING_OLD,
     SO_TIMESTAMPNS_NEW, SO_TIMESTAMPNS_OLD, SO_TYPE, SOL_IP, SOL_SOCKET, SOL_TCP,
@@ -104,6 +104,17 @@ pub(super) fn get(socket: &InetSocket, level: u32, name: u32, room: usize) -> Re
     let len = host::option(own.handle, level, name, &mut value)?;
     value.truncate(len);
     Ok(Value::Cut(value))
+}
+
+/// Has the connection end with a reset when it is closed: the host does not know
+/// that bytes of it were not received.
+pub(super) fn abort_on_close(own: &HostSocket) {
+    let linger: Vec<u8> = [1, 0]
+        .iter()
+        .flat_map(|word: &u32| word.to_ne_bytes())
+        .collect();
+    // A connection that is gone is closed as it is.
+    let _ = host::set_option(own.handle, SOL_SOCKET, SO_LINGER, &linger);
 }
 
 /// Takes the error that the host has for the socket.

@@ -28,8 +28,6 @@ use crate::net::Kind;
 const WRITABLE_BYTES: usize = RING_BYTES / 3;
 /// The host itself has something to say of the connection.
 const BROKEN: u32 = EPOLLERR | EPOLLHUP;
-/// Whether the monitor knows of rings.
-const IS_SERVED: bool = false;
 
 /// Both rings of one connection.
 pub(super) struct Rings {
@@ -252,11 +250,7 @@ impl HostSocket {
     /// Gives a new connection rings, once. Without memory it goes without.
     pub(super) fn attach_rings(&self) {
         let is_plain = !self.without_rings.load(SeqCst) && self.options.low_water() == 1;
-        if !IS_SERVED
-            || self.kind != Kind::Stream
-            || !is_plain
-            || self.asked_rings.swap(true, SeqCst)
-        {
+        if self.kind != Kind::Stream || !is_plain || self.asked_rings.swap(true, SeqCst) {
             return;
         }
         if let Ok(parts) = give(self.handle) {
@@ -294,6 +288,11 @@ impl HostSocket {
             changes::mark_pending(self.handle);
             changes::serve();
         }
+    }
+
+    /// Whether bytes that the host gave already were not received.
+    pub(super) fn has_unread(&self) -> bool {
+        self.held_bytes() > 0 || self.rings().is_some_and(|rings| rings.received_bytes() > 0)
     }
 
     /// Whether the host has bytes that were not put into the ring.

@@ -162,7 +162,7 @@ pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResul
     if incoming.asks(MSG_PEEK) {
         return peek::receive(own, incoming, target);
     }
-    let mut copied = take_held(own, incoming);
+    let mut copied = take_held(own, incoming)?;
     loop {
         if copied > 0 && copied >= len {
             if own.host_has_more() {
@@ -259,18 +259,23 @@ fn take(own: &HostSocket, incoming: &mut Incoming<'_>, wanted: usize) -> SysResu
     Ok(copied)
 }
 
-/// Gives what an earlier receive could not.
-fn take_held(own: &HostSocket, incoming: &mut Incoming<'_>) -> usize {
+/// Gives what an earlier receive could not, or throws it away with MSG_TRUNC; EFAULT.
+fn take_held(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResult {
     if own.held_bytes() == 0 {
-        return 0;
+        return Ok(0);
     }
     let mut held: Vec<u8> = core::mem::take(&mut *own.held.lock());
     let len = held.len().min(incoming.data.remaining());
-    let copied = incoming
-        .data
-        .put_part(held.get(..len).unwrap_or_default())
-        .min(len);
+    let copied = if incoming.asks(MSG_TRUNC) {
+        len
+    } else {
+        let bytes = held.get(..len).unwrap_or_default();
+        incoming.data.put_part(bytes).min(len)
+    };
     held.drain(..copied);
     own.held.lock().splice(..0, held);
-    copied
+    if copied == 0 && len > 0 {
+        return Err(Errno::EFAULT);
+    }
+    Ok(copied)
 }
