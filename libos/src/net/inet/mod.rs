@@ -16,6 +16,7 @@
 //! | `stream` | SOCK_STREAM: bytes |
 //! | `peek` | the same, without taking them |
 //! | `ring` | bytes of a connection that go without calls |
+//! | `ringed` | which connections have rings, and what is different with them |
 //! | `datagram` | SOCK_DGRAM: messages |
 //! | `listing` | `/proc/net/tcp` and its relatives |
 //! | `options` | which options are the host's and which the libOS's |
@@ -31,6 +32,7 @@ pub mod listing;
 mod options;
 mod peek;
 mod ring;
+mod ringed;
 mod stream;
 
 use alloc::boxed::Box;
@@ -42,7 +44,7 @@ use linux_raw_sys::general::{EPOLLERR, EPOLLIN, EPOLLRDNORM};
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{SHUT_RD, SHUT_RDWR, SHUT_WR};
 use spin::{Mutex, Once};
-use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, QUEUED_SEND, SocketAddress};
+use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, SocketAddress};
 
 pub use address::is_inet;
 pub use changes::{Sleeper, are_used, flush, prepare_wait, take_changes, waits_for_look};
@@ -247,8 +249,7 @@ impl InetSocket {
         changes::prepare()?;
         let handle = host::open(domain, kind.number(), protocol)?;
         let what = (domain, kind, protocol);
-        let socket = HostSocket::new(handle, what, Options::default(), Vec::new())?;
-        Ok(InetSocket(socket))
+        HostSocket::new(handle, what, Options::default(), Vec::new()).map(InetSocket)
     }
 }
 
@@ -389,17 +390,9 @@ impl Family for InetSocket {
     }
 
     fn ioctl(&self, request: u32, argument: u64) -> SysResult {
-        // In the order of the bytes' way, so that none on it is missed.
-        let rings = self.0.rings();
         let bytes = match request {
-            FIONREAD => {
-                let queued = host::queued(self.0.handle, QUEUED_RECEIVE)?;
-                queued + rings.map_or(0, Rings::received_bytes) + self.0.held_bytes()
-            }
-            TIOCOUTQ => {
-                let waiting = rings.map_or(0, Rings::sending_bytes);
-                waiting + host::queued(self.0.handle, QUEUED_SEND)?
-            }
+            FIONREAD => self.0.receivable_bytes()?,
+            TIOCOUTQ => self.0.unsent_bytes()?,
             _ => return Err(Errno::ENOTTY),
         };
         user::write::<u32>(argument, &u32::try_from(bytes).unwrap_or(u32::MAX))?;

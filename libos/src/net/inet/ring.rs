@@ -18,16 +18,14 @@ use linux_raw_sys::general::{
 use spin::Mutex;
 use unikiln_abi::socket::{RECEIVE_ENDED, RING_BYTES};
 
-use super::{HostSocket, changes};
 use crate::errno::Errno;
 use crate::fs::transfer::{BufferSource, Sink, Source};
-use crate::hypercall::rings::{Inlet, Memory, Outlet, give};
-use crate::net::Kind;
+use crate::hypercall::rings::{Inlet, Memory, Outlet};
 
 /// A send ring with so much room can be written to.
 const WRITABLE_BYTES: usize = RING_BYTES / 3;
 /// The host itself has something to say of the connection.
-const BROKEN: u32 = EPOLLERR | EPOLLHUP;
+pub(super) const BROKEN: u32 = EPOLLERR | EPOLLHUP;
 
 /// Both rings of one connection.
 pub(super) struct Rings {
@@ -56,7 +54,8 @@ pub(super) enum End {
 }
 
 impl Rings {
-    fn new((memory, outlet, inlet): (Arc<Memory>, Outlet, Inlet)) -> Rings {
+    /// From the memory and its two ends.
+    pub(super) fn new((memory, outlet, inlet): (Arc<Memory>, Outlet, Inlet)) -> Rings {
         Rings {
             memory,
             outlet: Mutex::new(outlet),
@@ -138,6 +137,12 @@ impl Rings {
         self.gave.swap(false, SeqCst)
     }
 
+    /// Has nothing go out here any more, and throws away what came in.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, SeqCst);
+        self.take(RING_BYTES, None);
+    }
+
     /// How receiving ended.
     pub(super) fn end(&self) -> End {
         match self.memory.shared().receive_end.load(SeqCst) {
@@ -188,13 +193,13 @@ impl Rings {
     }
 
     /// Whether bytes may go out here, where poll(2) says `word` on the host.
-    fn is_usable(&self, word: u32) -> bool {
+    pub(super) fn is_usable(&self, word: u32) -> bool {
         word & BROKEN == 0 && self.send_error() == 0 && !self.is_left.load(SeqCst)
     }
 
     /// What is ready, where poll(2) says `word` on the host and a receive waits for
     /// `low_water` bytes.
-    fn ready(&self, word: u32, low_water: usize) -> u32 {
+    pub(super) fn ready(&self, word: u32, low_water: usize) -> u32 {
         let mut events = word;
         let end = self.end();
         let has_error = self.has_error();
@@ -233,85 +238,6 @@ fn put(outlet: &mut Outlet, data: &mut dyn Source) -> usize {
     }
     outlet.fill(done);
     done
-}
-
-impl HostSocket {
-    /// Its rings, where it has them.
-    pub(super) fn rings(&self) -> Option<&Rings> {
-        self.rings.get()
-    }
-
-    /// The rings, if bytes may go out through them.
-    pub(super) fn outgoing_rings(&self) -> Option<&Rings> {
-        let rings = self.rings()?;
-        (rings.is_usable(self.word()) && !self.shut_send.load(SeqCst)).then_some(rings)
-    }
-
-    /// Gives a new connection rings, once. Without memory it goes without.
-    pub(super) fn attach_rings(&self) {
-        let is_plain = !self.without_rings.load(SeqCst) && self.options.low_water() == 1;
-        if self.kind != Kind::Stream || !is_plain || self.asked_rings.swap(true, SeqCst) {
-            return;
-        }
-        if let Ok(parts) = give(self.handle) {
-            self.rings.call_once(|| Rings::new(parts));
-            // Who waits was told nothing of what is in them.
-            self.changed();
-        }
-    }
-
-    /// Gives rings to a connection that came about meanwhile.
-    pub(super) fn attach_when_connected(&self) {
-        let is_new = self.was_connected.load(SeqCst) && !self.asked_rings.load(SeqCst);
-        if is_new && self.word() & (EPOLLOUT | BROKEN) == EPOLLOUT {
-            self.attach_rings();
-        }
-    }
-
-    /// The connection ended by connecting to nothing: what was received is lost.
-    pub(super) fn leave_rings(&self) {
-        if let Some(rings) = self.rings() {
-            rings.is_left.store(true, SeqCst);
-            rings.take(RING_BYTES, None);
-        }
-    }
-
-    /// Has the monitor look at the send ring: now, where nobody would look soon.
-    pub(super) fn notice_sending(&self) {
-        changes::mark_pending(self.handle);
-        changes::serve_if_asleep();
-    }
-
-    /// Has the send ring emptied as far as possible before something else is done.
-    pub(super) fn settle(&self) {
-        if self.rings().is_some_and(|rings| rings.sending_bytes() > 0) {
-            changes::mark_pending(self.handle);
-            changes::serve();
-        }
-    }
-
-    /// Whether bytes that the host gave already were not received.
-    pub(super) fn has_unread(&self) -> bool {
-        self.held_bytes() > 0 || self.rings().is_some_and(|rings| rings.received_bytes() > 0)
-    }
-
-    /// Whether the host has bytes that were not put into the ring.
-    pub(super) fn host_has_more(&self) -> bool {
-        let is_open = self.rings().is_some_and(|rings| rings.end() == End::Open);
-        is_open && self.word() & EPOLLIN != 0
-    }
-
-    /// What is ready of `word` and the rings.
-    pub(super) fn ready_with(&self, word: u32) -> u32 {
-        match self.rings() {
-            Some(rings) if self.shut_send.load(SeqCst) => {
-                // A send fails at once, whatever the ring has.
-                rings.ready(word, self.options.low_water()) | EPOLLOUT | EPOLLWRNORM
-            }
-            Some(rings) => rings.ready(word, self.options.low_water()),
-            None => word,
-        }
-    }
 }
 
 #[cfg(test)]
