@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -56,6 +56,8 @@ pub(super) struct Open {
     gpa: u64,
     pub(super) epoll: Arc<OwnedFd>,
     limit: usize,
+    /// Whether vCPUs may wait for `epoll`.
+    is_shared: bool,
 }
 
 impl Table {
@@ -80,8 +82,20 @@ impl Table {
         let limit = usize::try_from(left)
             .unwrap_or(SOCKETS_MAX)
             .min(SOCKETS_MAX);
+        let opened = Open {
+            gpa,
+            is_shared: host::has_epoll_pwait2(epoll.as_fd()),
+            epoll,
+            limit,
+        };
         // A second table never gets here.
-        let _ = self.open.set(Open { gpa, epoll, limit });
+        let _ = self.open.set(opened);
+    }
+
+    /// What watches all sockets, where vCPUs may wait for it.
+    pub(super) fn shared_epoll(&self) -> Option<BorrowedFd<'_>> {
+        let open = self.open.get().filter(|open| open.is_shared);
+        open.map(|open| open.epoll.as_fd())
     }
 
     pub(super) fn is_open(&self) -> bool {

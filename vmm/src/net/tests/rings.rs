@@ -377,3 +377,38 @@ fn a_sleeping_thread_says_so() {
     client.write_all(b"wakes").unwrap();
     guest.waits_for(offset_of!(StreamRings, send_taken), 6);
 }
+
+#[test]
+fn a_vcpu_that_waits_serves_and_looks() {
+    let mut guest = Guest::with_table(&NetworkConfig::default());
+    let (handle, client) = guest.ringed();
+    guest.host.vcpus.attach(0);
+    for round in 1..=50 {
+        guest.want(1);
+        guest.take_changes();
+        // What the guest left goes out before the vCPU sleeps: only then an answer comes.
+        guest.fill_ring(handle, b"question");
+        let mut client = client.try_clone().unwrap();
+        let answers = std::thread::spawn(move || {
+            let mut question = [0; 8];
+            client.read_exact(&mut question).unwrap();
+            client.write_all(b"answer").unwrap();
+        });
+        let mut answer = Vec::new();
+        while answer.len() < 6 {
+            let interest = EVENT_SOCKET;
+            assert_eq!(
+                guest.call(WAIT, [u64::MAX, interest]),
+                EVENT_SOCKET as i64,
+                "{round}"
+            );
+            guest.take_changes();
+            answer.extend(guest.take_ring());
+        }
+        assert_eq!(answer, b"answer");
+        answers.join().unwrap();
+    }
+    let past = guest.host.now_ns();
+    guest.host.vcpus.take_calls(0);
+    assert_eq!(guest.call(WAIT, [past, EVENT_SOCKET]), 0, "nothing is left");
+}
