@@ -33,7 +33,7 @@ use core::sync::atomic::{
 };
 
 use spin::{Mutex, Once};
-use unikiln_abi::socket::{SOCKETS_MAX, SocketTable};
+use unikiln_abi::socket::{SERVICE_ASLEEP, SERVICE_AWAKE, SOCKETS_MAX, SocketTable};
 
 use super::HostSocket;
 use crate::arch;
@@ -165,6 +165,49 @@ pub fn take_changes() {
     }
 }
 
+/// Marks a socket for the monitor: its send ring has bytes, or its receive ring room.
+pub(super) fn mark_pending(handle: u32) {
+    let Some(table) = TABLE.get() else { return };
+    let word = handle as usize / WORD_BITS;
+    let (Some(pending), Some(summary)) = (
+        table.pending.get(word),
+        table.pending_summary.get(word / WORD_BITS),
+    ) else {
+        return;
+    };
+    pending.fetch_or(1 << (handle as usize % WORD_BITS), SeqCst);
+    summary.fetch_or(1 << (word % WORD_BITS), SeqCst);
+}
+
+/// Has the monitor serve the marked sockets now.
+pub(super) fn serve() {
+    hypercall::socket::serve();
+}
+
+/// The same, where its I/O thread would not look soon.
+pub(super) fn serve_if_asleep() {
+    if TABLE
+        .get()
+        .is_some_and(|table| table.service.load(SeqCst) == SERVICE_ASLEEP)
+    {
+        serve();
+    }
+}
+
+/// Has the monitor serve what is marked, unless its I/O thread is at it: before
+/// the vCPU does something else than waiting for sockets.
+#[inline]
+pub fn flush() {
+    let Some(table) = TABLE.get() else { return };
+    let is_marked = table
+        .pending_summary
+        .iter()
+        .any(|word| word.load(SeqCst) != 0);
+    if is_marked && table.service.load(SeqCst) != SERVICE_AWAKE {
+        serve();
+    }
+}
+
 /// The bits that are set in a word, lowest first.
 fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
@@ -211,11 +254,108 @@ impl Drop for Sleeper {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicU32, AtomicU64};
+    use std::boxed::Box;
+    use std::time::{Duration, Instant};
+
+    use linux_raw_sys::net::AF_INET;
+
     use super::*;
+    use crate::net::Kind;
+    use crate::net::options::Options;
 
     #[test]
     fn the_bits_of_a_word_come_lowest_first() {
         assert_eq!(bits(0).next(), None);
         assert_eq!(bits(1 << 63 | 1 << 5 | 1).collect::<Vec<_>>(), [0, 5, 63]);
+    }
+
+    fn table() -> &'static SocketTable {
+        TABLE.call_once(|| {
+            Box::leak(Box::new(SocketTable {
+                wanted: AtomicU32::new(0),
+                service: AtomicU32::new(0),
+                reserved: [0; 14],
+                summary: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64 / 64],
+                changed: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64],
+                pending_summary: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64 / 64],
+                pending: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64],
+                ready: [const { AtomicU32::new(0) }; SOCKETS_MAX],
+            }))
+        })
+    }
+
+    #[test]
+    fn a_mark_is_a_bit_of_the_handle() {
+        let table = table();
+        mark_pending(SOCKETS_MAX as u32 - 1);
+        mark_pending(SOCKETS_MAX as u32);
+        assert_eq!(table.pending[SOCKETS_MAX / 64 - 1].load(SeqCst), 1 << 63);
+        let summary = table
+            .pending_summary
+            .each_ref()
+            .map(|word| word.load(SeqCst));
+        assert_eq!(summary, [0, 0, 0, 1 << 63]);
+    }
+
+    /// What the monitor does when a socket becomes ready. The vCPU that it calls
+    /// takes changes.
+    fn becomes_ready(table: &SocketTable, handle: usize) {
+        table.ready[handle].store(1, SeqCst);
+        table.changed[handle / 64].fetch_or(1 << (handle % 64), SeqCst);
+        table.summary[handle / 4096].fetch_or(1 << (handle / 64 % 64), SeqCst);
+        if table.wanted.load(SeqCst) != 0 {
+            take_changes();
+        }
+    }
+
+    /// A thread sleeps again and again until the monitor makes its socket ready, while
+    /// waits of others begin and end. If it is not told, it sleeps for ever.
+    #[test]
+    fn no_change_is_slept_through() {
+        const ROUNDS: u32 = 5_000;
+        const HANDLE: u32 = 9000;
+        let table = table();
+        let end = Instant::now() + Duration::from_secs(60);
+        let what = (AF_INET, Kind::Stream, 6);
+        let socket = HostSocket::new(HANDLE, what, Options::default(), Vec::new()).unwrap();
+        // Odd while somebody sleeps for it.
+        let turn = AtomicU32::new(0);
+        let is_over = || turn.load(SeqCst) >= 2 * ROUNDS || Instant::now() > end;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over() {
+                    drop(Sleeper::begin());
+                }
+            });
+            scope.spawn(|| {
+                let mut told = 0;
+                while !is_over() {
+                    let now = turn.load(SeqCst);
+                    if now % 2 == 1 && now != told {
+                        becomes_ready(table, HANDLE as usize);
+                        told = now;
+                    }
+                }
+            });
+            for _ in 0..ROUNDS {
+                turn.fetch_add(1, SeqCst);
+                let _sleeper = Sleeper::begin();
+                loop {
+                    let seen = socket.change_count();
+                    take_changes();
+                    if socket.host_ready() != 0 {
+                        break;
+                    }
+                    while socket.change_count() == seen {
+                        assert!(Instant::now() < end, "asleep at {turn:?}");
+                        std::thread::yield_now();
+                    }
+                }
+                table.ready[HANDLE as usize].store(0, SeqCst);
+                turn.fetch_add(1, SeqCst);
+            }
+        });
+        assert_eq!(table.wanted.load(SeqCst), 0);
     }
 }
