@@ -143,7 +143,7 @@ impl Network {
         }
         match Poller::start(Arc::clone(&self.table)) {
             Ok(started) => {
-                (self.table).open(gpa, started.epoll(), host::raise_file_limit());
+                (self.table).open(gpa, &started, host::raise_file_limit());
                 *poller = Some(started);
                 (Ok(0), None)
             }
@@ -189,7 +189,11 @@ impl Network {
         let serve = |is_news, edge: &libc::epoll_event| {
             self.table.edge(edge.u64, edge.events, Server::Waiter) || is_news
         };
-        edges.iter().fold(false, serve)
+        let is_news = edges.iter().fold(false, serve);
+        if is_news {
+            self.table.wake_to_nap();
+        }
+        is_news
     }
 
     /// What the guest did wrong beside its calls.
