@@ -219,6 +219,13 @@ impl Table {
         self.table_word(offset_of!(SocketTable, service), store);
     }
 
+    /// The word as it was stored.
+    pub(super) fn word(&self, handle: usize) -> u32 {
+        let offset = offset_of!(SocketTable, ready) + 4 * handle;
+        let load = |ready: &AtomicU32| ready.load(Ordering::SeqCst);
+        self.table_word(offset, load).unwrap_or(0)
+    }
+
     /// Stores a word; whether it has bits that the last one had not.
     pub(super) fn store(&self, handle: usize, word: u32) -> bool {
         let offset = offset_of!(SocketTable, ready) + 4 * handle;
