@@ -262,6 +262,33 @@ pub(super) fn epoll() -> io::Result<OwnedFd> {
     owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
 }
 
+/// A descriptor that is readable once something was written to it.
+pub(super) fn event() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
+/// Whether the kernel has `epoll_pwait2` (Linux 5.11): no events are asked for, which
+/// is an error of its own.
+pub(super) fn has_epoll_pwait2(epoll: BorrowedFd<'_>) -> bool {
+    let no_events = std::ptr::null_mut::<libc::epoll_event>();
+    let no_time = std::ptr::null::<libc::timespec>();
+    let no_mask = std::ptr::null::<libc::sigset_t>();
+    // SAFETY: with room for 0 events the kernel refuses and writes nothing.
+    unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            epoll.as_raw_fd(),
+            no_events,
+            0,
+            no_time,
+            no_mask,
+            8usize,
+        )
+    };
+    io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+}
+
 /// Watches a descriptor; it is forgotten when it is closed.
 pub(super) fn watch(
     epoll: BorrowedFd<'_>,

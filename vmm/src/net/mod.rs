@@ -36,6 +36,7 @@ mod tests;
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -51,6 +52,7 @@ use crate::hypercall::lock;
 use crate::memory::GuestMemory;
 use crate::vcpus::Vcpus;
 use poller::Poller;
+use serve::Server;
 use table::Table;
 
 /// The network as the command line describes it.
@@ -141,7 +143,7 @@ impl Network {
         }
         match Poller::start(Arc::clone(&self.table)) {
             Ok(started) => {
-                (self.table).open(gpa, started.epoll(), host::raise_file_limit());
+                (self.table).open(gpa, &started, host::raise_file_limit());
                 *poller = Some(started);
                 (Ok(0), None)
             }
@@ -169,6 +171,29 @@ impl Network {
             ring_sent_bytes: ring_sent,
             calls: self.table.calls(),
         })
+    }
+
+    /// What a vCPU may wait for instead of its I/O thread, where the kernel lets it
+    /// (Linux 5.11).
+    pub(crate) fn epoll(&self) -> Option<BorrowedFd<'_>> {
+        self.table.shared_epoll()
+    }
+
+    /// Serves what the guest left to be done; whether it has reason to look.
+    pub(crate) fn serve_before_wait(&self) -> bool {
+        self.table.serve_pending(Server::Waiter)
+    }
+
+    /// Serves sockets that changed; whether the guest has reason to look.
+    pub(crate) fn serve_edges(&self, edges: &[libc::epoll_event]) -> bool {
+        let serve = |is_news, edge: &libc::epoll_event| {
+            self.table.edge(edge.u64, edge.events, Server::Waiter) || is_news
+        };
+        let is_news = edges.iter().fold(false, serve);
+        if is_news {
+            self.table.wake_to_nap();
+        }
+        is_news
     }
 
     /// What the guest did wrong beside its calls.

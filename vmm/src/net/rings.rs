@@ -47,6 +47,9 @@ pub(super) struct Moved {
     pub(super) bytes: usize,
     /// Whether the guest has reason to look.
     pub(super) is_news: bool,
+    /// Whether the host had less: no more to give than there was room for, or no room
+    /// for what there was.
+    pub(super) is_short: bool,
 }
 
 impl Rings {
@@ -107,6 +110,7 @@ impl Rings {
         }
         self.show_counter(memory, offset_of!(StreamRings, send_taken), self.send_taken);
         let is_half_free = |len: usize| len <= RING_BYTES / 2;
+        moved.is_short = moved.bytes < before;
         moved.is_news |= is_half_free(before - moved.bytes) && !is_half_free(before);
         if self.ends_sending && moved.bytes == before {
             self.ends_sending = false;
@@ -149,6 +153,7 @@ impl Rings {
                 return Ok(Moved {
                     bytes: count,
                     is_news: true,
+                    is_short: count < room,
                 });
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -159,8 +164,8 @@ impl Rings {
         self.has_ended = true;
         self.show_word(memory, offset_of!(StreamRings, receive_end), end);
         Ok(Moved {
-            bytes: 0,
             is_news: true,
+            ..Moved::default()
         })
     }
 

@@ -25,6 +25,12 @@ use crate::fault::GuestFault;
 use crate::hypercall::lock;
 
 const POLLIN: u32 = libc::POLLIN as u32;
+const READABLE: u32 = (libc::POLLIN | libc::POLLRDNORM) as u32;
+/// Changes of a connection that goes on.
+const PLAIN: u32 = (libc::POLLIN | libc::POLLOUT) as u32;
+/// Bits that poll alone takes back.
+const TROUBLE: u32 =
+    (libc::POLLERR | libc::POLLHUP | libc::POLLRDHUP | libc::POLLPRI | libc::POLLRDBAND) as u32;
 /// Tokens of closed sockets; those of others are handles.
 const CLOSED: u64 = 1 << 62;
 /// How long the end of a guest waits until what it wrote has gone.
@@ -120,7 +126,7 @@ impl Table {
         let Some(socket) = place.as_mut() else {
             return false;
         };
-        let (is_moved, word) = self.transfer(socket, events);
+        let (is_moved, word) = self.transfer(socket, events, self.word(handle));
         let is_more = self.store(handle, word);
         // Without a ring, or where it is full, the host has the news.
         let is_at_host = socket.rings.is_none() || word & POLLIN != 0;
@@ -128,13 +134,27 @@ impl Table {
         is_news && self.announce(handle, server)
     }
 
-    /// Moves bytes both ways; whether that is news, and the word afterwards.
-    fn transfer(&self, socket: &mut Socket, events: u32) -> (bool, u32) {
-        let mut is_news = self.drain(socket);
-        let mut is_there = events & libc::EPOLLIN as u32 != 0;
+    /// Moves bytes both ways; whether that is news, and the word afterwards. Poll is asked
+    /// where the word cannot be known: a read that was short left nothing, a send that was
+    /// whole left room, and what comes later makes an edge of its own.
+    fn transfer(&self, socket: &mut Socket, events: u32, word: u32) -> (bool, u32) {
+        let sent = self.drain(socket);
+        let mut is_news = sent.is_news;
+        let mut is_there = events & POLLIN != 0;
+        let is_plain = socket.rings.is_some() && !sent.is_short && events & !PLAIN == 0;
+        if is_plain && !is_there && word & POLLIN == 0 && events == 0 {
+            return (is_news, word);
+        }
         loop {
-            let is_moved = is_there && self.fill(socket);
+            let received = match is_there {
+                true => self.fill(socket),
+                false => Moved::default(),
+            };
+            let is_moved = received.is_news;
             is_news |= is_moved;
+            if is_plain && received.is_short && word & TROUBLE == 0 {
+                return (is_news, (word | events) & !READABLE);
+            }
             let word = host::readiness(socket.fd());
             // What is there and was not moved has no room, or is no ring's.
             if word & POLLIN == 0 || (is_there && !is_moved) {
@@ -144,20 +164,20 @@ impl Table {
         }
     }
 
-    /// Sends what is in the send ring; whether that is news.
-    fn drain(&self, socket: &mut Socket) -> bool {
+    /// Sends what is in the send ring.
+    fn drain(&self, socket: &mut Socket) -> Moved {
         let moved = self.with_rings(socket, |rings, fd| rings.drain(&self.memory, fd));
         let moved = moved.unwrap_or_default();
         add(&self.ring_sent_bytes, moved.bytes);
-        moved.is_news
+        moved
     }
 
-    /// Receives into the receive ring; whether that is news.
-    fn fill(&self, socket: &mut Socket) -> bool {
+    /// Receives into the receive ring.
+    fn fill(&self, socket: &mut Socket) -> Moved {
         let moved = self.with_rings(socket, |rings, fd| rings.fill(&self.memory, fd));
-        let moved: Moved = moved.unwrap_or_default();
+        let moved = moved.unwrap_or_default();
         add(&self.ring_received_bytes, moved.bytes);
-        moved.is_news
+        moved
     }
 
     /// Does something with the rings of a socket that has any; where a counter of the
@@ -197,7 +217,7 @@ impl Table {
         // ENOTCONN where there is no connection.
         host::name(socket.fd(), true)?;
         socket.rings = Some(Rings::new(gpa));
-        self.transfer(socket, libc::EPOLLIN as u32);
+        self.transfer(socket, POLLIN, TROUBLE);
         Ok(())
     }
 

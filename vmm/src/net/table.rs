@@ -4,16 +4,18 @@
 //! moved, so that a socket is reached without a lock but its own. The lowest free
 //! handle is given out first, as descriptors are.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem::offset_of;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use unikiln_abi::call::EVENT_SOCKET;
-use unikiln_abi::socket::{SOCKETS_MAX, SocketTable};
+use unikiln_abi::socket::{SERVICE_ASLEEP, SOCKETS_MAX, SocketTable};
 use vm_memory::VolatileMemory;
 
+use super::poller::Poller;
 use super::serve::{Closed, Server};
 use super::socket::Socket;
 use super::{errno, host};
@@ -55,7 +57,10 @@ pub(super) struct Table {
 pub(super) struct Open {
     gpa: u64,
     pub(super) epoll: Arc<OwnedFd>,
+    nap: Arc<File>,
     limit: usize,
+    /// Whether vCPUs may wait for `epoll`.
+    is_shared: bool,
 }
 
 impl Table {
@@ -74,14 +79,28 @@ impl Table {
         }
     }
 
-    /// The guest's table lies at `gpa`; sockets are watched by `epoll`.
-    pub(super) fn open(&self, gpa: u64, epoll: Arc<OwnedFd>, file_limit: u64) {
+    /// The guest's table lies at `gpa`; sockets are watched by `poller`.
+    pub(super) fn open(&self, gpa: u64, poller: &Poller, file_limit: u64) {
         let left = file_limit.saturating_sub(FILES_RESERVED);
         let limit = usize::try_from(left)
             .unwrap_or(SOCKETS_MAX)
             .min(SOCKETS_MAX);
+        let epoll = poller.epoll();
+        let opened = Open {
+            gpa,
+            nap: poller.nap(),
+            is_shared: host::has_epoll_pwait2(epoll.as_fd()),
+            epoll,
+            limit,
+        };
         // A second table never gets here.
-        let _ = self.open.set(Open { gpa, epoll, limit });
+        let _ = self.open.set(opened);
+    }
+
+    /// What watches all sockets, where vCPUs may wait for it.
+    pub(super) fn shared_epoll(&self) -> Option<BorrowedFd<'_>> {
+        let open = self.open.get().filter(|open| open.is_shared);
+        open.map(|open| open.epoll.as_fd())
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -182,10 +201,29 @@ impl Table {
         group.get_or_init(places).get(handle % GROUP)
     }
 
+    /// A vCPU goes back to the guest with news: if the I/O thread sleeps, it naps from now on.
+    pub(super) fn wake_to_nap(&self) {
+        let load = |word: &AtomicU32| word.load(Ordering::SeqCst);
+        let service = self.table_word(offset_of!(SocketTable, service), load);
+        if service == Some(SERVICE_ASLEEP)
+            && let Some(open) = self.open.get()
+        {
+            // It holds more than anybody can write, and a lost wake is made up for by the next.
+            let _ = (&*open.nap).write(&1u64.to_ne_bytes());
+        }
+    }
+
     /// Shows what the I/O thread does.
     pub(super) fn show_service(&self, service: u32) {
         let store = |word: &AtomicU32| word.store(service, Ordering::SeqCst);
         self.table_word(offset_of!(SocketTable, service), store);
+    }
+
+    /// The word as it was stored.
+    pub(super) fn word(&self, handle: usize) -> u32 {
+        let offset = offset_of!(SocketTable, ready) + 4 * handle;
+        let load = |ready: &AtomicU32| ready.load(Ordering::SeqCst);
+        self.table_word(offset, load).unwrap_or(0)
     }
 
     /// Stores a word; whether it has bits that the last one had not.

@@ -377,3 +377,61 @@ fn a_sleeping_thread_says_so() {
     client.write_all(b"wakes").unwrap();
     guest.waits_for(offset_of!(StreamRings, send_taken), 6);
 }
+
+#[test]
+fn a_vcpu_that_waits_serves_and_looks() {
+    let mut guest = Guest::with_table(&NetworkConfig::default());
+    let (handle, client) = guest.ringed();
+    guest.host.vcpus.attach(0);
+    for round in 1..=50 {
+        guest.want(1);
+        guest.take_changes();
+        // What the guest left goes out before the vCPU sleeps: only then an answer comes.
+        guest.fill_ring(handle, b"question");
+        let mut client = client.try_clone().unwrap();
+        let answers = std::thread::spawn(move || {
+            let mut question = [0; 8];
+            client.read_exact(&mut question).unwrap();
+            client.write_all(b"answer").unwrap();
+        });
+        let mut answer = Vec::new();
+        while answer.len() < 6 {
+            let interest = EVENT_SOCKET;
+            assert_eq!(
+                guest.call(WAIT, [u64::MAX, interest]),
+                EVENT_SOCKET as i64,
+                "{round}"
+            );
+            guest.take_changes();
+            answer.extend(guest.take_ring());
+        }
+        assert_eq!(answer, b"answer");
+        answers.join().unwrap();
+    }
+    let past = guest.host.now_ns();
+    guest.host.vcpus.take_calls(0);
+    assert_eq!(guest.call(WAIT, [past, EVENT_SOCKET]), 0, "nothing is left");
+}
+
+#[test]
+fn marks_are_seen_by_a_thread_that_does_not_sleep() {
+    let mut guest = Guest::with_table(&NetworkConfig::default());
+    let (handle, mut client) = guest.ringed();
+    let mut calls = 0;
+    for round in 1..=60u64 {
+        client.write_all(b"question").unwrap();
+        guest.waits_for(offset_of!(StreamRings, receive_filled), 8 * round);
+        guest.take_ring();
+        // Naps last 20 ms: the mark comes before, at and after their end.
+        std::thread::sleep(Duration::from_millis(10 + round % 20));
+        guest.fill_ring(handle, b"answer");
+        let service = guest.atom(TABLE, |word| word.load(Ordering::SeqCst) >> 32);
+        if service as u32 == SERVICE_ASLEEP {
+            guest.does(SOCKET_SERVE, []);
+            calls += 1;
+        }
+        guest.waits_for(offset_of!(StreamRings, send_taken), 6 * round);
+        client.read_exact(&mut [0; 6]).unwrap();
+    }
+    assert!(calls < 60, "it never naps");
+}
