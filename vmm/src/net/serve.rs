@@ -33,6 +33,9 @@ const TROUBLE: u32 =
     (libc::POLLERR | libc::POLLHUP | libc::POLLRDHUP | libc::POLLPRI | libc::POLLRDBAND) as u32;
 /// Tokens of closed sockets; those of others are handles.
 const CLOSED: u64 = 1 << 62;
+/// Changes that a call takes along.
+const EDGES: usize = 64;
+const NO_EDGE: libc::epoll_event = libc::epoll_event { events: 0, u64: 0 };
 /// How long the end of a guest waits until what it wrote has gone.
 const LAST_DRAIN: Duration = Duration::from_secs(5);
 
@@ -97,6 +100,19 @@ impl Table {
             }
         }
         is_news
+    }
+
+    /// A vCPU calls anyway: serves `pending`, and what changed meanwhile.
+    pub(super) fn serve_now(&self) {
+        self.serve_pending(Server::Other);
+        let mut edges = [NO_EDGE; EDGES];
+        let Some(open) = self.open.get() else {
+            return;
+        };
+        let count = host::wait(open.epoll.as_fd(), &mut edges, 0).unwrap_or(0);
+        for edge in edges.iter().take(count) {
+            self.edge(edge.u64, edge.events, Server::Other);
+        }
     }
 
     /// Whether `pending` has a handle.
