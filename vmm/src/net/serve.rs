@@ -115,15 +115,6 @@ impl Table {
         }
     }
 
-    /// Whether `pending` has a handle.
-    pub(super) fn has_pending(&self) -> bool {
-        let load = |word: &AtomicU64| word.load(Ordering::SeqCst);
-        (0..SOCKETS_MAX / 64 / 64).any(|group| {
-            let summary = offset_of!(SocketTable, pending_summary) + 8 * group;
-            self.table_word(summary, load).unwrap_or(0) != 0
-        })
-    }
-
     /// Takes the bits of a word; mostly there are none, and nothing is written.
     fn take_bits(&self, offset: usize) -> u64 {
         let take = |word: &AtomicU64| match word.load(Ordering::SeqCst) {
@@ -142,6 +133,7 @@ impl Table {
         let Some(socket) = place.as_mut() else {
             return false;
         };
+        self.traffic.store(true, Ordering::Relaxed);
         let (is_moved, word) = self.transfer(socket, events, self.word(handle));
         let is_more = self.store(handle, word);
         // Without a ring, or where it is full, the host has the news.
