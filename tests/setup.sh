@@ -12,6 +12,7 @@ packages=(
     libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
+    redis-server redis-tools                              # a server under its own clients
 )
 
 # rustup fetches what rust-toolchain.toml names by itself, unless it was told not to.

@@ -75,7 +75,10 @@ fn wait(host: &Host, cpu: &mut Cpu, deadline_ns: u64, interest: u64) -> Result<i
             return Ok(EVENT_SOCKET as i64);
         }
         // Where it waits for sockets alone, it serves them itself: nobody has to call it.
-        let epoll = (host.net.epoll()).filter(|_| wants_sockets && !wants_stdin);
+        let epoll = match wants_sockets {
+            true => host.net.epoll(!wants_stdin),
+            false => None,
+        };
         let source = match epoll {
             Some(epoll) => Source::Edges(epoll, &mut edges),
             None => Source::Input(host.stdin.fd().filter(|_| wants_stdin)),

@@ -173,10 +173,10 @@ impl Network {
         })
     }
 
-    /// What a vCPU may wait for instead of its I/O thread, where the kernel lets it
-    /// (Linux 5.11).
-    pub(crate) fn epoll(&self) -> Option<BorrowedFd<'_>> {
-        self.table.shared_epoll()
+    /// What a vCPU that waits for sockets, and for nothing else if `is_alone`, may wait
+    /// for itself; the kernel has to let it (Linux 5.11).
+    pub(crate) fn epoll(&self, is_alone: bool) -> Option<BorrowedFd<'_>> {
+        self.table.shared_epoll(is_alone)
     }
 
     /// Serves what the guest left to be done; whether it has reason to look.

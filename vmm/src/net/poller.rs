@@ -1,8 +1,11 @@
 //! The I/O thread: waits for edges of all sockets, moves the bytes of their rings
 //! and renews their words.
 //!
-//! While there is traffic it naps instead of sleeping: it looks at `pending` each
-//! millisecond, so that a busy guest need not call for every send.
+//! While there is traffic it naps instead of sleeping: it looks at sockets and
+//! `pending` each millisecond, so that a busy guest need not call for every send. A
+//! change does not wake it from a nap: vCPUs that wait or call take changes
+//! themselves, and a thread that ran for each would take their CPU away. Where they
+//! cannot (they wait for standard input too), it does.
 //!
 //! ```text
 //!            no work for 20 ms
@@ -37,6 +40,7 @@ const END_TOKEN: u64 = u64::MAX;
 const NAP_TOKEN: u64 = u64::MAX - 1;
 /// How long a nap lasts, and naps after the last work.
 const NAP_MS: i32 = 1;
+const NAP: Duration = Duration::from_millis(NAP_MS as u64);
 const NAPS_AFTER_WORK: Duration = Duration::from_millis(20);
 
 /// The running thread; dropping this ends it.
@@ -97,15 +101,19 @@ fn run(epoll: &OwnedFd, table: &Table) {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
     let mut naps_until = Instant::now();
     loop {
-        let (service, timeout_ms) = if Instant::now() < naps_until {
-            (SERVICE_NAPPING, NAP_MS)
-        } else {
-            (SERVICE_ASLEEP, -1)
+        let is_napping = Instant::now() < naps_until;
+        let is_watched = table.is_watched();
+        let (service, timeout_ms) = match (is_napping, is_watched) {
+            (true, true) => (SERVICE_NAPPING, 0),
+            (true, false) => (SERVICE_NAPPING, NAP_MS),
+            (false, _) => (SERVICE_ASLEEP, -1),
         };
         table.show_service(service);
         // Who marks a socket from here on sees that; who marked it before is served here.
-        let mut is_busy = table.has_pending();
         table.serve_pending(Server::Other);
+        if is_napping && is_watched {
+            std::thread::sleep(NAP);
+        }
         let count = match host::wait(epoll.as_fd(), &mut events, timeout_ms) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -118,10 +126,9 @@ fn run(epoll: &OwnedFd, table: &Table) {
             if token == END_TOKEN {
                 return;
             }
-            is_busy = true;
             table.edge(token, bits, Server::Other);
         }
-        if is_busy {
+        if table.take_traffic() || count > 0 {
             naps_until = Instant::now() + NAPS_AFTER_WORK;
         }
     }

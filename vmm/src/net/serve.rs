@@ -33,6 +33,9 @@ const TROUBLE: u32 =
     (libc::POLLERR | libc::POLLHUP | libc::POLLRDHUP | libc::POLLPRI | libc::POLLRDBAND) as u32;
 /// Tokens of closed sockets; those of others are handles.
 const CLOSED: u64 = 1 << 62;
+/// Changes that a call takes along.
+const EDGES: usize = 64;
+const NO_EDGE: libc::epoll_event = libc::epoll_event { events: 0, u64: 0 };
 /// How long the end of a guest waits until what it wrote has gone.
 const LAST_DRAIN: Duration = Duration::from_secs(5);
 
@@ -99,13 +102,17 @@ impl Table {
         is_news
     }
 
-    /// Whether `pending` has a handle.
-    pub(super) fn has_pending(&self) -> bool {
-        let load = |word: &AtomicU64| word.load(Ordering::SeqCst);
-        (0..SOCKETS_MAX / 64 / 64).any(|group| {
-            let summary = offset_of!(SocketTable, pending_summary) + 8 * group;
-            self.table_word(summary, load).unwrap_or(0) != 0
-        })
+    /// A vCPU calls anyway: serves `pending`, and what changed meanwhile.
+    pub(super) fn serve_now(&self) {
+        self.serve_pending(Server::Other);
+        let mut edges = [NO_EDGE; EDGES];
+        let Some(open) = self.open.get() else {
+            return;
+        };
+        let count = host::wait(open.epoll.as_fd(), &mut edges, 0).unwrap_or(0);
+        for edge in edges.iter().take(count) {
+            self.edge(edge.u64, edge.events, Server::Other);
+        }
     }
 
     /// Takes the bits of a word; mostly there are none, and nothing is written.
@@ -126,6 +133,7 @@ impl Table {
         let Some(socket) = place.as_mut() else {
             return false;
         };
+        self.traffic.store(true, Ordering::Relaxed);
         let (is_moved, word) = self.transfer(socket, events, self.word(handle));
         let is_more = self.store(handle, word);
         // Without a ring, or where it is full, the host has the news.

@@ -1,7 +1,7 @@
 //! One socket, and what the guest's calls do with it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,6 @@ use unikiln_abi::socket::{
 use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
 use super::ports::{PortMapping, Protocol};
 use super::rings::Rings;
-use super::serve::Server;
 use super::{Counters, Network, address, errno, host, options, ports};
 use crate::memory::GuestSlice;
 
@@ -64,6 +63,15 @@ impl Socket {
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Whether it is for IPv6 alone and the address is IPv4's: a port that is published at
+    /// one of those is no port of `::`, and servers that listen at both go on with the other.
+    fn is_without(&self, address: SocketAddr) -> bool {
+        let mut only = [0; 4];
+        matches!(address.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some())
+            && host::option(self.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &mut only).is_ok()
+            && only != [0; 4]
     }
 
     pub(super) fn is_stream(&self) -> bool {
@@ -123,7 +131,7 @@ impl Network {
 
     /// SOCKET_SERVE.
     pub(crate) fn serve(&self) -> io::Result<i64> {
-        self.table.serve_pending(Server::Other);
+        self.table.serve_now();
         Ok(0)
     }
 
@@ -133,6 +141,9 @@ impl Network {
         let result = self.table.with(handle, |socket| {
             let guest = address::decode(guest, socket.family)?;
             let place = place(&self.mode, &self.ports, socket.protocol, guest)?;
+            if place.mapping.is_some() && socket.is_without(place.address) {
+                return Err(errno(libc::EADDRNOTAVAIL));
+            }
             if let Err(error) = host::bind(socket.fd(), &address::encode(place.address)) {
                 note = refused_note(&error, place.address, place.mapping, socket.protocol);
                 return Err(error);

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use unikiln_abi::call::EVENT_SOCKET;
@@ -48,6 +48,9 @@ pub(super) struct Table {
     pub(super) closed: Mutex<Closed>,
     pub(super) fault: OnceLock<GuestFault>,
     calls: AtomicU64,
+    is_watched: AtomicBool,
+    /// Whether a socket was served since the I/O thread looked.
+    pub(super) traffic: AtomicBool,
     pub(super) ring_received_bytes: AtomicU64,
     pub(super) ring_sent_bytes: AtomicU64,
 }
@@ -74,6 +77,8 @@ impl Table {
             closed: Mutex::default(),
             fault: OnceLock::new(),
             calls: AtomicU64::new(0),
+            is_watched: AtomicBool::new(false),
+            traffic: AtomicBool::new(false),
             ring_received_bytes: AtomicU64::new(0),
             ring_sent_bytes: AtomicU64::new(0),
         }
@@ -97,10 +102,18 @@ impl Table {
         let _ = self.open.set(opened);
     }
 
-    /// What watches all sockets, where vCPUs may wait for it.
-    pub(super) fn shared_epoll(&self) -> Option<BorrowedFd<'_>> {
-        let open = self.open.get().filter(|open| open.is_shared);
-        open.map(|open| open.epoll.as_fd())
+    /// What watches all sockets, where a vCPU that waits for them (`is_alone`: and for
+    /// nothing else) may wait for it.
+    pub(super) fn shared_epoll(&self, is_alone: bool) -> Option<BorrowedFd<'_>> {
+        let open = self.open.get()?;
+        let is_watched = is_alone && open.is_shared;
+        self.is_watched.store(is_watched, Ordering::Relaxed);
+        is_watched.then(|| open.epoll.as_fd())
+    }
+
+    /// Whether the vCPU that waited last watched the sockets itself.
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -201,6 +214,11 @@ impl Table {
         group.get_or_init(places).get(handle % GROUP)
     }
 
+    /// Whether a socket was served since the last call.
+    pub(super) fn take_traffic(&self) -> bool {
+        self.traffic.swap(false, Ordering::Relaxed)
+    }
+
     /// A vCPU goes back to the guest with news: if the I/O thread sleeps, it naps from now on.
     pub(super) fn wake_to_nap(&self) {
         let load = |word: &AtomicU32| word.load(Ordering::SeqCst);
@@ -241,14 +259,16 @@ impl Table {
             self.table_word(offset + 8 * (bit / 64), set)
         };
         set(offset_of!(SocketTable, changed), handle);
-        set(offset_of!(SocketTable, summary), handle / 64);
+        let before = set(offset_of!(SocketTable, summary), handle / 64);
         let load = |wanted: &AtomicU32| wanted.load(Ordering::SeqCst);
         let wanted = self.table_word(offset_of!(SocketTable, wanted), load);
         let Some(vcpu) = wanted.and_then(|wanted| wanted.checked_sub(1)) else {
             return false;
         };
         let mask = 1u64.checked_shl(vcpu).unwrap_or(0);
-        if server == Server::Other && self.vcpus.call(mask, EVENT_SOCKET) {
+        // Whoever set the first bit called, or the guest looks before it waits.
+        let is_first = before == Some(0);
+        if is_first && server == Server::Other && self.vcpus.call(mask, EVENT_SOCKET) {
             self.calls.fetch_add(1, Ordering::Relaxed);
         }
         true

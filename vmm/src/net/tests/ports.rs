@@ -160,3 +160,20 @@ fn no_network_is_refused_and_said() {
     );
     assert_eq!(guest.host.net.stats(), None);
 }
+
+#[test]
+fn a_port_of_an_ipv4_address_is_none_of_a_socket_for_ipv6_alone() {
+    let port = free_port();
+    let mut guest = Guest::publishing(&[format!("127.0.0.1:{port}:80")]);
+    let (level, name) = (libc::IPPROTO_IPV6 as u64, libc::IPV6_V6ONLY as u64);
+    let six = guest.open(INET6, STREAM);
+    guest.put(&1u32.to_ne_bytes());
+    guest.does(SOCKET_OPTION_SET, [six, level, name, DATA, 4]);
+    assert_eq!(
+        guest.to(SOCKET_BIND, six, "[::]:80"),
+        negated(libc::EADDRNOTAVAIL)
+    );
+    assert_eq!(guest.log(), "");
+    let both = guest.open(INET6, STREAM);
+    assert_eq!(guest.to(SOCKET_BIND, both, "[::]:80"), 0);
+}
