@@ -5,6 +5,7 @@
 //! are copied to a bounce buffer first.
 #![expect(unsafe_code, reason = "the call page is shared with the monitor")]
 
+pub mod rings;
 pub mod socket;
 
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -35,6 +35,9 @@ const FORWARDED: [i32; 9] = [
     libc::SIGWINCH,
 ];
 
+/// Bytes of a signal mask as the kernel has it.
+const KERNEL_MASK_BYTES: usize = 8;
+
 /// Signals that came and were not taken yet, bit `n - 1` for signal `n`.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
@@ -62,11 +65,20 @@ pub enum EventsError {
     },
 }
 
+/// What [`Events::wait`] waits for, besides signals and time.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// Bytes of a descriptor or its end, where there is one.
+    Input(Option<BorrowedFd<'a>>),
+    /// What an epoll descriptor watches; taken into the events.
+    Edges(BorrowedFd<'a>, &'a mut [libc::epoll_event]),
+}
+
 /// Why [`Events::wait`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
-    /// The descriptor has bytes or has ended.
-    Readable,
+    /// So many sources are ready: the descriptor, or events that were filled in.
+    Ready(usize),
     /// A signal or the timer came.
     Signal,
     /// The time is over.
@@ -158,25 +170,20 @@ impl Events {
         unsafe { libc::timer_settime(self.timer, 0, &raw const value, ptr::null_mut()) };
     }
 
-    /// Blocks until the descriptor is readable, a signal comes, or the time is
+    /// Blocks until the source is ready, a signal comes, or the time is
     /// over. Signals are let in only while blocked, so none is missed; `is_called`
     /// is asked once they are kept out, and true counts as a signal.
-    #[expect(unsafe_code, reason = "signal masks and ppoll take pointers")]
+    #[expect(unsafe_code, reason = "signal masks and waits take pointers")]
     pub fn wait(
         &self,
-        fd: Option<BorrowedFd<'_>>,
+        source: Source<'_>,
         timeout_ns: Option<u64>,
         is_called: impl FnOnce() -> bool,
     ) -> Woken {
-        let mut poll = libc::pollfd {
-            fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
-            events: libc::POLLIN,
-            revents: 0,
-        };
         let timeout = timeout_ns.map(timespec);
         let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the masks, `poll` and `timeout` live until the calls return,
-        // and all-zero is a valid signal mask.
+        // SAFETY: the masks and `timeout` live until the calls return, and all-zero
+        // is a valid signal mask.
         let ready = unsafe {
             let (mut blocked, mut before) = (std::mem::zeroed(), std::mem::zeroed());
             libc::sigemptyset(&raw mut blocked);
@@ -187,15 +194,45 @@ impl Events {
             let ready = if self.is_pending() || is_called() {
                 -1
             } else {
-                libc::ppoll(&raw mut poll, 1, timeout, &raw const before)
+                source.wait(timeout, &before)
             };
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
             ready
         };
-        match ready {
-            0 => Woken::Timeout,
-            1.. => Woken::Readable,
-            _ => Woken::Signal,
+        match usize::try_from(ready) {
+            Ok(0) => Woken::Timeout,
+            Ok(count) => Woken::Ready(count),
+            Err(_) => Woken::Signal,
+        }
+    }
+}
+
+impl Source<'_> {
+    #[expect(unsafe_code, reason = "ppoll and epoll_pwait2 take pointers")]
+    fn wait(self, timeout: *const libc::timespec, mask: &libc::sigset_t) -> i64 {
+        match self {
+            Self::Input(fd) => {
+                let mut poll = libc::pollfd {
+                    fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
+                    events: libc::POLLIN,
+                    revents: 0,
+                };
+                // SAFETY: `poll` lives until the call returns, and so do mask and timeout.
+                i64::from(unsafe { libc::ppoll(&raw mut poll, 1, timeout, mask) })
+            }
+            // glibc has a function for it only since 2.35. SAFETY: the kernel fills in at most
+            // `events.len()` events and reads the eight bytes of its own signal mask.
+            Self::Edges(epoll, events) => unsafe {
+                libc::syscall(
+                    libc::SYS_epoll_pwait2,
+                    epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    events.len() as libc::c_int,
+                    timeout,
+                    ptr::from_ref(mask),
+                    KERNEL_MASK_BYTES,
+                )
+            },
         }
     }
 }

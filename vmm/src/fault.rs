@@ -98,6 +98,14 @@ pub enum GuestFault {
         /// Bytes.
         len_bytes: u64,
     },
+    /// A counter of a connection's rings that is too far from the monitor's.
+    #[error("the rings of a connection: {name} cannot be {value:#x}")]
+    RingCounter {
+        /// Name of the counter.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+    },
     /// A window of the file that the host could not map.
     #[error("window {index} of the unikernel file cannot be mapped on this host")]
     Window {

@@ -221,6 +221,8 @@ impl fmt::Display for Stats {
                 ("opened", sockets.opened),
                 ("bytes received", sockets.received_bytes),
                 ("bytes sent", sockets.sent_bytes),
+                ("received by ring", sockets.ring_received_bytes),
+                ("sent by ring", sockets.ring_sent_bytes),
                 ("calls of a vCPU", sockets.calls),
             ] {
                 writeln!(f, "  {name:<16} {count:>10}")?;

@@ -86,6 +86,11 @@ pub const SOCKET_QUEUED: u32 = 27;
 /// the rtnetlink messages of such a dump, or -ENOBUFS where they are more.
 pub const ROUTE_DUMP: u32 = 28;
 
+/// Give a connection rings. `[handle, gpa of StreamRings]`, once, in one arena → 0. They are the
+/// monitor's to use until [`SOCKET_CLOSE`].
+pub const SOCKET_STREAM: u32 = 29;
+/// Do now what the I/O thread does: send and receive for the handles of `pending`. `[]` → 0.
+pub const SOCKET_SERVE: u32 = 30;
 /// Serve FUSE messages of a volume. `[volume, request gpa, request len, reply gpa,
 /// reply room, data gpa]` → bytes of the replies, see [`crate::volume`].
 pub const VOLUME_CALL: u32 = 32;

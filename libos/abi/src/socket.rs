@@ -21,12 +21,29 @@
 //!
 //! A busy server never sets `wanted`, so it is never interrupted.
 //!
+//! A connection may have [`StreamRings`] too: then small pieces of it go through
+//! guest memory without a call for each. The monitor fills `receive` and sends what
+//! is in `send` whenever it is at it: when its I/O thread sees a change, when a
+//! vCPU waits or calls for another socket, and on [`crate::call::SOCKET_SERVE`].
+//!
+//! ```text
+//! program → send ring → mark in `pending` ─┬ service AWAKE: the I/O thread looks
+//!                                          ├ NAPPING: it looks within a millisecond;
+//!                                          │   SOCKET_SERVE before the libOS sleeps or polls
+//!                                          └ ASLEEP: SOCKET_SERVE at once
+//! host → receive ring → `changed` as above
+//! ```
+//!
+//! Counters only grow; a place in a ring is its counter modulo [`RING_BYTES`]. Each
+//! side reads the other's counters once and checks them: filled − taken is at most
+//! [`RING_BYTES`]. The monitor keeps its own counters for itself and only shows them.
+//!
 //! Addresses are `struct sockaddr_in` and `sockaddr_in6` as Linux has them.
 //! Flags, levels and option names are Linux's; the monitor lets through those
 //! of its lists and answers others as Linux answers what it does not know.
 
 use core::mem::{offset_of, size_of};
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 /// Most sockets of one guest.
 pub const SOCKETS_MAX: usize = 16384;
@@ -60,15 +77,64 @@ pub const DUMP_ROUTES: u64 = 2;
 pub struct SocketTable {
     /// See the module documentation.
     pub wanted: AtomicU32,
+    /// What the monitor's I/O thread does: `SERVICE_*`. Only the monitor writes it.
+    pub service: AtomicU32,
     /// Unused.
-    pub reserved: [u32; 15],
+    pub reserved: [u32; 14],
     /// A bit for each word of `changed` that is not 0.
     pub summary: [AtomicU64; SOCKETS_MAX / 64 / 64],
     /// A bit for each handle whose readiness changed.
     pub changed: [AtomicU64; SOCKETS_MAX / 64],
+    /// A bit for each word of `pending` that is not 0. The libOS sets it after the
+    /// word, the monitor takes both.
+    pub pending_summary: [AtomicU64; SOCKETS_MAX / 64 / 64],
+    /// A bit for each handle whose send ring has bytes, or whose receive ring has
+    /// room again while the host has more.
+    pub pending: [AtomicU64; SOCKETS_MAX / 64],
     /// `POLL*` bits by handle.
     pub ready: [AtomicU32; SOCKETS_MAX],
 }
+
+/// [`SocketTable::service`]: the I/O thread looks at `pending` all the time.
+pub const SERVICE_AWAKE: u32 = 0;
+/// [`SocketTable::service`]: it looks at `pending` every millisecond or so.
+pub const SERVICE_NAPPING: u32 = 1;
+/// [`SocketTable::service`]: it does not look until a socket changes.
+pub const SERVICE_ASLEEP: u32 = 2;
+
+/// Bytes of one ring.
+pub const RING_BYTES: usize = 8064;
+
+/// One connection's bytes on their way, given by [`crate::call::SOCKET_STREAM`]. Zero at
+/// the start; page-aligned. Fields of one writer share a cache line.
+#[derive(Debug)]
+#[repr(C)]
+pub struct StreamRings {
+    /// Bytes that the monitor put into `receive`.
+    pub receive_filled: AtomicU64,
+    /// Bytes that the monitor took out of `send`.
+    pub send_taken: AtomicU64,
+    /// 0, or how receiving ended behind those bytes: [`RECEIVE_ENDED`], or an errno
+    /// that the next receive reports, once.
+    pub receive_end: AtomicU32,
+    /// 0, or the errno with which the host refused what was in `send`; the rest of it is lost.
+    pub send_error: AtomicU32,
+    /// Unused.
+    pub monitor_reserved: [u64; 13],
+    /// Bytes that the libOS put into `send`.
+    pub send_filled: AtomicU64,
+    /// Bytes that the libOS took out of `receive`.
+    pub receive_taken: AtomicU64,
+    /// Unused.
+    pub libos_reserved: [u64; 14],
+    /// From the host.
+    pub receive: [AtomicU8; RING_BYTES],
+    /// To the host.
+    pub send: [AtomicU8; RING_BYTES],
+}
+
+/// [`StreamRings::receive_end`]: the other end sent its last byte.
+pub const RECEIVE_ENDED: u32 = u32::MAX;
 
 /// An address, as the monitor writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,10 +177,16 @@ pub struct Received {
     pub control: [u8; CONTROL_MAX_BYTES],
 }
 
-const _: () = assert!(size_of::<SocketTable>() == 67_680);
+const _: () = assert!(size_of::<SocketTable>() == 69_760);
 const _: () = assert!(offset_of!(SocketTable, summary) == 64);
 const _: () = assert!(offset_of!(SocketTable, changed) == 96);
-const _: () = assert!(offset_of!(SocketTable, ready) == 2144);
+const _: () = assert!(offset_of!(SocketTable, pending_summary) == 2144);
+const _: () = assert!(offset_of!(SocketTable, pending) == 2176);
+const _: () = assert!(offset_of!(SocketTable, ready) == 4224);
+const _: () = assert!(size_of::<StreamRings>() == 16_384);
+const _: () = assert!(offset_of!(StreamRings, send_filled) == 128);
+const _: () = assert!(offset_of!(StreamRings, receive) == 256);
+const _: () = assert!(offset_of!(StreamRings, send) == 8320);
 const _: () = assert!(size_of::<SocketAddress>() == 32);
 const _: () = assert!(size_of::<Sending>() == 240);
 const _: () = assert!(offset_of!(Sending, control) == 40);

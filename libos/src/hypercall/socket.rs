@@ -8,7 +8,7 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call;
 use unikiln_abi::layout::DIRECT_MAP_BASE;
-use unikiln_abi::socket::{Received, Sending, SocketAddress, SocketTable};
+use unikiln_abi::socket::{Received, Sending, SocketAddress, SocketTable, StreamRings};
 
 use super::{call as ask, gpa_of};
 use crate::errno::{Errno, SysResult};
@@ -151,6 +151,17 @@ pub fn set_option(handle: u32, level: u32, name: u32, value: &[u8]) -> Result<()
 /// Bytes in one of the queues of a socket (`QUEUED_*`).
 pub fn queued(handle: u32, which: u64) -> SysResult {
     number(call::SOCKET_QUEUED, [handle.into(), which, 0, 0, 0, 0])
+}
+
+/// Gives a connection rings, which are the monitor's until it is closed.
+pub(super) fn give_rings(handle: u32, rings: &StreamRings) -> Result<(), Errno> {
+    let args = [handle.into(), gpa_of_ref(rings), 0, 0, 0, 0];
+    ask(call::SOCKET_STREAM, args).map(drop)
+}
+
+/// Has the monitor send and receive for the sockets that are marked pending.
+pub fn serve() {
+    let _ = ask(call::SOCKET_SERVE, [0; 6]);
 }
 
 /// The rtnetlink messages of a dump (`DUMP_*`): how many bytes of `room` they take.

@@ -238,6 +238,7 @@ fn leave(me: &'static Thread) {
         Some(next) if core::ptr::eq(next, me) => me.set_state(State::Running),
         Some(next) => {
             call_idle();
+            inet::flush();
             end_turn(me);
             enter(this, &me.context, me.address(), next);
         }
@@ -390,6 +391,9 @@ pub fn preempt() {
         inet::take_changes();
     }
     let now_ns = time::monotonic_ns();
+    if now_ns >= this.slice_end_ns.load(Relaxed) {
+        inet::flush();
+    }
     deadline::note_expiry(now_ns);
     deadline::expire();
     look_at_stdin(now_ns);
@@ -538,6 +542,7 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
     if !others_busy() {
         return None;
     }
+    inet::flush();
     this.set_state(CpuState::Polling);
     let end_ns = time::monotonic_ns() + POLL_NS;
     loop {

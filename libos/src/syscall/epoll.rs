@@ -118,7 +118,9 @@ fn wait(args: &[u64; 6], deadline_ns: Option<u64>) -> SysResult {
         }
     };
     let found = if deadline_ns.is_some_and(|end| time::monotonic_ns() >= end) {
-        look().found
+        let found = look().found;
+        net::inet::flush();
+        found
     } else {
         epoll.waiting(|| poll::wait_until(epoll.queue(), deadline_ns, look))?
     };

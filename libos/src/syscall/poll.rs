@@ -37,6 +37,10 @@ pub(super) fn wait_until<T>(
     mut look: impl FnMut() -> Look<T>,
 ) -> Result<Option<T>, Errno> {
     let mut now = look();
+    if now.found.is_some() {
+        // A wait would have done it.
+        inet::flush();
+    }
     loop {
         if now.found.is_some() {
             return Ok(now.found);
@@ -113,6 +117,7 @@ fn ready(watched: &[Watched]) -> Look<Vec<u32>> {
 fn wait_for(watched: &[Watched], deadline_ns: Option<u64>) -> Result<Option<Vec<u32>>, Errno> {
     // Most calls find something at once and need not register.
     if let Some(events) = ready(watched).found {
+        inet::flush();
         return Ok(Some(events));
     }
     let files = watched

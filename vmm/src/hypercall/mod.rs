@@ -23,7 +23,7 @@ pub(crate) mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
-    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, ROUTE_DUMP, SOCKET_TABLE,
+    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_SERVE, SOCKET_TABLE,
     STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH,
     WAIT,
 };
@@ -79,8 +79,8 @@ pub const CALL_NAMES: [&str; 35] = [
     "socket_option_set",
     "socket_queued",
     "route_dump",
-    "reserved",
-    "reserved",
+    "socket_stream",
+    "socket_serve",
     "reserved",
     "volume_call",
     "volume_watch",
@@ -206,12 +206,13 @@ pub fn dispatch(
         VCPU_KICK => vcpu::handle_kick(host, first),
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
-        SOCKET_TABLE..=ROUTE_DUMP => socket::handle(host, number, args)?,
+        SOCKET_TABLE..=SOCKET_SERVE => socket::handle(host, number, args)?,
         VOLUME_CALL => volume::handle_call(host, args)?,
         VOLUME_WATCH => volume::handle_watch(host, first, second, third)?,
         VOLUME_EVENTS => volume::handle_events(host, first, second)?,
         _ => return Err(GuestFault::UnknownCall { number }),
     };
+    host.net.check_rings()?;
     Ok(Reply::Status(status))
 }
 

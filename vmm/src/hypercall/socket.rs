@@ -11,11 +11,11 @@ use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call::{
     ROUTE_DUMP, SOCKET_ACCEPT, SOCKET_BIND, SOCKET_CLOSE, SOCKET_CONNECT, SOCKET_LISTEN,
     SOCKET_NAME, SOCKET_OPEN, SOCKET_OPTION_GET, SOCKET_OPTION_SET, SOCKET_QUEUED, SOCKET_RECEIVE,
-    SOCKET_SEND, SOCKET_SHUTDOWN, SOCKET_TABLE,
+    SOCKET_SEND, SOCKET_SERVE, SOCKET_SHUTDOWN, SOCKET_STREAM, SOCKET_TABLE,
 };
 use unikiln_abi::socket::{
     ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received, Sending, SocketAddress,
-    SocketTable, TRANSFER_MAX_BYTES,
+    SocketTable, StreamRings, TRANSFER_MAX_BYTES,
 };
 
 use vm_memory::ByteValued;
@@ -73,6 +73,11 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
         SOCKET_OPTION_SET => of.set_option(socket, a, b, c, d)?,
         SOCKET_QUEUED => net.queued(socket, a),
         ROUTE_DUMP => of.route_dump(socket, a, b, c)?,
+        SOCKET_STREAM => {
+            of.pages::<StreamRings>(a)?;
+            net.stream(socket, a)
+        }
+        SOCKET_SERVE => net.serve(),
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     Ok(result.unwrap_or_else(|error| negated_errno(&error)))
@@ -97,12 +102,17 @@ struct Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     fn table(&self, gpa: u64) -> Result<io::Result<i64>, GuestFault> {
-        let bytes = size_of::<SocketTable>() as u64;
-        self.host.buffer(self.call, gpa, bytes)?;
+        self.pages::<SocketTable>(gpa)?;
+        Ok(self.host.said(self.host.net.start(gpa)))
+    }
+
+    /// Whether there is room for a structure that starts a page.
+    fn pages<T>(&self, gpa: u64) -> Result<(), GuestFault> {
+        self.room::<T>(gpa)?;
         if !gpa.is_multiple_of(PAGE_BYTES) {
             return Err(self.bad("address", gpa));
         }
-        Ok(self.host.said(self.host.net.start(gpa)))
+        Ok(())
     }
 
     /// A copy of an address.

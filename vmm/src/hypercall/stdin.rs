@@ -8,7 +8,7 @@ use vm_memory::{ReadVolatile, VolatileMemoryError};
 
 use super::wait::is_called;
 use super::{Cpu, Host, negated_errno};
-use crate::events::Woken;
+use crate::events::{Source, Woken};
 use crate::fault::GuestFault;
 
 const EAGAIN: i64 = -(libc::EAGAIN as i64);
@@ -66,8 +66,11 @@ pub(super) fn handle(
     loop {
         let timeout_ns = (nonblock != 0).then_some(0);
         let called = || host.vcpus.is_called(cpu.index) || host.vcpus.is_ending();
-        match cpu.events.wait(host.stdin.fd(), timeout_ns, called) {
-            Woken::Readable => {}
+        match cpu
+            .events
+            .wait(Source::Input(host.stdin.fd()), timeout_ns, called)
+        {
+            Woken::Ready(_) => {}
             Woken::Timeout => return Ok(EAGAIN),
             Woken::Signal if is_called(host, cpu)? => return Ok(EINTR),
             Woken::Signal => {

@@ -1,6 +1,5 @@
 //! `WAIT [deadline_ns, interest, period_ns]`: blocks the vCPU until an event or a deadline.
 
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_SETS_TIMER};
@@ -8,11 +7,14 @@ use unikiln_abi::shared::SharedPage;
 use vm_memory::VolatileMemory;
 
 use super::{Cpu, Host};
-use crate::events::Woken;
+use crate::events::{Source, Woken};
 use crate::fault::GuestFault;
 
 /// Longest sleep at one time: the clock is renewed in between.
 const SLEEP_MAX_NS: u64 = 3_600_000_000_000;
+/// Changes of sockets taken at one time.
+const EDGES: usize = 64;
+const NO_EDGE: libc::epoll_event = libc::epoll_event { events: 0, u64: 0 };
 
 pub(super) fn handle(
     host: &Host,
@@ -42,6 +44,8 @@ pub(super) fn handle(
 
 fn wait(host: &Host, cpu: &mut Cpu, deadline_ns: u64, interest: u64) -> Result<i64, GuestFault> {
     let wants_stdin = interest & EVENT_STDIN != 0;
+    let wants_sockets = interest & EVENT_SOCKET != 0;
+    let mut edges = [NO_EDGE; EDGES];
     loop {
         // A signal always ends the wait, and so does a call: the libOS must see it
         // soon. Both are told at once: no host signal is left that would tell the other.
@@ -67,9 +71,25 @@ fn wait(host: &Host, cpu: &mut Cpu, deadline_ns: u64, interest: u64) -> Result<i
             // Whoever asks for no time at all means to let others run.
             std::thread::yield_now();
         }
-        let fd = host.stdin.fd().filter(|_| wants_stdin);
-        match cpu.wait(host, fd, left_ns.min(SLEEP_MAX_NS), now_ns) {
-            Woken::Readable => return Ok(EVENT_STDIN as i64),
+        if wants_sockets && host.net.serve_before_wait() {
+            return Ok(EVENT_SOCKET as i64);
+        }
+        // Where it waits for sockets alone, it serves them itself: nobody has to call it.
+        let epoll = match wants_sockets {
+            true => host.net.epoll(!wants_stdin),
+            false => None,
+        };
+        let source = match epoll {
+            Some(epoll) => Source::Edges(epoll, &mut edges),
+            None => Source::Input(host.stdin.fd().filter(|_| wants_stdin)),
+        };
+        match cpu.wait(host, source, left_ns.min(SLEEP_MAX_NS), now_ns) {
+            Woken::Ready(count) if epoll.is_some() => {
+                if host.net.serve_edges(edges.get(..count).unwrap_or_default()) {
+                    return Ok(EVENT_SOCKET as i64);
+                }
+            }
+            Woken::Ready(_) => return Ok(EVENT_STDIN as i64),
             Woken::Timeout if left_ns <= SLEEP_MAX_NS && deadline_ns != u64::MAX => return Ok(0),
             // All that the host's signals stand for is looked at above, but for a
             // timer that ended early.
@@ -84,10 +104,10 @@ fn wait(host: &Host, cpu: &mut Cpu, deadline_ns: u64, interest: u64) -> Result<i
 
 impl Cpu {
     /// Blocks for at most `left_ns`; the end of the guest's timer counts as a signal.
-    fn wait(&self, host: &Host, fd: Option<BorrowedFd<'_>>, left_ns: u64, now_ns: u64) -> Woken {
+    fn wait(&self, host: &Host, source: Source<'_>, left_ns: u64, now_ns: u64) -> Woken {
         let timeout_ns = left_ns.min(self.alarm.guest_left_ns(now_ns));
         let is_called = || host.vcpus.is_called(self.index) || host.vcpus.is_ending();
-        match self.events.wait(fd, Some(timeout_ns), is_called) {
+        match self.events.wait(source, Some(timeout_ns), is_called) {
             Woken::Timeout if timeout_ns < left_ns => Woken::Signal,
             woken => woken,
         }

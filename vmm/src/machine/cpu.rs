@@ -68,7 +68,7 @@ impl CpuThread {
             Action::Call(number) => self.serve(number),
             Action::Resume => {
                 lock(&self.shared.recorder).count_interrupted();
-                Ok(None)
+                host.net.check_rings().map(|()| None)
             }
             Action::Fault(fault) => Err(fault),
         };

@@ -20,6 +20,7 @@ impl Machine {
         lock(&shared.recorder).mark("first_run");
         first.run();
         shared.wait_for_threads();
+        shared.host.net.finish();
         let end = lock(&shared.end).take();
         // Every way out of the run loop leaves an end.
         let (reason, guest_stats) = end.unwrap_or_else(|| {

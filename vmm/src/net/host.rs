@@ -27,6 +27,9 @@ const POLL_EVENTS: i16 = libc::POLLIN
     | libc::POLLWRNORM
     | libc::POLLWRBAND;
 
+/// Most pieces of guest memory of one send or receive: a ring's two.
+const PIECES_MAX: usize = 2;
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -148,23 +151,39 @@ pub(super) fn readiness(fd: BorrowedFd<'_>) -> u32 {
     u32::from(poll.revents as u16)
 }
 
+/// Guest memory as the kernel takes it, at most [`PIECES_MAX`] pieces.
+fn vectors(pieces: &[GuestSlice<'_>]) -> [libc::iovec; PIECES_MAX] {
+    let mut vectors = [libc::iovec {
+        iov_base: std::ptr::null_mut(),
+        iov_len: 0,
+    }; PIECES_MAX];
+    for (vector, piece) in vectors.iter_mut().zip(pieces) {
+        vector.iov_base = piece.ptr_guard_mut().as_ptr().cast();
+        vector.iov_len = piece.len();
+    }
+    vectors
+}
+
+/// Sends bytes of the monitor's own.
+pub(super) fn send_bytes(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the kernel reads `bytes`, with their length.
+    check_count(unsafe { libc::send(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) })
+}
+
 /// Sends guest memory, with an address and control messages where they are given.
 pub(super) fn send(
     fd: BorrowedFd<'_>,
-    bytes: &GuestSlice<'_>,
+    pieces: &[GuestSlice<'_>],
     flags: i32,
     beside: Option<&Sending>,
 ) -> io::Result<usize> {
     let flags = flags | libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    let guard = bytes.ptr_guard();
-    let mut vector = libc::iovec {
-        iov_base: guard.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
-    };
+    let mut vectors = vectors(pieces);
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
+    message.msg_iov = vectors.as_mut_ptr();
+    message.msg_iovlen = vectors.len();
     if let Some(beside) = beside {
         let (name, len) = sockaddr(&beside.to);
         if len != 0 {
@@ -185,20 +204,16 @@ pub(super) fn send(
 /// Receives into guest memory, and what comes beside the bytes into `beside`.
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
-    bytes: &GuestSlice<'_>,
+    pieces: &[GuestSlice<'_>],
     flags: i32,
     mut beside: Option<&mut Received>,
 ) -> io::Result<usize> {
     let flags = flags | libc::MSG_DONTWAIT;
-    let guard = bytes.ptr_guard_mut();
-    let mut vector = libc::iovec {
-        iov_base: guard.as_ptr().cast(),
-        iov_len: bytes.len(),
-    };
+    let mut vectors = vectors(pieces);
     // SAFETY: all-zero is a valid value of this plain structure.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
+    message.msg_iov = vectors.as_mut_ptr();
+    message.msg_iovlen = vectors.len();
     if let Some(beside) = &mut beside {
         message.msg_name = beside.from.bytes.as_mut_ptr().cast();
         message.msg_namelen = ADDRESS_MAX_BYTES as libc::socklen_t;
@@ -247,10 +262,57 @@ pub(super) fn epoll() -> io::Result<OwnedFd> {
     owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
 }
 
+/// A descriptor that is readable once something was written to it.
+pub(super) fn event() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
+/// Whether the kernel has `epoll_pwait2` (Linux 5.11): no events are asked for, which
+/// is an error of its own.
+pub(super) fn has_epoll_pwait2(epoll: BorrowedFd<'_>) -> bool {
+    let no_events = std::ptr::null_mut::<libc::epoll_event>();
+    let no_time = std::ptr::null::<libc::timespec>();
+    let no_mask = std::ptr::null::<libc::sigset_t>();
+    // SAFETY: with room for 0 events the kernel refuses and writes nothing.
+    unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            epoll.as_raw_fd(),
+            no_events,
+            0,
+            no_time,
+            no_mask,
+            8usize,
+        )
+    };
+    io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+}
+
 /// Watches a descriptor; it is forgotten when it is closed.
 pub(super) fn watch(
     epoll: BorrowedFd<'_>,
     fd: BorrowedFd<'_>,
+    events: i32,
+    token: u64,
+) -> io::Result<()> {
+    control(epoll, fd, libc::EPOLL_CTL_ADD, events, token)
+}
+
+/// Watches a descriptor for something else, under another token.
+pub(super) fn watch_anew(
+    epoll: BorrowedFd<'_>,
+    fd: BorrowedFd<'_>,
+    events: i32,
+    token: u64,
+) -> io::Result<()> {
+    control(epoll, fd, libc::EPOLL_CTL_MOD, events, token)
+}
+
+fn control(
+    epoll: BorrowedFd<'_>,
+    fd: BorrowedFd<'_>,
+    operation: i32,
     events: i32,
     token: u64,
 ) -> io::Result<()> {
@@ -259,23 +321,21 @@ pub(super) fn watch(
         u64: token,
     };
     // SAFETY: `event` lives through the call.
-    check(unsafe {
-        libc::epoll_ctl(
-            epoll.as_raw_fd(),
-            libc::EPOLL_CTL_ADD,
-            fd.as_raw_fd(),
-            &raw mut event,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) })
+        .map(drop)
 }
 
-/// Blocks until something that is watched changes; how many of `events` are filled in.
-pub(super) fn wait(epoll: BorrowedFd<'_>, events: &mut [libc::epoll_event]) -> io::Result<usize> {
+/// Blocks until something that is watched changes, for at most this many ms (-1 for
+/// ever); how many of `events` are filled in.
+pub(super) fn wait(
+    epoll: BorrowedFd<'_>,
+    events: &mut [libc::epoll_event],
+    timeout_ms: i32,
+) -> io::Result<usize> {
     let count = events.len() as libc::c_int;
+    let pointer = events.as_mut_ptr();
     // SAFETY: `events` has room for `count` of them.
-    let filled =
-        check(unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), count, -1) })?;
+    let filled = check(unsafe { libc::epoll_wait(epoll.as_raw_fd(), pointer, count, timeout_ms) })?;
     Ok(filled as usize)
 }
 

@@ -7,6 +7,9 @@
 //!                                                          └ wanted? call that vCPU
 //! ```
 //!
+//! A connection with rings has its bytes moved as well, by whoever serves it
+//! ([`serve`], [`rings`]).
+//!
 //! A word of the table is what poll(2) gave last, looked at and stored under the
 //! socket's lock: whoever stores it saw everything that came before. An edge of a
 //! socket that is closed by then finds an empty place, or the next socket of that
@@ -22,7 +25,9 @@ mod options;
 mod policy;
 mod poller;
 mod ports;
+mod rings;
 mod route;
+mod serve;
 mod socket;
 mod table;
 
@@ -31,6 +36,7 @@ mod tests;
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -41,10 +47,12 @@ pub use policy::{Mode, ModeError};
 pub use ports::{PortError, PortMapping, Protocol};
 pub(crate) use socket::Note;
 
+use crate::fault::GuestFault;
 use crate::hypercall::lock;
 use crate::memory::GuestMemory;
 use crate::vcpus::Vcpus;
 use poller::Poller;
+use serve::Server;
 use table::Table;
 
 /// The network as the command line describes it.
@@ -76,6 +84,10 @@ pub struct SocketStats {
     pub received_bytes: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
+    /// Of those received: through rings, without a call.
+    pub ring_received_bytes: u64,
+    /// Of those sent: through rings, without a call.
+    pub ring_sent_bytes: u64,
     /// Times that a change called a vCPU.
     pub calls: u64,
 }
@@ -131,7 +143,7 @@ impl Network {
         }
         match Poller::start(Arc::clone(&self.table)) {
             Ok(started) => {
-                (self.table).open(gpa, started.epoll(), host::raise_file_limit());
+                (self.table).open(gpa, &started, host::raise_file_limit());
                 *poller = Some(started);
                 (Ok(0), None)
             }
@@ -150,12 +162,48 @@ impl Network {
     /// What the sockets did, where there was a table of them.
     pub fn stats(&self) -> Option<SocketStats> {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (ring_received, ring_sent) = self.table.ring_bytes();
         self.table.is_open().then(|| SocketStats {
             opened: count(&self.counters.opened),
-            received_bytes: count(&self.counters.received_bytes),
-            sent_bytes: count(&self.counters.sent_bytes),
+            received_bytes: count(&self.counters.received_bytes) + ring_received,
+            sent_bytes: count(&self.counters.sent_bytes) + ring_sent,
+            ring_received_bytes: ring_received,
+            ring_sent_bytes: ring_sent,
             calls: self.table.calls(),
         })
+    }
+
+    /// What a vCPU that waits for sockets, and for nothing else if `is_alone`, may wait
+    /// for itself; the kernel has to let it (Linux 5.11).
+    pub(crate) fn epoll(&self, is_alone: bool) -> Option<BorrowedFd<'_>> {
+        self.table.shared_epoll(is_alone)
+    }
+
+    /// Serves what the guest left to be done; whether it has reason to look.
+    pub(crate) fn serve_before_wait(&self) -> bool {
+        self.table.serve_pending(Server::Waiter)
+    }
+
+    /// Serves sockets that changed; whether the guest has reason to look.
+    pub(crate) fn serve_edges(&self, edges: &[libc::epoll_event]) -> bool {
+        let serve = |is_news, edge: &libc::epoll_event| {
+            self.table.edge(edge.u64, edge.events, Server::Waiter) || is_news
+        };
+        let is_news = edges.iter().fold(false, serve);
+        if is_news {
+            self.table.wake_to_nap();
+        }
+        is_news
+    }
+
+    /// What the guest did wrong beside its calls.
+    pub(crate) fn check_rings(&self) -> Result<(), GuestFault> {
+        self.table.fault().map_or(Ok(()), Err)
+    }
+
+    /// The guest has ended: what it wrote goes out, as far as that takes seconds.
+    pub(crate) fn finish(&self) {
+        self.table.finish();
     }
 }
 

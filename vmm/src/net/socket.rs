@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::slice;
 use std::sync::atomic::Ordering;
 
 use unikiln_abi::socket::{
@@ -12,6 +13,7 @@ use unikiln_abi::socket::{
 
 use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
 use super::ports::{PortMapping, Protocol};
+use super::rings::Rings;
 use super::{Counters, Network, address, errno, host, options, ports};
 use crate::memory::GuestSlice;
 
@@ -30,6 +32,8 @@ pub(super) struct Socket {
     asked_port: u16,
     is_published: bool,
     is_local: bool,
+    /// Where bytes go without a call for each.
+    pub(super) rings: Option<Rings>,
 }
 
 /// What a call leaves to be said in the log.
@@ -45,6 +49,7 @@ impl Socket {
             asked_port: 0,
             is_published: false,
             is_local: false,
+            rings: None,
         }
     }
 
@@ -70,19 +75,33 @@ impl Socket {
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+
+    pub(super) fn is_stream(&self) -> bool {
+        self.protocol == Protocol::Tcp
+    }
+
+    /// Whether SO_LINGER has a time, and which.
+    fn linger(&self) -> Option<[u8; 4]> {
+        let mut linger = [0; 8];
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+        host::option(self.fd(), level, name, &mut linger).ok()?;
+        let [on @ .., a, b, c, d] = linger;
+        (on != [0; 4]).then_some([a, b, c, d])
+    }
+
+    /// Whether closing drops what was not sent (a time of 0).
+    pub(super) fn is_aborted_by_close(&self) -> bool {
+        self.linger() == Some([0; 4])
+    }
 }
 
 impl Drop for Socket {
     /// Closing must not wait for the other end, whatever SO_LINGER says; an abort
     /// (a time of 0) stays one.
     fn drop(&mut self) {
-        let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
-        let mut linger = [0; 8];
-        if self.protocol == Protocol::Tcp
-            && host::option(self.fd(), level, name, &mut linger).is_ok()
-            && matches!(linger, [on, _, _, _, time @ ..] if on != 0 && time != [0; 4])
-        {
+        if self.is_stream() && self.linger().is_some_and(|time| time != [0; 4]) {
             // It was just read, so it can be set.
+            let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
             let _ = host::set_option(self.fd(), level, name, &[0; 8]);
         }
     }
@@ -102,7 +121,20 @@ impl Network {
 
     /// SOCKET_CLOSE.
     pub(crate) fn close(&self, handle: u64) -> io::Result<i64> {
-        self.table.remove(handle).map(|_closed| 0)
+        self.table.close(handle).map(|()| 0)
+    }
+
+    /// SOCKET_STREAM.
+    pub(crate) fn stream(&self, handle: u64, gpa: u64) -> io::Result<i64> {
+        self.table.with(handle, |socket| {
+            self.table.give_rings(socket, gpa).map(|()| 0)
+        })
+    }
+
+    /// SOCKET_SERVE.
+    pub(crate) fn serve(&self) -> io::Result<i64> {
+        self.table.serve_now();
+        Ok(0)
     }
 
     /// SOCKET_BIND.
@@ -200,7 +232,8 @@ impl Network {
             if let Some(beside) = &mut beside {
                 beside.to = self.outward(socket.protocol, &beside.to);
             }
-            host::send(socket.fd(), bytes, flags, beside.as_ref())
+            self.table.drain_before(socket)?;
+            host::send(socket.fd(), slice::from_ref(bytes), flags, beside.as_ref())
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
         Ok(sent as i64)
@@ -216,7 +249,11 @@ impl Network {
     ) -> io::Result<i64> {
         let flags = receive_flags(flags);
         let count = self.table.with(handle, |socket| {
-            let count = host::receive(socket.fd(), bytes, flags, beside.as_deref_mut())?;
+            if flags & (libc::MSG_OOB | libc::MSG_ERRQUEUE) == 0 {
+                self.table.check_received(handle, socket)?;
+            }
+            let pieces = slice::from_ref(bytes);
+            let count = host::receive(socket.fd(), pieces, flags, beside.as_deref_mut())?;
             if let Some(beside) = beside {
                 beside.from = self.inward(socket.protocol, beside.from);
             }
@@ -232,7 +269,7 @@ impl Network {
     pub(crate) fn shutdown(&self, handle: u64, how: u64) -> io::Result<i64> {
         let how = i32::try_from(how).map_err(|_| errno(libc::EINVAL))?;
         self.table.with(handle, |socket| {
-            host::shutdown(socket.fd(), how).map(|()| 0)
+            self.table.shutdown(socket, how).map(|()| 0)
         })
     }
 

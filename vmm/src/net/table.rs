@@ -4,18 +4,22 @@
 //! moved, so that a socket is reached without a lock but its own. The lowest free
 //! handle is given out first, as descriptors are.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem::offset_of;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use unikiln_abi::call::EVENT_SOCKET;
-use unikiln_abi::socket::{SOCKETS_MAX, SocketTable};
+use unikiln_abi::socket::{SERVICE_ASLEEP, SOCKETS_MAX, SocketTable};
 use vm_memory::VolatileMemory;
 
+use super::poller::Poller;
+use super::serve::{Closed, Server};
 use super::socket::Socket;
 use super::{errno, host};
+use crate::fault::GuestFault;
 use crate::hypercall::lock;
 use crate::memory::GuestMemory;
 use crate::vcpus::Vcpus;
@@ -28,7 +32,7 @@ const FILES_RESERVED: u64 = 64;
 const WATCHED: i32 =
     libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
 /// An edge of these may be news though the word stays: more came.
-const NEWS: u32 =
+pub(super) const NEWS: u32 =
     (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) as u32;
 
 type Place = Mutex<Option<Socket>>;
@@ -36,20 +40,30 @@ type Place = Mutex<Option<Socket>>;
 /// See the module documentation.
 #[derive(Debug)]
 pub(super) struct Table {
-    memory: Arc<GuestMemory>,
-    vcpus: Arc<Vcpus>,
+    pub(super) memory: Arc<GuestMemory>,
+    pub(super) vcpus: Arc<Vcpus>,
     groups: [OnceLock<Box<[Place; GROUP]>>; GROUPS],
     used: Mutex<[u64; GROUPS]>,
-    open: OnceLock<Open>,
+    pub(super) open: OnceLock<Open>,
+    pub(super) closed: Mutex<Closed>,
+    pub(super) fault: OnceLock<GuestFault>,
     calls: AtomicU64,
+    is_watched: AtomicBool,
+    /// Whether a socket was served since the I/O thread looked.
+    pub(super) traffic: AtomicBool,
+    pub(super) ring_received_bytes: AtomicU64,
+    pub(super) ring_sent_bytes: AtomicU64,
 }
 
 /// What comes with the guest's table.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     gpa: u64,
-    epoll: Arc<OwnedFd>,
+    pub(super) epoll: Arc<OwnedFd>,
+    nap: Arc<File>,
     limit: usize,
+    /// Whether vCPUs may wait for `epoll`.
+    is_shared: bool,
 }
 
 impl Table {
@@ -60,18 +74,46 @@ impl Table {
             groups: [const { OnceLock::new() }; GROUPS],
             used: Mutex::new([0; GROUPS]),
             open: OnceLock::new(),
+            closed: Mutex::default(),
+            fault: OnceLock::new(),
             calls: AtomicU64::new(0),
+            is_watched: AtomicBool::new(false),
+            traffic: AtomicBool::new(false),
+            ring_received_bytes: AtomicU64::new(0),
+            ring_sent_bytes: AtomicU64::new(0),
         }
     }
 
-    /// The guest's table lies at `gpa`; sockets are watched by `epoll`.
-    pub(super) fn open(&self, gpa: u64, epoll: Arc<OwnedFd>, file_limit: u64) {
+    /// The guest's table lies at `gpa`; sockets are watched by `poller`.
+    pub(super) fn open(&self, gpa: u64, poller: &Poller, file_limit: u64) {
         let left = file_limit.saturating_sub(FILES_RESERVED);
         let limit = usize::try_from(left)
             .unwrap_or(SOCKETS_MAX)
             .min(SOCKETS_MAX);
+        let epoll = poller.epoll();
+        let opened = Open {
+            gpa,
+            nap: poller.nap(),
+            is_shared: host::has_epoll_pwait2(epoll.as_fd()),
+            epoll,
+            limit,
+        };
         // A second table never gets here.
-        let _ = self.open.set(Open { gpa, epoll, limit });
+        let _ = self.open.set(opened);
+    }
+
+    /// What watches all sockets, where a vCPU that waits for them (`is_alone`: and for
+    /// nothing else) may wait for it.
+    pub(super) fn shared_epoll(&self, is_alone: bool) -> Option<BorrowedFd<'_>> {
+        let open = self.open.get()?;
+        let is_watched = is_alone && open.is_shared;
+        self.is_watched.store(is_watched, Ordering::Relaxed);
+        is_watched.then(|| open.epoll.as_fd())
+    }
+
+    /// Whether the vCPU that waited last watched the sockets itself.
+    pub(super) fn is_watched(&self) -> bool {
+        self.is_watched.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -83,10 +125,21 @@ impl Table {
         self.calls.load(Ordering::Relaxed)
     }
 
+    /// Bytes through rings: received and sent.
+    pub(super) fn ring_bytes(&self) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (
+            count(&self.ring_received_bytes),
+            count(&self.ring_sent_bytes),
+        )
+    }
+
     /// A place for a socket that `make` opens; its handle.
     pub(super) fn insert(&self, make: impl FnOnce() -> io::Result<Socket>) -> io::Result<usize> {
         let open = self.open.get().ok_or_else(|| errno(libc::EINVAL))?;
-        let handle = self.claim(open.limit).ok_or_else(|| errno(libc::EMFILE))?;
+        // Closed ones hold files too, until what they have to send has gone.
+        let limit = open.limit.saturating_sub(self.closed_count());
+        let handle = self.claim(limit).ok_or_else(|| errno(libc::EMFILE))?;
         let placed = make().and_then(|socket| {
             let place = self.place(handle).ok_or_else(|| errno(libc::EMFILE))?;
             let mut place = lock(place);
@@ -112,7 +165,7 @@ impl Table {
         let socket = place.as_mut().ok_or_else(|| errno(libc::EBADF))?;
         let result = act(socket);
         if self.store(handle, host::readiness(socket.fd())) {
-            self.announce(handle);
+            self.announce(handle, Server::Other);
         }
         result
     }
@@ -126,20 +179,6 @@ impl Table {
         drop(place);
         self.release(handle);
         Ok(socket)
-    }
-
-    /// The I/O thread saw a change.
-    pub(super) fn edge(&self, handle: usize, events: u32) {
-        let Ok(place) = self.find(handle) else {
-            return;
-        };
-        let place = lock(place);
-        if let Some(socket) = place.as_ref() {
-            let is_more = self.store(handle, host::readiness(socket.fd()));
-            if is_more || events & NEWS != 0 {
-                self.announce(handle);
-            }
-        }
     }
 
     fn claim(&self, limit: usize) -> Option<usize> {
@@ -162,7 +201,7 @@ impl Table {
     }
 
     /// A place that was used before.
-    fn find(&self, handle: usize) -> io::Result<&Place> {
+    pub(super) fn find(&self, handle: usize) -> io::Result<&Place> {
         let group = self.groups.get(handle / GROUP).and_then(OnceLock::get);
         let place = group.and_then(|group| group.get(handle % GROUP));
         place.ok_or_else(|| errno(libc::EBADF))
@@ -175,35 +214,68 @@ impl Table {
         group.get_or_init(places).get(handle % GROUP)
     }
 
+    /// Whether a socket was served since the last call.
+    pub(super) fn take_traffic(&self) -> bool {
+        self.traffic.swap(false, Ordering::Relaxed)
+    }
+
+    /// A vCPU goes back to the guest with news: if the I/O thread sleeps, it naps from now on.
+    pub(super) fn wake_to_nap(&self) {
+        let load = |word: &AtomicU32| word.load(Ordering::SeqCst);
+        let service = self.table_word(offset_of!(SocketTable, service), load);
+        if service == Some(SERVICE_ASLEEP)
+            && let Some(open) = self.open.get()
+        {
+            // It holds more than anybody can write, and a lost wake is made up for by the next.
+            let _ = (&*open.nap).write(&1u64.to_ne_bytes());
+        }
+    }
+
+    /// Shows what the I/O thread does.
+    pub(super) fn show_service(&self, service: u32) {
+        let store = |word: &AtomicU32| word.store(service, Ordering::SeqCst);
+        self.table_word(offset_of!(SocketTable, service), store);
+    }
+
+    /// The word as it was stored.
+    pub(super) fn word(&self, handle: usize) -> u32 {
+        let offset = offset_of!(SocketTable, ready) + 4 * handle;
+        let load = |ready: &AtomicU32| ready.load(Ordering::SeqCst);
+        self.table_word(offset, load).unwrap_or(0)
+    }
+
     /// Stores a word; whether it has bits that the last one had not.
-    fn store(&self, handle: usize, word: u32) -> bool {
+    pub(super) fn store(&self, handle: usize, word: u32) -> bool {
         let offset = offset_of!(SocketTable, ready) + 4 * handle;
         let swap = |ready: &AtomicU32| ready.swap(word, Ordering::SeqCst);
         self.table_word(offset, swap)
             .is_some_and(|before| word & !before != 0)
     }
 
-    /// Tells the guest that a word changed.
-    fn announce(&self, handle: usize) {
+    /// Tells the guest that there is news of a socket; whether anybody waits for it.
+    pub(super) fn announce(&self, handle: usize, server: Server) -> bool {
         let set = |offset, bit: usize| {
             let set = |bits: &AtomicU64| bits.fetch_or(1 << (bit % 64), Ordering::SeqCst);
             self.table_word(offset + 8 * (bit / 64), set)
         };
         set(offset_of!(SocketTable, changed), handle);
-        set(offset_of!(SocketTable, summary), handle / 64);
+        let before = set(offset_of!(SocketTable, summary), handle / 64);
         let load = |wanted: &AtomicU32| wanted.load(Ordering::SeqCst);
         let wanted = self.table_word(offset_of!(SocketTable, wanted), load);
         let Some(vcpu) = wanted.and_then(|wanted| wanted.checked_sub(1)) else {
-            return;
+            return false;
         };
         let mask = 1u64.checked_shl(vcpu).unwrap_or(0);
-        if self.vcpus.call(mask, EVENT_SOCKET) {
+        // Whoever set the first bit called, or the guest looks before it waits.
+        let is_first = before == Some(0);
+        if is_first && server == Server::Other && self.vcpus.call(mask, EVENT_SOCKET) {
             self.calls.fetch_add(1, Ordering::Relaxed);
         }
+        true
     }
 
     /// Reads or changes a word of the guest's table; nothing before there is one.
-    fn table_word<A: vm_memory::AtomicInteger, T>(
+    pub(super) fn table_word<A: vm_memory::AtomicInteger, T>(
         &self,
         offset: usize,
         act: impl FnOnce(&A) -> T,

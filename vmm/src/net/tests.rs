@@ -3,6 +3,7 @@
 
 mod ports;
 mod refused;
+mod rings;
 mod traffic;
 
 use std::fs::File;
@@ -26,6 +27,7 @@ use unikiln_abi::socket::{
 };
 use vm_memory::VolatileMemory;
 
+use super::poller::Poller;
 use super::socket::Socket;
 use super::table::Table;
 use super::{Mode, NetworkConfig, Protocol, address, host};

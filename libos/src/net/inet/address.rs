@@ -45,6 +45,11 @@ pub(super) fn unspecified(domain: u32) -> Vec<u8> {
     raw
 }
 
+/// Whether connecting to it ends a connection (AF_UNSPEC).
+pub(super) fn is_unspecified(raw: &[u8]) -> bool {
+    raw.first_chunk() == Some(&[0; 2])
+}
+
 /// Whether sockets of the family are the host's.
 pub fn is_inet(domain: u32) -> bool {
     matches!(domain, AF_INET | AF_INET6)
@@ -58,6 +63,7 @@ mod tests {
     fn addresses_go_there_and_back() {
         let raw = [2, 0, 0, 80, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!(from_host(&to_host(&raw)), raw);
+        assert!(is_unspecified(&[0; 16]) && !is_unspecified(&raw) && !is_unspecified(&[]));
         assert_eq!(to_host(&[10; 128]).len_bytes, 28);
         assert_eq!(from_host(&to_host(&[])), []);
         assert_eq!(unspecified(AF_INET)[..4], [2, 0, 0, 0]);

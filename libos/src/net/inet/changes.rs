@@ -33,7 +33,7 @@ use core::sync::atomic::{
 };
 
 use spin::{Mutex, Once};
-use unikiln_abi::socket::{SOCKETS_MAX, SocketTable};
+use unikiln_abi::socket::{SERVICE_ASLEEP, SERVICE_AWAKE, SOCKETS_MAX, SocketTable};
 
 use super::HostSocket;
 use crate::arch;
@@ -165,6 +165,49 @@ pub fn take_changes() {
     }
 }
 
+/// Marks a socket for the monitor: its send ring has bytes, or its receive ring room.
+pub(super) fn mark_pending(handle: u32) {
+    let Some(table) = TABLE.get() else { return };
+    let word = handle as usize / WORD_BITS;
+    let (Some(pending), Some(summary)) = (
+        table.pending.get(word),
+        table.pending_summary.get(word / WORD_BITS),
+    ) else {
+        return;
+    };
+    pending.fetch_or(1 << (handle as usize % WORD_BITS), SeqCst);
+    summary.fetch_or(1 << (word % WORD_BITS), SeqCst);
+}
+
+/// Has the monitor serve the marked sockets now.
+pub(super) fn serve() {
+    hypercall::socket::serve();
+}
+
+/// The same, where its I/O thread would not look soon.
+pub(super) fn serve_if_asleep() {
+    if TABLE
+        .get()
+        .is_some_and(|table| table.service.load(SeqCst) == SERVICE_ASLEEP)
+    {
+        serve();
+    }
+}
+
+/// Has the monitor serve what is marked, unless its I/O thread is at it: before
+/// the vCPU does something else than waiting for sockets.
+#[inline]
+pub fn flush() {
+    let Some(table) = TABLE.get() else { return };
+    let is_marked = table
+        .pending_summary
+        .iter()
+        .any(|word| word.load(SeqCst) != 0);
+    if is_marked && table.service.load(SeqCst) != SERVICE_AWAKE {
+        serve();
+    }
+}
+
 /// The bits that are set in a word, lowest first.
 fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
@@ -231,12 +274,28 @@ mod tests {
         TABLE.call_once(|| {
             Box::leak(Box::new(SocketTable {
                 wanted: AtomicU32::new(0),
-                reserved: [0; 15],
+                service: AtomicU32::new(0),
+                reserved: [0; 14],
                 summary: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64 / 64],
                 changed: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64],
+                pending_summary: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64 / 64],
+                pending: [const { AtomicU64::new(0) }; SOCKETS_MAX / 64],
                 ready: [const { AtomicU32::new(0) }; SOCKETS_MAX],
             }))
         })
+    }
+
+    #[test]
+    fn a_mark_is_a_bit_of_the_handle() {
+        let table = table();
+        mark_pending(SOCKETS_MAX as u32 - 1);
+        mark_pending(SOCKETS_MAX as u32);
+        assert_eq!(table.pending[SOCKETS_MAX / 64 - 1].load(SeqCst), 1 << 63);
+        let summary = table
+            .pending_summary
+            .each_ref()
+            .map(|word| word.load(SeqCst));
+        assert_eq!(summary, [0, 0, 0, 1 << 63]);
     }
 
     /// What the monitor does when a socket becomes ready. The vCPU that it calls

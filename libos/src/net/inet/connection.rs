@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 use unikiln_abi::socket::SocketAddress;
@@ -22,11 +23,21 @@ const ACCEPTABLE: u32 = EPOLLIN | EPOLLHUP;
 pub(super) fn connect(own: &HostSocket, raw: &[u8], patience: Patience) -> Result<(), Errno> {
     own.report_error()?;
     let address = address::boxed(raw);
+    let is_end = address::is_unspecified(raw);
+    own.was_connected.fetch_or(!is_end, SeqCst);
     loop {
         let outcome = host::connect(own.handle, &address);
         let errno = match outcome {
             Err(errno @ (Errno::EINPROGRESS | Errno::EALREADY)) => errno,
+            Ok(()) if is_end => {
+                own.leave_rings();
+                own.changed();
+                return Ok(());
+            }
             outcome => {
+                if outcome.is_ok() {
+                    own.attach_rings();
+                }
                 own.changed();
                 return outcome;
             }

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec;
 
 use linux_raw_sys::net::{AF_INET, SOL_TCP};
-use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, QUEUED_SEND};
+use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER};
 
 use super::kind::TCP;
 use super::{HostSocket, changes};
@@ -91,10 +91,12 @@ fn line(socket: &HostSocket) -> Option<String> {
         None => digits(&super::address::unspecified(socket.domain), socket.domain),
     };
     let state = state(socket, peer.is_some());
-    let queued = |which| host::queued(socket.handle, which).unwrap_or(0);
     let (to_send, received) = match state {
         LISTENING => (0, 0),
-        _ => (queued(QUEUED_SEND), queued(QUEUED_RECEIVE)),
+        _ => (
+            socket.unsent_bytes().unwrap_or(0),
+            socket.receivable_bytes().unwrap_or(0),
+        ),
     };
     // Timers and addresses in the kernel are not told; the owner is user 0.
     let rest = if socket.protocol == TCP {

@@ -14,6 +14,9 @@
 //! | `beside` | flags, addresses and control messages of one message |
 //! | `connection` | connect, accept |
 //! | `stream` | SOCK_STREAM: bytes |
+//! | `peek` | the same, without taking them |
+//! | `ring` | bytes of a connection that go without calls |
+//! | `ringed` | which connections have rings, and what is different with them |
 //! | `datagram` | SOCK_DGRAM: messages |
 //! | `listing` | `/proc/net/tcp` and its relatives |
 //! | `options` | which options are the host's and which the libOS's |
@@ -27,6 +30,9 @@ mod datagram;
 mod kind;
 pub mod listing;
 mod options;
+mod peek;
+mod ring;
+mod ringed;
 mod stream;
 
 use alloc::boxed::Box;
@@ -37,12 +43,14 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use linux_raw_sys::general::{EPOLLERR, EPOLLIN, EPOLLRDNORM};
 use linux_raw_sys::ioctl::{FIONREAD, TIOCOUTQ};
 use linux_raw_sys::net::{SHUT_RD, SHUT_RDWR, SHUT_WR};
-use spin::Mutex;
-use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, QUEUED_RECEIVE, QUEUED_SEND, SocketAddress};
+use spin::{Mutex, Once};
+use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, SocketAddress};
 
 pub use address::is_inet;
-pub use changes::{Sleeper, are_used, prepare_wait, take_changes, waits_for_look};
+pub use changes::{Sleeper, are_used, flush, prepare_wait, take_changes, waits_for_look};
 pub use kind::kind;
+
+use ring::Rings;
 
 use super::family::{Family, Kind, Patience, Shutdown};
 use super::message::{Incoming, Outgoing};
@@ -74,6 +82,17 @@ pub struct HostSocket {
     error: AtomicU32,
     /// Bytes of a stream that were received, but that the program's memory did not take.
     held: Mutex<Vec<u8>>,
+    /// Of a connection, its rings.
+    rings: Once<Rings>,
+    /// The monitor was asked for rings.
+    asked_rings: AtomicBool,
+    /// The program wants something of it that does not come through rings.
+    without_rings: AtomicBool,
+    /// It was told to connect.
+    was_connected: AtomicBool,
+    /// Directions that the program ended.
+    shut_send: AtomicBool,
+    shut_receive: AtomicBool,
     /// Of an accepted one, the address of the other end at that time.
     from: Vec<u8>,
 }
@@ -98,6 +117,12 @@ impl HostSocket {
             watchers: Watchers::new(),
             error: AtomicU32::new(0),
             held: Mutex::new(Vec::new()),
+            rings: Once::new(),
+            asked_rings: AtomicBool::new(false),
+            without_rings: AtomicBool::new(false),
+            was_connected: AtomicBool::new(false),
+            shut_send: AtomicBool::new(false),
+            shut_receive: AtomicBool::new(false),
             from,
         });
         changes::register(handle, &socket).inspect_err(|_| host::close(handle))?;
@@ -107,12 +132,12 @@ impl HostSocket {
     /// The socket of a connection that came in here.
     fn accepted(&self, handle: u32, from: Vec<u8>) -> Result<Arc<HostSocket>, Errno> {
         let options = self.options.of_accepted();
-        HostSocket::new(
-            handle,
-            (self.domain, self.kind, self.protocol),
-            options,
-            from,
-        )
+        let what = (self.domain, self.kind, self.protocol);
+        let socket = HostSocket::new(handle, what, options, from)?;
+        let without = self.without_rings.load(SeqCst);
+        socket.without_rings.store(without, SeqCst);
+        socket.attach_rings();
+        Ok(socket)
     }
 
     /// Tells everybody who waits that something may have changed.
@@ -126,8 +151,13 @@ impl HostSocket {
     }
 
     /// What poll(2) says on the host.
-    fn host_ready(&self) -> u32 {
+    fn word(&self) -> u32 {
         changes::ready(self.handle)
+    }
+
+    /// What is ready, on the host and in the rings.
+    fn host_ready(&self) -> u32 {
+        self.ready_with(self.word())
     }
 
     fn change_count(&self) -> u64 {
@@ -192,6 +222,12 @@ impl HostSocket {
         }
     }
 
+    /// Takes the error that the libOS knows of, left or the rings'.
+    fn told_error(&self) -> Option<Errno> {
+        self.left_error()
+            .or_else(|| self.rings().and_then(Rings::take_error))
+    }
+
     fn report_error(&self) -> Result<(), Errno> {
         self.left_error().map_or(Ok(()), Err)
     }
@@ -213,14 +249,16 @@ impl InetSocket {
         changes::prepare()?;
         let handle = host::open(domain, kind.number(), protocol)?;
         let what = (domain, kind, protocol);
-        let socket = HostSocket::new(handle, what, Options::default(), Vec::new())?;
-        Ok(InetSocket(socket))
+        HostSocket::new(handle, what, Options::default(), Vec::new()).map(InetSocket)
     }
 }
 
 impl Drop for InetSocket {
     fn drop(&mut self) {
         changes::forget(self.0.handle);
+        if self.0.has_unread() {
+            options::abort_on_close(&self.0);
+        }
         host::close(self.0.handle);
     }
 }
@@ -302,6 +340,8 @@ impl Family for InetSocket {
             (false, _) => SHUT_WR,
         };
         host::shutdown(self.0.handle, number)?;
+        self.0.shut_send.fetch_or(how.send, SeqCst);
+        self.0.shut_receive.fetch_or(how.receive, SeqCst);
         if how.receive {
             // A listener is none any more.
             self.0.listening.store(false, SeqCst);
@@ -320,8 +360,8 @@ impl Family for InetSocket {
     }
 
     fn take_error(&self) -> Option<Errno> {
-        self.0.left_error().or_else(|| {
-            let has_any = self.0.host_ready() & EPOLLERR != 0;
+        self.0.told_error().or_else(|| {
+            let has_any = self.0.word() & EPOLLERR != 0;
             has_any.then(|| options::host_error(&self.0)).flatten()
         })
     }
@@ -351,8 +391,8 @@ impl Family for InetSocket {
 
     fn ioctl(&self, request: u32, argument: u64) -> SysResult {
         let bytes = match request {
-            FIONREAD => host::queued(self.0.handle, QUEUED_RECEIVE)? + self.0.held_bytes(),
-            TIOCOUTQ => host::queued(self.0.handle, QUEUED_SEND)?,
+            FIONREAD => self.0.receivable_bytes()?,
+            TIOCOUTQ => self.0.unsent_bytes()?,
             _ => return Err(Errno::ENOTTY),
         };
         user::write::<u32>(argument, &u32::try_from(bytes).unwrap_or(u32::MAX))?;

@@ -3,11 +3,13 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::net::{
-    AF_INET, SO_DOMAIN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PROTOCOL,
-    SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TYPE,
-    SOL_IP, SOL_SOCKET,
+    AF_INET, SO_DOMAIN, SO_ERROR, SO_LINGER, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS,
+    SO_PROTOCOL, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD,
+    SO_TIMESTAMP_NEW, SO_TIMESTAMP_OLD, SO_TIMESTAMPING_NEW, SO_TIMESTAMPING_OLD,
+    SO_TIMESTAMPNS_NEW, SO_TIMESTAMPNS_OLD, SO_TYPE, SOL_IP, SOL_SOCKET, SOL_TCP,
 };
 use unikiln_abi::socket::OPTION_MAX_BYTES;
 
@@ -15,6 +17,9 @@ use super::{HostSocket, InetSocket};
 use crate::errno::Errno;
 use crate::hypercall::socket as host;
 use crate::net::options::{self, Value};
+
+/// Bytes left to receive, as a control message.
+const TCP_INQ: u32 = 36;
 
 /// Whether an option of `SOL_SOCKET` is kept by the libOS alone.
 fn is_own(name: u32) -> bool {
@@ -33,12 +38,39 @@ fn is_own(name: u32) -> bool {
     )
 }
 
+/// Whether it asks for something beside the bytes of a connection, which rings do
+/// not carry: times, urgent data in its place, what is left to receive.
+fn comes_beside(level: u32, name: u32) -> bool {
+    match level {
+        SOL_SOCKET => matches!(
+            name,
+            SO_OOBINLINE
+                | SO_TIMESTAMP_OLD
+                | SO_TIMESTAMPNS_OLD
+                | SO_TIMESTAMPING_OLD
+                | SO_TIMESTAMP_NEW
+                | SO_TIMESTAMPNS_NEW
+                | SO_TIMESTAMPING_NEW
+        ),
+        SOL_TCP => name == TCP_INQ,
+        _ => false,
+    }
+}
+
 /// Sets an option.
 pub(super) fn set(own: &HostSocket, level: u32, name: u32, bytes: &[u8]) -> Result<(), Errno> {
     let most = bytes.len().min(OPTION_MAX_BYTES as usize);
     if level == SOL_SOCKET && is_own(name) {
         return own.options.set(name, bytes);
     }
+    if level == SOL_SOCKET && name == SO_RCVLOWAT && own.rings().is_some() {
+        // The host's would keep the last bytes from the ring.
+        return own.options.set(name, bytes);
+    }
+    if comes_beside(level, name) {
+        own.without_rings.store(true, SeqCst);
+    }
+    own.settle();
     // A copy, because the monitor reads the libOS's heap alone.
     let mut value = Vec::with_capacity(most.max(1));
     value.extend_from_slice(bytes.get(..most).unwrap_or(bytes));
@@ -53,11 +85,11 @@ pub(super) fn set(own: &HostSocket, level: u32, name: u32, bytes: &[u8]) -> Resu
 pub(super) fn get(socket: &InetSocket, level: u32, name: u32, room: usize) -> Result<Value, Errno> {
     let own = &socket.0;
     if level == SOL_SOCKET {
-        if is_own(name) {
+        if is_own(name) || name == SO_RCVLOWAT && own.rings().is_some() {
             return options::get(socket, name);
         }
         if name == SO_ERROR
-            && let Some(errno) = own.left_error()
+            && let Some(errno) = own.told_error()
         {
             let number = u32::from(errno.number());
             return Ok(Value::Cut(number.to_ne_bytes().to_vec()));
@@ -72,6 +104,17 @@ pub(super) fn get(socket: &InetSocket, level: u32, name: u32, room: usize) -> Re
     let len = host::option(own.handle, level, name, &mut value)?;
     value.truncate(len);
     Ok(Value::Cut(value))
+}
+
+/// Has the connection end with a reset when it is closed: the host does not know
+/// that bytes of it were not received.
+pub(super) fn abort_on_close(own: &HostSocket) {
+    let linger: Vec<u8> = [1, 0]
+        .iter()
+        .flat_map(|word: &u32| word.to_ne_bytes())
+        .collect();
+    // A connection that is gone is closed as it is.
+    let _ = host::set_option(own.handle, SOL_SOCKET, SO_LINGER, &linger);
 }
 
 /// Takes the error that the host has for the socket.

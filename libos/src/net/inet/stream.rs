@@ -4,29 +4,31 @@
 //! comes after some bytes went is left for the next call, as Linux leaves it.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, SIGPIPE};
 use linux_raw_sys::net::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
 
 use super::HostSocket;
-use super::beside;
 use super::buffer::{BUFFER_MAX_BYTES, Buffer};
+use super::ring::End;
+use super::{beside, changes, peek};
 use crate::errno::{Errno, SysResult};
+use crate::fs::transfer::Sink;
 use crate::hypercall::socket as host;
 use crate::net::Patience;
 use crate::net::message::{Incoming, Outgoing};
 use crate::signal;
 
 /// A receive would give something, if only an end.
-const RECEIVABLE: u32 = EPOLLIN | EPOLLRDHUP | EPOLLHUP;
+pub(super) const RECEIVABLE: u32 = EPOLLIN | EPOLLRDHUP | EPOLLHUP;
 /// A send would take something, or fail.
 const SENDABLE: u32 = EPOLLOUT | EPOLLHUP;
-/// Nothing more comes.
-const ENDED: u32 = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 /// Sends into a stream.
 pub(super) fn send(own: &HostSocket, out: &mut Outgoing<'_>) -> SysResult {
     own.report_error()?;
+    own.attach_when_connected();
     let mut sent = 0;
     match send_all(own, out, &mut sent) {
         Ok(()) => Ok(sent),
@@ -45,7 +47,17 @@ pub(super) fn send(own: &HostSocket, out: &mut Outgoing<'_>) -> SysResult {
 
 fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Result<(), Errno> {
     let flags = beside::host_flags(out.flags);
+    if let Some(rings) = own.rings() {
+        rings.take_error().map_or(Ok(()), Err)?;
+        if own.shut_send.load(SeqCst) {
+            return Err(Errno::EPIPE);
+        }
+    }
+    let is_plain = flags == 0 && out.address.is_none() && out.control.is_empty();
     loop {
+        if is_plain && let Some(outcome) = send_ringed(own, out, sent) {
+            return outcome;
+        }
         let wanted = out.data.remaining().min(BUFFER_MAX_BYTES);
         let mut buffer = Buffer::take(wanted)?;
         let (data, sending) = buffer.outgoing(wanted)?;
@@ -63,6 +75,9 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
                 Ok(count) => {
                     done += count;
                     *sent += count;
+                    let count = send_rest(own, flags, data.get(done..filled));
+                    done += count;
+                    *sent += count;
                     if done >= filled {
                         break;
                     }
@@ -71,7 +86,17 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
                     }
                     own.wait_ready(out.patience, SENDABLE | EPOLLERR)?;
                 }
-                Err(Errno::EAGAIN) => own.wait_change(out.patience, SENDABLE, seen)?,
+                Err(Errno::EAGAIN) => {
+                    let count = send_rest(own, flags, Some(rest));
+                    done += count;
+                    *sent += count;
+                    if done >= filled {
+                        break;
+                    }
+                    own.wait_change(out.patience, SENDABLE, seen)?;
+                }
+                // The monitor may have taken the error behind it from the host.
+                Err(Errno::EPIPE) => return Err(own.told_error().unwrap_or(Errno::EPIPE)),
                 Err(errno) => return Err(errno),
             }
         }
@@ -84,9 +109,44 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
     }
 }
 
+/// Sends through the ring, where all of it fits.
+fn send_ringed(
+    own: &HostSocket,
+    out: &mut Outgoing<'_>,
+    sent: &mut usize,
+) -> Option<Result<(), Errno>> {
+    let rings = own.outgoing_rings()?;
+    let wanted = out.data.remaining();
+    let count = rings.put_whole(out.data)?;
+    if count > 0 {
+        own.notice_sending();
+        if let Some(errno) = rings.take_send_error() {
+            return Some(Err(errno));
+        }
+    }
+    *sent += count;
+    Some(if count < wanted {
+        Err(Errno::EFAULT)
+    } else {
+        Ok(())
+    })
+}
+
+/// What the host had no room for goes into the ring, as far as it fits: the bytes.
+fn send_rest(own: &HostSocket, flags: u32, rest: Option<&[u8]>) -> usize {
+    // A mark of its own at the end is more than a ring carries.
+    let rings = own.outgoing_rings().filter(|_| flags & MSG_OOB == 0);
+    let count = rings.map_or(0, |rings| rings.put_part(rest.unwrap_or_default()));
+    if count > 0 {
+        changes::mark_pending(own.handle);
+    }
+    count
+}
+
 /// Receives from a stream.
 pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResult {
     own.report_error()?;
+    own.attach_when_connected();
     if incoming.asks(MSG_OOB | MSG_ERRQUEUE) {
         // These never wait.
         incoming.patience = Patience::None;
@@ -102,11 +162,14 @@ pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResul
         own.wait_ready(incoming.patience, RECEIVABLE | EPOLLERR)?;
     }
     if incoming.asks(MSG_PEEK) {
-        return peek(own, incoming, target);
+        return peek::receive(own, incoming, target);
     }
-    let mut copied = take_held(own, incoming);
+    let mut copied = take_held(own, incoming)?;
     loop {
         if copied > 0 && copied >= len {
+            if own.host_has_more() {
+                changes::mark_pending(own.handle);
+            }
             return Ok(copied);
         }
         let wanted = (len - copied).min(BUFFER_MAX_BYTES);
@@ -115,7 +178,7 @@ pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResul
             Ok(0) => return Ok(copied),
             Ok(count) => {
                 copied += count;
-                if count == wanted || copied < target {
+                if count == wanted || copied < target || own.host_has_more() {
                     continue;
                 }
                 return Ok(copied);
@@ -139,9 +202,37 @@ pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResul
     }
 }
 
-/// One call to the monitor, and its bytes to the program. What the program's memory
-/// does not take waits for the next receive.
+/// From the ring: what it has, how it ended, or EAGAIN. None where the host is to be asked.
+fn take_ringed(own: &HostSocket, incoming: &mut Incoming<'_>, wanted: usize) -> Option<SysResult> {
+    if incoming.asks(MSG_OOB | MSG_ERRQUEUE) {
+        return None;
+    }
+    let rings = own.rings()?;
+    let is_kept = !incoming.asks(MSG_TRUNC);
+    let to = is_kept.then_some(&mut *incoming.data as &mut dyn Sink);
+    match rings.take(wanted, to) {
+        Some(0) if wanted > 0 => return Some(Err(Errno::EFAULT)),
+        Some(count) => return Some(Ok(count)),
+        None => {}
+    }
+    if rings.end() == End::Ended && !own.shut_receive.load(SeqCst) {
+        return Some(Ok(0));
+    }
+    if let Some(errno) = rings.take_error() {
+        return Some(Err(errno));
+    }
+    let may_have = own.word() & (RECEIVABLE | EPOLLERR) != 0;
+    // Who asks again and again without waiting wants to know it from the host.
+    let asks = incoming.patience == Patience::None && !rings.just_gave();
+    (!may_have && !asks).then_some(Err(Errno::EAGAIN))
+}
+
+/// From the ring, or by one call to the monitor, to the program. What the program's
+/// memory does not take waits for the next receive.
 fn take(own: &HostSocket, incoming: &mut Incoming<'_>, wanted: usize) -> SysResult {
+    if let Some(outcome) = take_ringed(own, incoming, wanted) {
+        return outcome;
+    }
     let wanted = wanted.min(BUFFER_MAX_BYTES);
     let mut buffer = Buffer::take(wanted)?;
     let (data, received) = buffer.incoming(wanted)?;
@@ -170,61 +261,23 @@ fn take(own: &HostSocket, incoming: &mut Incoming<'_>, wanted: usize) -> SysResu
     Ok(copied)
 }
 
-/// Gives what an earlier receive could not.
-fn take_held(own: &HostSocket, incoming: &mut Incoming<'_>) -> usize {
+/// Gives what an earlier receive could not, or throws it away with MSG_TRUNC; EFAULT.
+fn take_held(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResult {
     if own.held_bytes() == 0 {
-        return 0;
+        return Ok(0);
     }
     let mut held: Vec<u8> = core::mem::take(&mut *own.held.lock());
     let len = held.len().min(incoming.data.remaining());
-    let copied = incoming
-        .data
-        .put_part(held.get(..len).unwrap_or_default())
-        .min(len);
+    let copied = if incoming.asks(MSG_TRUNC) {
+        len
+    } else {
+        let bytes = held.get(..len).unwrap_or_default();
+        incoming.data.put_part(bytes).min(len)
+    };
     held.drain(..copied);
     own.held.lock().splice(..0, held);
-    copied
-}
-
-/// Receives without taking: every look begins at the first byte, so nothing goes to
-/// the program before there is enough.
-fn peek(own: &HostSocket, incoming: &mut Incoming<'_>, target: usize) -> SysResult {
-    let wanted = incoming.data.remaining().min(BUFFER_MAX_BYTES);
-    let held = own.held.lock().clone();
-    if !held.is_empty() {
-        let len = held.len().min(wanted);
-        let bytes = held.get(..len).unwrap_or_default();
-        return incoming.data.put(bytes).map(|()| len);
+    if copied == 0 && len > 0 {
+        return Err(Errno::EFAULT);
     }
-    let flags = beside::host_flags(incoming.flags);
-    loop {
-        let seen = own.change_count();
-        let mut buffer = Buffer::take(wanted)?;
-        let (data, _) = buffer.incoming(wanted)?;
-        let outcome = host::receive(own.handle, data, flags, None);
-        let is_enough = match outcome {
-            Ok(count) => count >= target.min(wanted) || count == 0 || own.host_ready() & ENDED != 0,
-            Err(errno) => errno != Errno::EAGAIN,
-        };
-        // More bytes are a change of a socket that is readable already.
-        let waited = if is_enough {
-            Err(Errno::EAGAIN)
-        } else if outcome.is_ok() {
-            own.wait_change(incoming.patience, 0, seen)
-        } else {
-            own.wait_change(incoming.patience, RECEIVABLE, seen)
-        };
-        match (waited, outcome) {
-            (Ok(()), _) => {}
-            (Err(_), Ok(count)) => {
-                let bytes = data.get(..count).unwrap_or(data);
-                if !incoming.asks(MSG_TRUNC) {
-                    incoming.data.put(bytes)?;
-                }
-                return Ok(count);
-            }
-            (Err(_), Err(errno)) if is_enough => return Err(errno),
-            (Err(errno), Err(_)) => return Err(errno),
-        }
-    }
+    Ok(copied)
 }

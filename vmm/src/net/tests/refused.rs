@@ -100,8 +100,9 @@ fn wild_addresses_are_faults_and_wrong_values_are_errnos() {
 fn handles_are_the_lowest_free_ones_up_to_the_limit() {
     let memory = Arc::new(GuestMemory::default());
     memory.insert(Arena::new(GuestAddress(0), 4 << 20, Backing::SmallPages).unwrap());
-    let table = Table::new(memory, Arc::new(Vcpus::new(1)));
-    table.open(TABLE, Arc::new(host::epoll().unwrap()), 64 + 3);
+    let table = Arc::new(Table::new(memory, Arc::new(Vcpus::new(1))));
+    let poller = Poller::start(Arc::clone(&table)).unwrap();
+    table.open(TABLE, &poller, 64 + 3);
     let open = || {
         table.insert(|| {
             let fd = host::socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
