@@ -7,11 +7,12 @@ use unikiln_unikernel::Manifest;
 use crate::host::{self, HostError};
 use crate::hot::find_hot;
 use crate::libos::Libos;
+use crate::link;
 use crate::oci::{Image, ImageError};
 use crate::program::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::reference::ImageRef;
-use crate::rootfs::RootFs;
+use crate::rootfs::{RootFs, StorageError};
 use crate::unikernel::{self, BuildReport, WriteError};
 use crate::user::{self, UserError};
 
@@ -40,6 +41,8 @@ pub struct BuildOptions {
     pub include: Vec<PathBuf>,
     /// Bounds on what comes out of layers.
     pub limits: Limits,
+    /// Leave `syscall` sites as they are: each call traps.
+    pub no_link: bool,
 }
 
 /// What keeps an image from becoming a unikernel file.
@@ -75,6 +78,14 @@ pub enum BuildError {
         /// The reference.
         reference: String,
     },
+    /// The image's programs cannot be read or kept.
+    #[error("cannot bind the programs of {reference} to the libOS")]
+    Link {
+        /// The reference.
+        reference: String,
+        /// Why.
+        source: StorageError,
+    },
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -105,6 +116,13 @@ pub fn build(
     // What docker adds to every container.
     add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
     add_variable(&mut manifest.env, "HOME", &resolved.home);
+    if !options.no_link {
+        let linking = link::link(&mut rootfs).map_err(|source| BuildError::Link {
+            reference: reference.to_string(),
+            source,
+        })?;
+        manifest.linking = Some(linking);
+    }
     let hot = find_hot(&rootfs, &manifest);
     rootfs.hot = hot.inodes;
     manifest.minimum_memory_bytes = hot.minimum_memory_bytes;

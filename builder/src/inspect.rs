@@ -134,6 +134,7 @@ impl fmt::Display for Inspection {
             size(self.rootfs_bytes),
             self.inode_count
         )?;
+        write_linking(out, manifest)?;
         writeln!(
             out,
             "libos           {} {}, ABI {}",
@@ -156,6 +157,24 @@ impl fmt::Display for Inspection {
         }
         write!(out, "builder         {}", manifest.builder_version)
     }
+}
+
+fn write_linking(out: &mut fmt::Formatter<'_>, manifest: &Manifest) -> fmt::Result {
+    let Some(linking) = &manifest.linking else {
+        return writeln!(out, "linked          no: every system call traps");
+    };
+    writeln!(
+        out,
+        "linked          version {}, {} of {} syscall sites in {} of {} programs and libraries",
+        linking.version, linking.bound_sites, linking.sites, linking.changed_files, linking.files
+    )?;
+    for (reason, count) in &linking.left_sites {
+        writeln!(out, "  left          {count}: {}", printable(reason))?;
+    }
+    for (reason, count) in &linking.left_files {
+        writeln!(out, "  left          {count} files: {}", printable(reason))?;
+    }
+    Ok(())
 }
 
 /// Text of an image must not steer the terminal.

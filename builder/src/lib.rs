@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! reference ─► oci/ layers, verified and merged ─┐
-//!              host/ a program and its files ────┴► rootfs/ tree ─► EROFS ─┐
-//!                               build.rs: the libOS ─► libos, manifest ────┴► NAME.uk
+//!              host/ a program and its files ────┴► rootfs/ tree ─► link/ ─► EROFS ─┐
+//!                                         build.rs: the libOS ─► libos, manifest ───┴► NAME.uk
 //! ```
 //!
 //! Everything read from an image is untrusted: sizes and digests are checked,
@@ -21,6 +21,7 @@
 //! | `host` | images made of this machine's programs |
 //! | `program` | what a program needs to start |
 //! | `rootfs` | inode tree and EROFS |
+//! | `link` | binding `syscall` sites to the libOS |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
@@ -32,6 +33,7 @@ mod host;
 mod hot;
 mod inspect;
 mod libos;
+mod link;
 mod oci;
 mod pack;
 mod program;

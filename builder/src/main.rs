@@ -38,6 +38,9 @@ enum Command {
         /// The most that layers may unpack to, such as 512M or 16G.
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         max_unpacked: Option<u64>,
+        /// Leave the programs' system calls as they are: each one traps.
+        #[arg(long)]
+        no_link: bool,
     },
     /// Show what a unikernel file holds, and verify it.
     Inspect {
@@ -90,10 +93,15 @@ fn run(command: Command) -> anyhow::Result<()> {
             output,
             include,
             max_unpacked,
+            no_link,
         } => {
             let mut limits = Limits::default();
             limits.unpacked_bytes = max_unpacked.unwrap_or(limits.unpacked_bytes);
-            let options = BuildOptions { include, limits };
+            let options = BuildOptions {
+                include,
+                limits,
+                no_link,
+            };
             unikiln_builder::build(&image, &output, &options, &mut Bar::new())?;
             Ok(())
         }

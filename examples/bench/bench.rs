@@ -86,6 +86,15 @@ impl Bench {
 
     /// Builds the unikernel file of a program of this machine.
     pub(crate) fn unikernel(&self, program: &str, includes: &[&str]) -> Result<String> {
+        self.build(program, includes, &[])
+    }
+
+    /// The same with the program's own instructions, which can be run outside a unikernel.
+    pub(crate) fn unlinked(&self, program: &str) -> Result<String> {
+        self.build(program, &[], &["--no-link"])
+    }
+
+    fn build(&self, program: &str, includes: &[&str], options: &[&str]) -> Result<String> {
         let name = Path::new(program)
             .file_name()
             .context("a program has a name")?;
@@ -99,6 +108,7 @@ impl Bench {
         };
         let image = format!("host:{program}");
         let mut words = vec!["build", &image, "-o", &file];
+        words.extend(options);
         for include in includes {
             words.extend(["--include", include]);
         }

@@ -18,7 +18,7 @@ const GREETING: &[u8] = b"hello from the kiln\n";
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     let program = bench.guest("hello")?;
     let file = bench.unikernel(&program, &[])?;
-    let container = Container::new(bench, &file, &[&program])?;
+    let container = Container::new(bench, &bench.unlinked(&program)?, &[&program])?;
     let native = container.host_path(&program);
 
     let times = |finished: Finished| {

@@ -1,5 +1,5 @@
 //! The container that cold starts are compared with: the very root file system
-//! of a unikernel file, taken out of it by fsck.erofs, under the configuration
+//! of a unikernel file that was not linked, taken out of it by fsck.erofs, under the configuration
 //! that `runc spec` writes (namespaces, mounts, masks, no seccomp filter, no
 //! network set up), without a terminal.
 
@@ -22,7 +22,7 @@ pub(crate) struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// The root file system of `unikernel`, running `args`.
+    /// The root file system of `unikernel`, which must not be linked, running `args`.
     pub(crate) fn new(bench: &'a Bench, unikernel: &str, args: &[&str]) -> Result<Self> {
         let bundle = text(bench.path("bundle"))?;
         fs::create_dir(&bundle).with_context(|| format!("cannot make {bundle}"))?;

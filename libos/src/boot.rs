@@ -41,10 +41,12 @@ pub struct Start {
     pub resolv_conf: Vec<u8>,
     /// Text of `/etc/hosts`; the image's own file stays where it is empty.
     pub hosts: Vec<u8>,
+    /// Volumes, as [`unikiln_abi::volume`] describes them.
+    pub volumes: Vec<Vec<u8>>,
 }
 
 /// Splits the strings block. Missing strings come out empty.
-pub fn parse_strings(block: &[u8], argc: usize, envc: usize) -> Start {
+pub fn parse_strings(block: &[u8], argc: usize, envc: usize, volume_count: usize) -> Start {
     let mut strings = block.split(|b| *b == 0).map(<[u8]>::to_vec);
     let arguments = strings.by_ref().take(argc).collect();
     let environment = strings.by_ref().take(envc).collect();
@@ -54,6 +56,7 @@ pub fn parse_strings(block: &[u8], argc: usize, envc: usize) -> Start {
         .unwrap_or_else(|| b"/".to_vec());
     let [hostname, resolv_conf, hosts] =
         core::array::from_fn(|_| strings.next().unwrap_or_default());
+    let volumes = strings.take(volume_count).collect();
     Start {
         arguments,
         environment,
@@ -61,6 +64,7 @@ pub fn parse_strings(block: &[u8], argc: usize, envc: usize) -> Start {
         hostname,
         resolv_conf,
         hosts,
+        volumes,
     }
 }
 
@@ -115,7 +119,12 @@ mod start {
                 info.strings_bytes as usize,
             )
         };
-        let start = parse_strings(block, info.argc as usize, info.envc as usize);
+        let start = parse_strings(
+            block,
+            info.argc as usize,
+            info.envc as usize,
+            info.volume_count as usize,
+        );
         process::start_first(info, start)
     }
 
@@ -132,18 +141,24 @@ mod tests {
 
     #[test]
     fn strings_come_in_order() {
-        let start = parse_strings(b"ls\0-l\0A=1\0/srv\0box\0nameserver ::1\n\0\0", 2, 1);
+        let start = parse_strings(
+            b"ls\0-l\0A=1\0/srv\0box\0nameserver ::1\n\0\0\x31 /data\0",
+            2,
+            1,
+            1,
+        );
         assert_eq!(start.arguments, [b"ls".to_vec(), b"-l".to_vec()]);
         assert_eq!(start.environment, [b"A=1".to_vec()]);
         assert_eq!(start.directory, b"/srv");
         assert_eq!(start.hostname, b"box");
         assert_eq!(start.resolv_conf, b"nameserver ::1\n");
         assert!(start.hosts.is_empty());
+        assert_eq!(start.volumes, [b"1 /data"]);
     }
 
     #[test]
     fn missing_strings_are_empty() {
-        let start = parse_strings(b"", 0, 0);
+        let start = parse_strings(b"", 0, 0, 0);
         assert_eq!(start.directory, b"/");
         assert!(start.hostname.is_empty());
     }

@@ -57,7 +57,7 @@ fn call(number: u32, args: [u64; 6]) -> Result<u64, Errno> {
 }
 
 /// Guest-physical address of libOS heap memory.
-fn gpa_of(bytes: &[u8]) -> u64 {
+pub fn gpa_of(bytes: &[u8]) -> u64 {
     (bytes.as_ptr().expose_provenance() as u64).wrapping_sub(DIRECT_MAP_BASE)
 }
 
@@ -133,11 +133,13 @@ pub fn memory_release(gpa: u64, bytes: u64) -> Result<(), Errno> {
 
 /// Blocks this vCPU until an event or `deadline_ns` (CLOCK_MONOTONIC): `EVENT_*` bits.
 pub fn wait(deadline_ns: Option<u64>, interest: u64) -> u64 {
-    call(
-        call::WAIT,
-        [deadline_ns.unwrap_or(u64::MAX), interest, 0, 0, 0, 0],
-    )
-    .unwrap_or(0)
+    wait_then_tick(deadline_ns, interest, 0)
+}
+
+/// The same; with WAIT_SETS_TIMER in `interest`, the vCPU ticks by `period_ns` afterwards.
+pub fn wait_then_tick(deadline_ns: Option<u64>, interest: u64, period_ns: u64) -> u64 {
+    let deadline_ns = deadline_ns.unwrap_or(u64::MAX);
+    call(call::WAIT, [deadline_ns, interest, period_ns, 0, 0, 0]).unwrap_or(0)
 }
 
 /// Fills a buffer with host randomness.
@@ -182,6 +184,36 @@ pub fn vcpu_flush(mask: u64) {
 /// Sets this vCPU's timer: a deadline (`u64::MAX` for none), a period (0 for none).
 pub fn timer(deadline_ns: u64, period_ns: u64) {
     let _ = call(call::TIMER, [deadline_ns, period_ns, 0, 0, 0, 0]);
+}
+
+/// FUSE messages of a volume: bytes of the replies. Messages, replies and data lie in
+/// the libOS heap or in a frame.
+///
+/// # Errors
+/// ENOSYS where there is no monitor.
+pub fn volume_call(volume: u64, messages: &[u8], replies: &mut [u8], data_gpa: u64) -> SysResult {
+    let (request, reply) = (gpa_of(messages), gpa_of(replies));
+    let (len, room) = (messages.len() as u64, replies.len() as u64);
+    let args = [volume, request, len, reply, room, data_gpa];
+    Ok(call(call::VOLUME_CALL, args)? as usize)
+}
+
+/// Watches a node of a volume, or no longer with an empty mask: the watch's number.
+///
+/// # Errors
+/// What the host says.
+pub fn volume_watch(volume: u64, node: u64, mask: u32) -> Result<u32, Errno> {
+    let args = [volume, node, u64::from(mask), 0, 0, 0];
+    Ok(call(call::VOLUME_WATCH, args)? as u32)
+}
+
+/// What happened to watched nodes, into a buffer of the libOS heap: bytes.
+///
+/// # Errors
+/// ENOSYS where there is no monitor.
+pub fn volume_events(buffer: &mut [u8]) -> SysResult {
+    let args = [gpa_of(buffer), buffer.len() as u64, 0, 0, 0, 0];
+    Ok(call(call::VOLUME_EVENTS, args)? as usize)
 }
 
 /// Reads what standard input has: bytes read, 0 at its end.

@@ -78,13 +78,15 @@ fn total(counter: fn(&Counts) -> &AtomicU64) -> u64 {
     counters.map(|counter| counter.load(Relaxed)).sum()
 }
 
-/// A system call came in.
-pub fn note_syscall(direct: bool) {
-    if direct {
-        bump(|counts| &counts.direct);
-    } else {
-        bump(|counts| &counts.trapped);
-    }
+/// A system call came in by its `syscall` instruction.
+#[inline]
+pub fn note_trapped_syscall() {
+    bump(|counts| &counts.trapped);
+}
+/// A system call came in by a jump.
+#[inline]
+pub fn note_direct_syscall() {
+    bump(|counts| &counts.direct);
 }
 /// The program faulted on a page.
 pub fn note_page_fault() {

@@ -29,18 +29,22 @@ pub(super) struct SourceOptions {
     /// Most that an image's layers may unpack to.
     #[arg(long, value_name = "SIZE", value_parser = super::size::parse)]
     max_unpacked: Option<u64>,
+    /// Leave the programs' system calls as they are: each one traps.
+    #[arg(long)]
+    no_link: bool,
 }
 
 impl SourceOptions {
     /// Whether none of them is given.
     pub(super) fn is_empty(&self) -> bool {
-        self.include.is_empty() && self.max_unpacked.is_none()
+        self.include.is_empty() && self.max_unpacked.is_none() && !self.no_link
     }
 
     /// As the builder takes them.
     pub(super) fn to_build_options(&self) -> BuildOptions {
         let mut options = BuildOptions {
             include: self.include.clone(),
+            no_link: self.no_link,
             ..BuildOptions::default()
         };
         if let Some(bytes) = self.max_unpacked {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use unikiln_builder::ImageRef;
-use unikiln_vmm::{Config, LogFormat, Stats, Stdin};
+use unikiln_vmm::{Config, LogFormat, Mount, Stats, Stdin};
 
 use super::build::SourceOptions;
 use super::environment;
@@ -49,6 +49,10 @@ pub(super) struct Run {
     /// Pass standard input on; without this it is empty.
     #[arg(short, long)]
     interactive: bool,
+    /// Show the host's directory or file SRC at DST in the guest; a missing SRC is made a
+    /// directory. With :ro the guest cannot change it.
+    #[arg(short, long = "volume", value_name = "SRC:DST[:ro]")]
+    volumes: Vec<OsString>,
     /// Run this program instead of the image's entrypoint and command.
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<OsString>,
@@ -112,6 +116,8 @@ impl Run {
             .map(unikiln_vmm::strace::parse)
             .transpose()?;
         let network = self.network.to_config()?;
+        let volumes = self.volumes.iter().map(|text| Mount::parse(text));
+        let volumes = volumes.collect::<Result<_, _>>()?;
         let (file, _open) = self.unikernel(&image)?;
         let mut config = Config::new(file);
         config.memory_bytes = self.memory;
@@ -135,6 +141,7 @@ impl Run {
             LogShape::Cri => LogFormat::Cri,
         };
         config.strace = strace;
+        config.volumes = volumes;
         config.forward_signals = true;
         config.start_tsc = Some(start_tsc);
         let outcome = unikiln_vmm::run(config)?;
@@ -153,7 +160,7 @@ impl Run {
         {
             ensure!(
                 self.source.is_empty(),
-                "--include and --max-unpacked are for images; {text} is taken as a unikernel file"
+                "--include, --max-unpacked and --no-link are for images; {text} is taken as a unikernel file"
             );
             return check_named(PathBuf::from(image)).map(|path| (path, None));
         }

@@ -182,11 +182,33 @@ fn statistics_are_printed_at_exit() {
             "{}",
             json.story()
         );
-        for count in ["syscalls_trapped", "memory_peak_bytes"] {
+        for count in ["syscalls_direct", "memory_peak_bytes"] {
             let counted = value["libos"][count].as_u64();
             assert!(counted > Some(0), "{count}\n{}", json.story());
         }
         assert_eq!(busybox(&[], &["echo", "x"]).err(), "");
+    }
+}
+
+#[test]
+fn system_calls_enter_directly_unless_told_otherwise() {
+    if kvm("system_calls_enter_directly_unless_told_otherwise") {
+        let calls = |options: &[&str]| {
+            let outcome = busybox(options, &["ls", "/"]);
+            outcome.assert_code(0);
+            let last = outcome.err().trim_end().lines().last().map(str::to_owned);
+            let value: serde_json::Value =
+                serde_json::from_str(&last.unwrap_or_default()).unwrap_or_default();
+            let count = |name: &str| value["libos"][name].as_u64().unwrap_or(u64::MAX);
+            (count("syscalls_direct"), count("syscalls_trapped"))
+        };
+        let (direct, trapped) = calls(&["--stats=json"]);
+        assert!(trapped <= direct / 10, "{direct} direct, {trapped} trapped");
+        let (direct, trapped) = calls(&["--stats=json", "--no-link"]);
+        assert!(
+            direct == 0 && trapped > 5,
+            "{direct} direct, {trapped} trapped"
+        );
     }
 }
 

@@ -25,8 +25,13 @@ struct Served {
 
 impl Served {
     fn start(number: u16) -> Self {
+        Self::start_program("echo", number)
+    }
+
+    fn start_program(name: &str, number: u16) -> Self {
         let guests = all("tests/guests/served").expect("the folder is in the repository");
-        let program = guests[0].compile(Build::Static);
+        let guest = guests.iter().find(|guest| guest.name == name);
+        let program = guest.expect("it is there").compile(Build::Static);
         let [ipv4, ipv6, datagrams] = [0, 1, 2].map(|part| free_port(number + part));
         let mut child = Command::new(env!("CARGO_BIN_EXE_unikiln"))
             .args(["run", "--cpus", "2"])
@@ -179,5 +184,24 @@ fn short_connections_leave_nothing_behind() {
         }
         served.settles_at(before);
         served.ends();
+    }
+}
+
+#[test]
+fn what_was_written_before_the_exit_arrives() {
+    if kvm("what_was_written_before_the_exit_arrives") {
+        for (number, count) in [(32, 1), (33, 5_000), (34, 60_000), (35, 9_000_000)] {
+            let mut served = Served::start_program("parting", number);
+            let mut stream = client(served.ipv4);
+            stream.write_all(&u32::to_le_bytes(count)).expect("sent");
+            // The program has exited long before, where all of it fits on the way.
+            thread::sleep(Duration::from_millis(300));
+            let mut came = Vec::new();
+            stream.read_to_end(&mut came).expect("no reset");
+            assert_eq!(came.len(), count as usize);
+            assert!((0..).zip(&came).all(|(at, byte)| *byte == (at % 251) as u8));
+            let status = served.child.wait().expect("ours");
+            assert!(status.success(), "{status} after {count} bytes");
+        }
     }
 }

@@ -153,12 +153,17 @@ static void what_was_written_comes_before_the_end(void) {
     }
 }
 
-/// Writes until there is no room, in pieces of `len`: how much that was.
+/// Writes until there is no room for some time, in pieces of `len`: how much that was.
 static size_t stuff(int s, size_t len) {
-    size_t at = 0;
-    ssize_t n;
-    while ((n = send(s, pattern + at % PERIOD, len, MSG_DONTWAIT)) > 0) at += (size_t)n;
-    CHECK(n < 0 && errno == EAGAIN);
+    size_t at = 0, before = 1;
+    // Linux moves bytes to the other end meanwhile.
+    for (int calm = 0; calm < 5; calm = at == before ? calm + 1 : 0) {
+        ssize_t n;
+        before = at;
+        while ((n = send(s, pattern + at % PERIOD, len, MSG_DONTWAIT)) > 0) at += (size_t)n;
+        CHECK(n < 0 && errno == EAGAIN);
+        usleep(2000);
+    }
     return at;
 }
 
@@ -180,17 +185,7 @@ static void a_full_connection_takes_nothing(void) {
         tcp_pair(s, AF_INET);
         int least = 4096, queued = -1;
         CHECK_EQ(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
-        size_t full = 0, more;
-        // Linux moves bytes to the other end meanwhile.
-        for (int calm = 0; calm < 5; calm = more ? 0 : calm + 1) {
-            ssize_t n;
-            more = 0;
-            while ((n = send(s[0], pattern + (full + more) % PERIOD, pieces[i], MSG_DONTWAIT)) > 0)
-                more += (size_t)n;
-            CHECK(errno == EAGAIN);
-            full += more;
-            usleep(2000);
-        }
+        size_t full = stuff(s[0], pieces[i]);
         struct pollfd p = {s[0], POLLOUT, 0};
         CHECK_EQ(poll(&p, 1, 0), 0);
         CHECK(ioctl(s[0], TIOCOUTQ, &queued) == 0 && queued > 0);
@@ -280,12 +275,7 @@ static void readiness_follows_the_bytes(void) {
     e.events = EPOLLOUT | EPOLLET;
     CHECK_EQ(epoll_ctl(edge, EPOLL_CTL_ADD, s[0], &e), 0);
     CHECK_EQ(epoll_wait(edge, &found, 1, PATIENCE_MS), 1);
-    size_t full = 0, more;
-    for (int calm = 0; calm < 5; calm = more ? 0 : calm + 1) {
-        more = stuff(s[0], 251);
-        full += more;
-        usleep(2000);
-    }
+    size_t full = stuff(s[0], 251);
     while (epoll_wait(edge, &found, 1, 0) == 1) {}
     empty(s[1], 0, full);
     CHECK_EQ(epoll_wait(edge, &found, 1, PATIENCE_MS), 1);

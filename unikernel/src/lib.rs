@@ -41,7 +41,7 @@ mod note;
 pub use elf::{ELF_HEADER_BYTES, PHDR_BYTES, PHDRS_MAX, PT_LOAD, PT_NOTE, Segment, SegmentFlags};
 pub use error::OpenError;
 pub use file::UnikernelFile;
-pub use manifest::{ImageSource, LibosIdentity, Manifest, User};
+pub use manifest::{ImageSource, LibosIdentity, Linking, Manifest, User};
 pub use note::{CHECKSUM_NOTE_BYTES, Checksums, note};
 
 /// Name of both notes, without its NUL.

@@ -1,5 +1,7 @@
 //! What a unikernel runs and where it came from, as JSON in the file's note.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The manifest. Holds no times, so that the same image gives the same bytes.
@@ -31,6 +33,30 @@ pub struct Manifest {
     pub builder_version: String,
     /// Bytes of memory below which the program cannot start (an estimate that the builder makes).
     pub minimum_memory_bytes: u64,
+    /// How its programs were bound to the libOS; none where that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linking: Option<Linking>,
+}
+
+/// What became of the `syscall` sites of an image's programs and shared objects.
+/// A site that is not bound traps into the libOS, which works as well but slower.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Linking {
+    /// Version of the rewriting.
+    pub version: u32,
+    /// x86-64 ELF programs and shared objects of the image.
+    pub files: u64,
+    /// Those with bound sites.
+    pub changed_files: u64,
+    /// Files that were not looked into, by reason.
+    pub left_files: BTreeMap<String, u64>,
+    /// Sites found.
+    pub sites: u64,
+    /// Sites that enter the libOS directly.
+    pub bound_sites: u64,
+    /// Sites that trap, by reason.
+    pub left_sites: BTreeMap<String, u64>,
 }
 
 /// A user as the image names it, and the numbers that it stands for.

@@ -8,7 +8,7 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use unikiln_abi::strace::CallSet;
 use unikiln_vmm::net::Mode;
-use unikiln_vmm::{Config, LogFormat, LogTarget, Stdin};
+use unikiln_vmm::{Config, LogFormat, LogTarget, Mount, Stdin};
 
 /// Help text.
 pub(crate) const USAGE: &str = "\
@@ -31,6 +31,7 @@ Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
       --dns IP          name server instead of the host's (repeatable)
       --add-host NAME:IP  add a line to /etc/hosts (repeatable)
   -i, --interactive     pass standard input on
+  -v, --volume S:D[:ro] show the host's directory or file S at D in the guest (repeatable)
       --log-format F    raw (default) or cri
       --log-file PATH   append the log to a file
       --strace[=FILTER] write system calls to the log: all, or names and %file, %desc,
@@ -68,6 +69,9 @@ pub(crate) enum CliError {
     /// More than one of `--network` and `--netns`.
     #[error("--network and --netns can be given once, and not both")]
     TwoNetworks,
+    /// A malformed volume.
+    #[error(transparent)]
+    Volume(#[from] unikiln_vmm::volume::MountError),
     /// A filter with a wrong name.
     #[error(transparent)]
     Strace(#[from] unikiln_vmm::strace::FilterError),
@@ -128,6 +132,7 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
             Long("netns") => set_mode(&mut config, Mode::Namespace(parser.value()?.into()))?,
             Long("dns") => config.network.dns.push(parser.value()?.parse()?),
             Long("add-host") => config.network.hosts.push(parser.value()?.parse()?),
+            Short('v') | Long("volume") => config.volumes.push(Mount::parse(&parser.value()?)?),
             Short('i') | Long("interactive") => config.stdin = Stdin::Inherit,
             Long("log-format") => config.log_format = log_format(&parser.value()?.string()?)?,
             Long("log-file") => config.log_target = LogTarget::Path(parser.value()?.into()),
@@ -256,6 +261,16 @@ mod tests {
     }
 
     #[test]
+    fn volumes_may_be_many() {
+        let volumes = options("-v a:/b --volume=/c:/d:ro x.uk")
+            .unwrap()
+            .config
+            .volumes;
+        let places: Vec<_> = volumes.iter().map(|it| (&it.place, it.read_only)).collect();
+        assert_eq!(places, [(&"/b".into(), false), (&"/d".into(), true)]);
+    }
+
+    #[test]
     fn sizes() {
         for (text, bytes) in [
             ("4096", 4096),
@@ -286,6 +301,8 @@ mod tests {
             "--network host --netns /x f",
             "--dns nowhere f",
             "--add-host db f",
+            "-v /tmp f",
+            "-v /tmp:rel f",
         ] {
             assert!(options(line).is_err(), "{line}");
         }

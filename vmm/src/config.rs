@@ -8,6 +8,7 @@ use unikiln_abi::strace::CallSet;
 use crate::hypercall::Stdin;
 use crate::log::{LogFormat, LogTarget};
 use crate::net::NetworkConfig;
+use crate::volume::Mount;
 
 /// Memory of a guest where nothing else is said.
 pub const MEMORY_DEFAULT_BYTES: u64 = 256 << 20;
@@ -50,6 +51,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// System calls to write to the log ([`crate::strace::parse`]), and signals with them.
     pub strace: Option<CallSet>,
+    /// Directories and files of the host that the guest may use.
+    pub volumes: Vec<Mount>,
     /// Pass SIGTERM and others on to the guest. Only for a process that runs
     /// this guest alone.
     pub forward_signals: bool,
@@ -74,6 +77,7 @@ impl Config {
             log_target: LogTarget::Inherit,
             log_format: LogFormat::Raw,
             strace: None,
+            volumes: Vec::new(),
             forward_signals: false,
             start_tsc: None,
         }

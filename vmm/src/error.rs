@@ -15,6 +15,7 @@ use crate::program::ProgramError;
 use crate::rootfs::RootfsError;
 use crate::vcpu::VcpuError;
 use crate::vm::VmError;
+use crate::volume::VolumeError;
 
 /// See the module documentation.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum Error {
     /// The log could not be opened.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// A volume could not be used.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// Standard input could not be used.
     #[error("cannot use standard input; redirect it from /dev/null or leave -i out")]
     Stdin(#[source] io::Error),

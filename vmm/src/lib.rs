@@ -19,6 +19,7 @@
 //! | [`hypercall`] | one file per call |
 //! | [`net`] | the guest's sockets |
 //! | [`events`], [`alarm`], [`clock`] | signals, timers, time |
+//! | [`volume`] | files of the host that the guest may use |
 //! | [`log`], [`stats`], [`strace`] | what a user sees |
 //!
 //! Nothing here panics on what a guest or a file does: see [`fault`].
@@ -60,6 +61,7 @@ pub mod strace;
 pub mod vcpu;
 pub mod vcpus;
 pub mod vm;
+pub mod volume;
 
 pub use config::Config;
 pub use error::Error;
@@ -67,6 +69,7 @@ pub use hypercall::Stdin;
 pub use log::{LogFormat, LogTarget};
 pub use outcome::{ExitReason, Outcome};
 pub use stats::Stats;
+pub use volume::Mount;
 
 /// Boots a unikernel file and runs it to its end.
 pub fn run(config: Config) -> Result<Outcome, Error> {

@@ -8,6 +8,7 @@ use unikiln_abi::boot::STRINGS_MAX_BYTES;
 use unikiln_unikernel::Manifest;
 
 use crate::config::Config;
+use crate::volume::Volumes;
 
 const PATH_DEFAULT: &[u8] = b"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -56,11 +57,17 @@ pub struct Program {
     pub argc: u32,
     /// Environment strings.
     pub envc: u32,
+    /// Volumes.
+    pub volume_count: u32,
 }
 
 impl Program {
     /// Merges the image's settings with the command line's.
-    pub fn new(manifest: &Manifest, config: &Config) -> Result<Self, ProgramError> {
+    pub fn new(
+        manifest: &Manifest,
+        config: &Config,
+        volumes: &Volumes,
+    ) -> Result<Self, ProgramError> {
         let args = arguments(manifest, config);
         if args.is_empty() {
             return Err(ProgramError::NoProgram);
@@ -79,6 +86,12 @@ impl Program {
 
         let resolv_conf = config.network.resolv_conf();
         let hosts = config.network.hosts(&config.hostname.to_string_lossy());
+        let mounted = volumes.flags().zip(&config.volumes).map(|(flags, mount)| {
+            let mut text = format!("{flags} ").into_bytes();
+            text.extend_from_slice(mount.place.as_bytes());
+            text
+        });
+        let mounted: Vec<Vec<u8>> = mounted.collect();
         let mut strings = Vec::with_capacity(4096);
         let parts = [
             ("argument", args.as_slice()),
@@ -86,6 +99,7 @@ impl Program {
             ("working directory", &[working_dir.to_vec()]),
             ("host name", &[config.hostname.as_bytes().to_vec()]),
             ("name", &[resolv_conf.into_bytes(), hosts.into_bytes()]),
+            ("volume", mounted.as_slice()),
         ];
         for (what, list) in parts {
             for text in list {
@@ -106,6 +120,7 @@ impl Program {
             // Counts fit: each string takes a byte of a block of 2 MiB.
             argc: args.len() as u32,
             envc: env.len() as u32,
+            volume_count: mounted.len() as u32,
         })
     }
 }
@@ -183,7 +198,7 @@ mod tests {
     fn strings(change: impl FnOnce(&mut Config)) -> Result<Vec<String>, ProgramError> {
         let mut config = Config::new("x.uk");
         change(&mut config);
-        let program = Program::new(&manifest(), &config)?;
+        let program = Program::new(&manifest(), &config, &Volumes::default())?;
         let text = String::from_utf8(program.strings).unwrap();
         let list: Vec<String> = text.split_terminator('\0').map(Into::into).collect();
         assert_eq!(list.len() as u32, program.argc + program.envc + 4);
@@ -206,7 +221,7 @@ mod tests {
                 "HOSTNAME=unikiln",
                 "HOME=/root",
                 "/",
-                "unikiln"
+                "unikiln",
             ]
         );
     }

@@ -24,6 +24,13 @@ fn include(paths: &[&Path]) -> BuildOptions {
     }
 }
 
+fn unlinked() -> BuildOptions {
+    BuildOptions {
+        no_link: true,
+        ..BuildOptions::default()
+    }
+}
+
 fn run(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_unikiln-builder");
     Command::new(program).args(arguments).output().expect("run")
@@ -33,14 +40,10 @@ fn run(arguments: &[&str]) -> Output {
 fn a_dynamic_program_runs_in_its_image() {
     let directory = tempfile::tempdir().expect("directory");
     let output = directory.path().join("ls.uk");
-    let report = build(
-        &host("/bin/ls"),
-        &output,
-        &BuildOptions::default(),
-        &mut NoProgress,
-    )
-    .expect("build");
+    // Here it runs without a libOS.
+    let report = build(&host("/bin/ls"), &output, &unlinked(), &mut NoProgress).expect("build");
     assert_eq!(report.manifest.entrypoint, ["/bin/ls"]);
+    assert_eq!(report.manifest.linking, None);
     let Some(view) = View::new(&output) else {
         return;
     };
@@ -151,20 +154,20 @@ fn a_packed_image_builds_and_is_the_same_every_time() {
     let output = directory.path().join("a.uk");
     let text = format!("oci:{}:v1", directory.path().join("one").display());
     let reference = ImageRef::parse(&text).expect("reference");
-    let report = build(
-        &reference,
-        &output,
-        &BuildOptions::default(),
-        &mut NoProgress,
-    )
-    .expect("build");
+    let report = build(&reference, &output, &unlinked(), &mut NoProgress).expect("build");
     assert_eq!(report.manifest.entrypoint, ["/bin/ls"]);
     assert_eq!(report.manifest.image.digest, reports[0].manifest_digest);
     let Some(view) = View::new(&output) else {
         return;
     };
-    let [packed, here] = [view.path("usr/bin/cat"), "/usr/bin/cat".into()].map(fs::read);
-    assert!(packed.expect("packed") == here.expect("here"));
+    // An image holds what was packed: only a unikernel is linked.
+    for file in ["usr/bin/cat", "lib64/ld-linux-x86-64.so.2"] {
+        let here = fs::read(Path::new("/").join(file)).expect("here");
+        let packed = fs::canonicalize(Path::new("/").join(file)).expect("here");
+        let packed = packed.strip_prefix("/").expect("absolute").display();
+        let packed = fs::read(view.path(&packed.to_string())).expect("packed");
+        assert!(packed == here, "{file}");
+    }
     let error = pack(&programs, &host("x"), &PackOptions::default()).expect_err("refused");
     assert!(message(&error).contains("oci:DIR"));
 }
@@ -182,8 +185,27 @@ fn the_command_line_builds_inspects_and_fails_with_125() {
     let inspected = run(&["inspect", file, "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&inspected.stdout).expect("json");
     assert_eq!(json["manifest"]["entrypoint"][0], "/bin/ls");
+    let linking = &json["manifest"]["linking"];
+    let count = |name: &str| linking[name].as_u64().expect("a count");
+    let left: u64 = linking["leftSites"]
+        .as_object()
+        .expect("reasons")
+        .values()
+        .filter_map(serde_json::Value::as_u64)
+        .sum();
+    assert!(count("boundSites") > 100, "{linking}");
+    assert_eq!(count("sites"), count("boundSites") + left, "{linking}");
     let human = run(&["inspect", file]);
-    assert!(String::from_utf8_lossy(&human.stdout).contains("entrypoint      \"/bin/ls\""));
+    let human = String::from_utf8_lossy(&human.stdout).into_owned();
+    assert!(human.contains("entrypoint      \"/bin/ls\""), "{human}");
+    assert!(human.contains("\nlinked          version "), "{human}");
+    assert!(
+        run(&["build", "host:/bin/ls", "-o", file, "--no-link"])
+            .status
+            .success()
+    );
+    let human = run(&["inspect", file]);
+    assert!(String::from_utf8_lossy(&human.stdout).contains("\nlinked          no"));
 
     for arguments in [
         &["build", "host:/nonexistent", "-o", file][..],

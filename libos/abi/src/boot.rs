@@ -6,7 +6,8 @@
 //! The strings block holds, each ended by a NUL byte and in this order:
 //! `argc` arguments, `envc` environment strings, the working directory, the
 //! host name, the text of `/etc/resolv.conf`, the text of `/etc/hosts` (the
-//! image's own files stay where these are empty).
+//! image's own files stay where these are empty), `volume_count` volumes as
+//! [`crate::volume`] describes them.
 
 use core::mem::{offset_of, size_of};
 
@@ -115,10 +116,15 @@ pub struct BootInfo {
 
     /// System calls to write to the log, with [`FLAG_STRACE`].
     pub strace: CallSet,
+
+    /// Volumes.
+    pub volume_count: u32,
+    /// Unused.
+    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<BootInfo>() <= crate::PAGE_BYTES as usize);
-const _: () = assert!(size_of::<BootInfo>() == 584);
+const _: () = assert!(size_of::<BootInfo>() == 592);
 const _: () = assert!(offset_of!(BootInfo, boot_arena_gpa) == 24);
 const _: () = assert!(offset_of!(BootInfo, rootfs_gpa) == 88);
 const _: () = assert!(offset_of!(BootInfo, strings_gpa) == 128);

@@ -24,7 +24,7 @@ pub const RECORD: u32 = 3;
 pub const MEMORY_ADD: u32 = 4;
 /// Give a page-aligned range of an arena back; it reads as zero afterwards. `[gpa, len]` → 0.
 pub const MEMORY_RELEASE: u32 = 5;
-/// Block this vCPU. `[deadline_ns, interest]`: CLOCK_MONOTONIC, `u64::MAX` for
+/// Block this vCPU. `[deadline_ns, interest, period_ns]`: CLOCK_MONOTONIC, `u64::MAX` for
 /// none; → `EVENT_*` bits that are pending (0 at the deadline). One that has passed
 /// gives the host's CPU to other threads that want it.
 pub const WAIT: u32 = 6;
@@ -91,6 +91,15 @@ pub const ROUTE_DUMP: u32 = 28;
 pub const SOCKET_STREAM: u32 = 29;
 /// Do now what the I/O thread does: send and receive for the handles of `pending`. `[]` → 0.
 pub const SOCKET_SERVE: u32 = 30;
+/// Serve FUSE messages of a volume. `[volume, request gpa, request len, reply gpa,
+/// reply room, data gpa]` → bytes of the replies, see [`crate::volume`].
+pub const VOLUME_CALL: u32 = 32;
+/// Watch a node of a volume. `[volume, node, IN_* mask]` → the watch's number, the
+/// same again for the same node; mask 0 ends the watch.
+pub const VOLUME_WATCH: u32 = 33;
+/// Take what happened to watched nodes. `[gpa, len]` → bytes of [`crate::volume::Event`]s,
+/// each with its name, padded to 8. [`crate::shared::SharedPage::volume_events`] says when.
+pub const VOLUME_EVENTS: u32 = 34;
 
 /// [`WAIT`]: standard input has bytes or has ended.
 pub const EVENT_STDIN: u64 = 1 << 0;
@@ -98,9 +107,9 @@ pub const EVENT_STDIN: u64 = 1 << 0;
 pub const EVENT_SIGNAL: u64 = 1 << 1;
 /// [`WAIT`]: another vCPU called ([`VCPU_KICK`]), or the timer ran out.
 pub const EVENT_KICK: u64 = 1 << 2;
-/// [`WAIT`], with the interest: first the vCPU's [`TIMER`] is set to none, which
-/// would cost a call of its own.
-pub const WAIT_STOPS_TIMER: u64 = 1 << 63;
+/// [`WAIT`], with the interest: the vCPU's [`TIMER`] is none meanwhile, and ticks by
+/// `period_ns` (0 for none) once the wait ends. Both would cost calls of their own.
+pub const WAIT_SETS_TIMER: u64 = 1 << 63;
 
 /// [`WAIT`]: the readiness of a socket changed ([`crate::socket::SocketTable`]).
 pub const EVENT_SOCKET: u64 = 1 << 3;

@@ -8,7 +8,8 @@ pub const SIGNALED: u64 = 1;
 pub const OOM_KILLED: u64 = 2;
 /// The libOS itself failed; a record was written (exit code 134).
 pub const LIBOS_PANIC: u64 = 3;
-/// The program could not be started: code = 126 or 127; the reason is in the log.
+/// The program could not be started: code = 126 or 127, 125 where what it needs of the
+/// host could not be had; the reason is in the log.
 pub const EXEC_FAILED: u64 = 4;
 /// The memory limit is too small to start the program; code = 125.
 pub const MEMORY_TOO_SMALL: u64 = 5;

@@ -13,6 +13,7 @@
 //! | [`call`] | hypercall port, numbers, the call page, statuses |
 //! | [`shared`] | the page that the monitor keeps fresh: clock and pending signals |
 //! | [`socket`] | sockets of the host: the table of their readiness, structures of the calls |
+//! | [`volume`] | volumes: FUSE messages and their layout |
 //! | [`log`] | log streams |
 //! | [`exit`] | why a guest ended |
 //! | [`stats`] | what the libOS counted |
@@ -32,6 +33,7 @@ pub mod socket;
 pub mod stats;
 pub mod strace;
 pub mod vcpu;
+pub mod volume;
 
 /// Version of everything in this crate. A monitor refuses a unikernel file of
 /// another version, and a libOS refuses boot information of another version.

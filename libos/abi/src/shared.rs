@@ -30,8 +30,9 @@ pub struct SharedPage {
     pub boottime_ns: AtomicU64,
     /// Right shift after multiplication.
     pub shift: AtomicU32,
-    /// Unused.
-    pub reserved: AtomicU32,
+    /// 1 where something happened to a watched node of a volume; the monitor sets
+    /// it and calls vCPU 0, the libOS clears it before it asks.
+    pub volume_events: AtomicU32,
     /// Signals from outside, bit `n - 1` for signal `n`.
     pub signals: AtomicU64,
 }

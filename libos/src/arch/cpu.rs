@@ -22,8 +22,6 @@ pub(super) const STACK_BOTTOM_OFFSET: usize = 0x28;
 pub(super) const SCRATCH_RAX_OFFSET: usize = 0x30;
 /// Vector while a trap entry picks its stack.
 pub(super) const SCRATCH_VECTOR_OFFSET: usize = 0x38;
-/// 1 when the last system call came by a direct jump.
-pub(super) const DIRECT_FLAG_OFFSET: usize = 0x3c;
 
 /// Address of the running thread's structure; 0 in the idle loop and before the first.
 const THREAD_OFFSET: usize = 0x40;
@@ -107,15 +105,17 @@ pub fn program_sp() -> u64 {
 pub fn set_kernel_stack(bottom: u64, top: u64) {
     gs_write(STACK_BOTTOM_OFFSET, bottom);
     gs_write(STACK_TOP_OFFSET, top);
-    gs_write(
-        SYSCALL_ENTRY_OFFSET,
-        syscall_direct_entry as *const () as u64,
-    );
+    gs_write(SYSCALL_ENTRY_OFFSET, direct_entry());
 }
 
 /// The running thread's libOS stack: its lowest address, its top.
 pub fn kernel_stack() -> (u64, u64) {
     (gs_read(STACK_BOTTOM_OFFSET), gs_read(STACK_TOP_OFFSET))
+}
+
+/// Where bound sites enter.
+pub fn direct_entry() -> u64 {
+    syscall_direct_entry as *const () as u64
 }
 
 /// Bounds of the boot stack, which is the first thread's libOS stack.
@@ -239,10 +239,18 @@ pub(super) extern "C" fn handle_trap(regs: *mut Registers, cr2: u64) {
     crate::process::trap::handle(regs, cr2);
 }
 
-/// Called by the system-call entries; true asks for a full restore.
-pub(super) extern "C" fn handle_syscall(regs: *mut Registers) -> bool {
+/// Called by the entry of trapped system calls.
+pub(super) extern "C" fn handle_trapped_syscall(regs: *mut Registers) {
     // SAFETY: as `handle_trap`.
     let regs = unsafe { &mut *regs };
-    let direct = gs_read(SCRATCH_VECTOR_OFFSET) >> 32 != 0;
-    crate::syscall::dispatch(regs, direct)
+    crate::stats::note_trapped_syscall();
+    crate::syscall::dispatch(regs);
+}
+
+/// Called by the entry of direct system calls; true asks for a full restore.
+pub(super) extern "C" fn handle_direct_syscall(regs: *mut Registers) -> bool {
+    // SAFETY: as `handle_trap`.
+    let regs = unsafe { &mut *regs };
+    crate::stats::note_direct_syscall();
+    crate::syscall::dispatch(regs)
 }

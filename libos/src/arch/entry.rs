@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! syscall insn → LSTAR stub (ring 0) → syscall_entry ┐
-//! rewritten site → jmp *%gs:8 → syscall_direct_entry ┴→ Registers on the thread's stack → handle_syscall
+//! bound site → jmp *%gs:8 → syscall_direct_entry ────┴→ Registers on the thread's stack → dispatch
 //! exception → IDT stub (ring 0) → trap_entry_N → trap_common → Registers → handle_trap → iretq (ring 3)
 //! ```
 //!
@@ -23,8 +23,11 @@ use unikiln_abi::image::{LIBOS_MAGIC, LibosHeader};
 use unikiln_abi::layout::LIBOS_IMAGE_BASE;
 use unikiln_abi::vcpu::{CPU_FRAME_OFFSET, CR2_OFFSET, ERROR_CODE_OFFSET, USER_RSP_OFFSET};
 
-use super::cpu::{DIRECT_FLAG_OFFSET, STACK_BOTTOM_OFFSET, STACK_TOP_OFFSET};
+use super::Registers;
+use super::cpu::{STACK_BOTTOM_OFFSET, STACK_TOP_OFFSET};
 
+/// TF, DF, NT and AC.
+const UNWANTED_FLAGS: u32 = 0x4_4500;
 /// `address >> 39` of the part where libOS stacks are (image and stack regions).
 const STACK_SLOT: u64 = LIBOS_IMAGE_BASE >> 39;
 
@@ -49,6 +52,24 @@ global_asm!(
 );
 
 global_asm!(
+    // The general registers as `Registers` has them.
+    ".macro save_general",
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "push rcx",
+    "push rax",
+    "push r8",
+    "push r9",
+    "push r10",
+    "push r11",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
+    ".endm",
     ".section .text.entry, \"ax\"",
     ".globl libos_entry",
     "libos_entry:",
@@ -95,21 +116,7 @@ global_asm!(
     "movzx eax, byte ptr gs:[{scratch_vector}]",
     "push rax",
     "mov rax, gs:[{scratch_rax}]",
-    "push rdi",
-    "push rsi",
-    "push rdx",
-    "push rcx",
-    "push rax",
-    "push r8",
-    "push r9",
-    "push r10",
-    "push r11",
-    "push rbx",
-    "push rbp",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
+    "save_general",
     "cld",
     "mov rdi, rsp",
     "mov rsi, gs:[{cr2}]",
@@ -133,53 +140,37 @@ global_asm!(
     "pop rdi",
     "add rsp, 16",
     "iretq",
-    // Rewritten sites come here with RCX = return address. DF and the other
-    // flags are the program's own: SYSCALL would have saved them to R11.
-    ".balign 16",
+    // Bound sites come here with RCX = return address; R11 is free, since SYSCALL
+    // overwrites it. No trap can come before RSP is the libOS's: its text and
+    // stacks are always mapped, the monitor delivers no upcall inside its text,
+    // and a single step of the program is put back to its `syscall`.
+    ".balign 64",
     ".globl syscall_direct_entry",
     "syscall_direct_entry:",
-    "mov gs:[{user_rsp}], rsp",
+    "mov r11, rsp",
     "mov rsp, gs:[{stack_top}]",
-    "mov dword ptr gs:[{direct_flag}], 1",
-    "pushfq",
-    "pop r11",
-    "jmp 5f",
-    ".balign 16",
-    ".globl syscall_entry",
-    "syscall_entry:",
-    "mov rsp, gs:[{stack_top}]",
-    "mov dword ptr gs:[{direct_flag}], 0",
-    "5:",
     "push 0x2b",
-    "push qword ptr gs:[{user_rsp}]",
     "push r11",
+    "pushfq",
+    "mov r11, [rsp]",
+    // SYSCALL would have cleared these: the libOS runs without them.
+    "test r11d, {unwanted_flags}",
+    "jnz 6f",
+    "5:",
     "push 0x33",
     "push rcx",
     "push 0",
     "push rax",
-    "push rdi",
-    "push rsi",
-    "push rdx",
-    "push rcx",
-    "push rax",
-    "push r8",
-    "push r9",
-    "push r10",
-    "push r11",
-    "push rbx",
-    "push rbp",
-    "push r12",
-    "push r13",
-    "push r14",
-    "push r15",
+    "save_general",
     "mov rdi, rsp",
-    "call {handle_syscall}",
+    "call {handle_direct_syscall}",
     "test al, al",
     "jnz return_full",
-    // Nothing but RAX changed: the callee-saved registers are as they were.
-    "add rsp, 32",
-    "pop rbp",
-    "pop rbx",
+    "test dword ptr [rsp + {flags_slot}], {unwanted_flags}",
+    "jnz return_full",
+    // Nothing but RAX changed: the callee-saved registers are as they were, and
+    // the builder binds no site behind which the arithmetic flags are used.
+    "add rsp, 48",
     "pop r11",
     "pop r10",
     "pop r9",
@@ -191,6 +182,26 @@ global_asm!(
     "pop rdi",
     "mov rsp, [rsp + 40]",
     "jmp rcx",
+    "6:",
+    "push 2",
+    "popfq",
+    "jmp 5b",
+    ".balign 16",
+    ".globl syscall_entry",
+    "syscall_entry:",
+    "mov rsp, gs:[{stack_top}]",
+    "push 0x2b",
+    "push qword ptr gs:[{user_rsp}]",
+    "push r11",
+    "push 0x33",
+    "push rcx",
+    "push 0",
+    "push rax",
+    "save_general",
+    "mov rdi, rsp",
+    "call {handle_trapped_syscall}",
+    // All flags as well: sites that need them are left to trap.
+    "jmp return_full",
     // switch_to_program(regs: *const Registers): never returns.
     ".globl switch_to_program_asm",
     "switch_to_program_asm:",
@@ -271,7 +282,10 @@ global_asm!(
     "ret",
     boot = sym crate::boot::boot,
     handle_trap = sym crate::arch::cpu::handle_trap,
-    handle_syscall = sym crate::arch::cpu::handle_syscall,
+    handle_trapped_syscall = sym crate::arch::cpu::handle_trapped_syscall,
+    handle_direct_syscall = sym crate::arch::cpu::handle_direct_syscall,
+    unwanted_flags = const UNWANTED_FLAGS,
+    flags_slot = const core::mem::offset_of!(Registers, rflags),
     new_thread = sym crate::arch::context::new_thread,
     idle = sym crate::arch::context::idle,
     emergency = sym super::cpu::EMERGENCY_STACK,
@@ -280,7 +294,6 @@ global_asm!(
     scratch_rax = const super::cpu::SCRATCH_RAX_OFFSET,
     stack_top = const STACK_TOP_OFFSET,
     stack_bottom = const STACK_BOTTOM_OFFSET,
-    direct_flag = const DIRECT_FLAG_OFFSET,
     stack_slot = const STACK_SLOT,
     frame = const CPU_FRAME_OFFSET,
     error_code = const ERROR_CODE_OFFSET,

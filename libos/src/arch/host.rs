@@ -24,6 +24,10 @@ pub fn current_thread() -> usize {
 }
 /// See [`current_thread`].
 pub fn set_current_thread(_address: usize) {}
+/// No entry.
+pub fn direct_entry() -> u64 {
+    u64::MAX
+}
 /// No libOS stacks.
 pub fn set_kernel_stack(_bottom: u64, _top: u64) {}
 /// A counter that moves.

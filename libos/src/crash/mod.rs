@@ -156,6 +156,13 @@ fn keep_summary(summary: &str) {
 
 /// Ends the guest by a signal whose default action dumps core.
 pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
+    // What the program wrote to mapped files is not lost with it.
+    crate::fs::volume::write_back_all();
+    // Tables and symbols know nothing of trampolines.
+    let registers = &Registers {
+        rip: crate::signal::shown_address(registers.rip),
+        ..*registers
+    };
     let signal = fatal.info.number();
     begin(
         exit::SIGNALED,
@@ -172,6 +179,7 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
 pub fn out_of_memory(registers: &Registers, address: u64) -> ! {
     begin(exit::OOM_KILLED, OOM_CODE, &"out of memory");
     write_report(Reason::OutOfMemory(address), registers);
+    crate::fs::volume::write_back_all();
     end()
 }
 

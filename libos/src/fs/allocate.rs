@@ -51,6 +51,19 @@ impl Change {
             _ => Err(Errno::EOPNOTSUPP),
         }
     }
+
+    /// The `FALLOC_FL_*` bits.
+    pub fn to_mode(self, keeps_size: bool) -> u32 {
+        let keeps = if keeps_size { FALLOC_FL_KEEP_SIZE } else { 0 };
+        keeps
+            | match self {
+                Change::Allocate => 0,
+                Change::Punch => FALLOC_FL_PUNCH_HOLE,
+                Change::Zero => FALLOC_FL_ZERO_RANGE,
+                Change::Collapse => FALLOC_FL_COLLAPSE_RANGE,
+                Change::Insert => FALLOC_FL_INSERT_RANGE,
+            }
+    }
 }
 
 /// fallocate(2), after the checks of its flags.
@@ -68,6 +81,9 @@ pub fn allocate(
         return Err(Errno::EBADF);
     }
     let inode = match file.node() {
+        Some(Node::Volume(inode)) if inode.file_type() == FileType::Regular => {
+            return file.file().allocate(change, keeps_size, start, len);
+        }
         Some(Node::Memory(inode)) if inode.file_type() == FileType::Regular => inode,
         Some(Node::Memory(inode)) if inode.file_type() == FileType::Fifo => {
             return Err(Errno::ESPIPE);

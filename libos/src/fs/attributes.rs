@@ -25,6 +25,9 @@ pub const NAMESPACE_DEVICE: u64 = 4;
 /// Device number of files that are in no directory: pipes, event counters.
 pub const ANONYMOUS_DEVICE: u64 = 14;
 
+/// Device number of the first volume; the others follow.
+pub const FIRST_VOLUME_DEVICE: u64 = 64;
+
 /// Device number of sockets.
 pub const SOCKET_DEVICE: u64 = 8;
 

@@ -105,8 +105,23 @@ pub fn look_up(
     path: &[u8],
     follow: bool,
 ) -> Result<Spot, Errno> {
+    look_up_to_open(None, caller, start, path, follow)
+}
+
+/// [`look_up`] of what is opened next with these flags, which change nothing yet.
+#[inline]
+pub(super) fn look_up_to_open(
+    flags: Option<u32>,
+    caller: &Caller,
+    start: Option<&Node>,
+    path: &[u8],
+    follow: bool,
+) -> Result<Spot, Errno> {
     let Some(start_nid) = steady_start(start, path) else {
-        return resolve(caller, start, path, follow).map(Spot::from);
+        let (root, directory) = starts(start, path)?;
+        let start = start.or(directory.as_ref()).unwrap_or(&root);
+        let found = Resolver::to_open(caller, &root, flags).find(start, path, follow)?;
+        return Ok(Spot::from(found));
     };
     let key = Key {
         start: start_nid,
@@ -127,7 +142,7 @@ pub fn look_up(
     let epoch = path_cache::epoch();
     let (root, directory) = starts(start, path)?;
     let start = start.or(directory.as_ref()).unwrap_or(&root);
-    let mut resolver = Resolver::new(caller, &root);
+    let mut resolver = Resolver::to_open(caller, &root, flags);
     let found = resolver.find(start, path, follow)?;
     if let Some(place) = resolver.place(&found) {
         path_cache::put(&key, epoch, place);

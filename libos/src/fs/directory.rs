@@ -61,6 +61,13 @@ impl File for DirectoryFile {
         false
     }
 
+    fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        match &self.node {
+            Node::Volume(inode) => inode.sync(0, data_only),
+            _ => Ok(()),
+        }
+    }
+
     fn visit(
         &self,
         position: u64,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::{EPOLLIN, EPOLLOUT};
 
+use super::allocate::Change;
 use super::attributes::Attributes;
 use super::node::{Listed, Node};
 use super::open_file::OpenFile;
@@ -164,6 +165,32 @@ pub trait File: Send + Sync {
     /// Sets the size.
     fn truncate(&self, _size: u64) -> Result<(), Errno> {
         Err(Errno::EINVAL)
+    }
+
+    /// fallocate(2), of files that are not in memory.
+    fn allocate(
+        &self,
+        _change: Change,
+        _keeps_size: bool,
+        _start: u64,
+        _len: u64,
+    ) -> Result<(), Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// Writes bytes and attributes to the disk; what is in memory has none.
+    fn sync(&self, _data_only: bool) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// Hands what shared mappings of pages `first..end` wrote to the file that they show.
+    fn write_back(&self, _first: u64, _end: u64) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// Of a file in a volume: device, node and handle there.
+    fn volume_handle(&self) -> Option<(u64, u64, u64)> {
+        None
     }
 
     /// A control request of this kind of file alone.

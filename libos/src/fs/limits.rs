@@ -19,6 +19,6 @@ pub fn open_files() -> u32 {
 }
 
 /// RLIMIT_FSIZE: no write goes past this.
-pub(super) fn file_size() -> u64 {
+pub fn file_size() -> u64 {
     soft(RLIMIT_FSIZE)
 }

@@ -1,7 +1,7 @@
 //! The file systems: one tree of the root file system, `/dev`, `/proc` and `/sys`.
 //!
 //! ```text
-//!  path ──▶ node (image │ memory │ made up) ──▶ open file ──▶ descriptor table
+//!  path ──▶ node (image │ memory │ made up │ volume) ──▶ open file ──▶ descriptor table
 //!           │                                   File: regular, directory, pipe, device, …
 //!           └ overlay: the image's inodes, replaced in memory once they change
 //! ```
@@ -21,13 +21,14 @@
 //! | `notify` | telling `inotify` what happens to files |
 //! | `lock` | advisory locks |
 //! | `pseudo` | `/proc` and `/sys` |
+//! | `volume` | directories and files of the host |
 //! | `transfer` | bytes between files and program memory |
 //!
 //! Locks are leaves and short; none is held while program memory is touched, but
 //! for those of a position and of an inode's writers (`position`).
 
 pub mod access;
-mod allocate;
+pub mod allocate;
 pub mod attributes;
 mod context;
 mod directory;
@@ -37,7 +38,7 @@ pub mod event;
 mod file;
 pub mod host_files;
 pub mod inotify;
-mod limits;
+pub mod limits;
 pub mod lock;
 pub mod memory;
 mod mount;
@@ -54,7 +55,7 @@ pub mod place;
 mod position;
 pub mod pseudo;
 pub mod readiness;
-mod regular;
+pub mod regular;
 pub mod rename;
 mod rest;
 pub mod signal_file;
@@ -65,6 +66,7 @@ pub mod timer_file;
 pub mod transfer;
 pub mod tree;
 mod unnamed;
+pub mod volume;
 
 pub use access::Caller;
 pub use allocate::{Change, allocate, punch_hole};

@@ -6,7 +6,7 @@ use core::fmt;
 use crate::errno::Errno;
 
 /// Most bytes of a name.
-pub(super) const NAME_MAX: usize = 255;
+pub(in crate::fs) const NAME_MAX: usize = 255;
 /// Names up to this are kept in place. Short, because names are moved about.
 const SHORT_MAX: usize = 38;
 

@@ -13,6 +13,7 @@ use super::memory::{Body, Entry, MemoryInode};
 use super::open_file::{OpenFile, Origin};
 use super::overlay::{Replacement, lower_ino, lower_mtime, overlay};
 use super::pseudo::Pseudo;
+use super::volume::VolumeInode;
 use crate::errno::Errno;
 
 /// An inode of the image.
@@ -33,6 +34,8 @@ pub enum Node {
     Memory(Arc<MemoryInode>),
     /// Made up when looked at: `/proc`, `/sys`.
     Pseudo(Pseudo),
+    /// In a volume.
+    Volume(Arc<VolumeInode>),
     /// An open file that has no place in a directory, reached through `/proc/self/fd`.
     Open(Arc<OpenFile>),
 }
@@ -138,6 +141,7 @@ impl Node {
             Node::Lower(lower) => lower.kind,
             Node::Memory(inode) => inode.file_type(),
             Node::Pseudo(pseudo) => pseudo.file_type(),
+            Node::Volume(inode) => inode.file_type(),
             Node::Open(file) => file
                 .attributes()
                 .map_or(FileType::Regular, |attributes| attributes.file_type()),
@@ -162,6 +166,7 @@ impl Node {
                 ino: inode.ino,
             },
             Node::Pseudo(pseudo) => pseudo.identity(),
+            Node::Volume(inode) => inode.identity(),
             Node::Open(file) => {
                 let attributes = file.attributes().unwrap_or_default();
                 Identity {
@@ -182,6 +187,7 @@ impl Node {
             },
             Node::Memory(inode) => Ok(inode.attributes()),
             Node::Pseudo(pseudo) => pseudo.attributes(),
+            Node::Volume(inode) => inode.attributes(),
             Node::Open(file) => file.attributes(),
         }
     }
@@ -197,6 +203,7 @@ impl Node {
             },
             Node::Memory(inode) => lookup_in_memory(inode, name),
             Node::Pseudo(pseudo) => pseudo.lookup(name),
+            Node::Volume(inode) => inode.lookup(name),
             Node::Open(_) => Err(Errno::ENOTDIR),
         }
     }
@@ -220,6 +227,7 @@ impl Node {
                 }
             }
             Node::Pseudo(pseudo) => return pseudo.parent(),
+            Node::Volume(inode) => return inode.parent().map(|parent| parent.current()),
             Node::Open(_) => return Err(Errno::ENOTDIR),
         };
         let overlay = overlay()?;
@@ -250,6 +258,7 @@ impl Node {
                 _ => Err(Errno::EINVAL),
             },
             Node::Pseudo(pseudo) => pseudo.link_target(),
+            Node::Volume(inode) => inode.link_target().map(Target::Made),
             Node::Open(_) => Err(Errno::EINVAL),
         }
     }
@@ -259,8 +268,7 @@ impl Node {
         match self {
             Node::Lower(lower) => overlay()?.copy_up(*lower),
             Node::Memory(inode) => Ok(inode.clone()),
-            Node::Pseudo(_) => Err(Errno::EPERM),
-            Node::Open(_) => Err(Errno::EPERM),
+            Node::Pseudo(_) | Node::Volume(_) | Node::Open(_) => Err(Errno::EPERM),
         }
     }
 
@@ -284,6 +292,7 @@ impl Node {
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect())
             }
+            Node::Volume(inode) => inode.xattrs(),
             Node::Pseudo(_) | Node::Open(_) => Err(Errno::EOPNOTSUPP),
         }
     }
@@ -329,6 +338,7 @@ impl Node {
                 }
             }
             Node::Pseudo(pseudo) => pseudo.visit(visit),
+            Node::Volume(inode) => inode.visit(visit),
             Node::Open(_) => Err(Errno::ENOTDIR),
         }
     }

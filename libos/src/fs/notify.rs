@@ -15,15 +15,19 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use linux_raw_sys::general::{
-    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
-    IN_MOVED_TO,
+    IN_ACCESS, IN_ATTRIB, IN_CLOSE_NOWRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_EXCL_UNLINK,
+    IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_OPEN,
 };
 use spin::{LazyLock, Mutex};
 
+use super::attributes::FileType;
 use super::inotify::{Core, Watch};
 use super::node::{Identity, Node};
 use super::open_file::Origin;
 use super::place::name_in;
+
+/// What opening, listing and closing a directory tells.
+pub const LISTING: u32 = IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE;
 
 /// Watches in all: nothing is told while there are none.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -112,6 +116,30 @@ fn tell(watches: &[Arc<Watch>], mask: u32, cookie: u32, name: &[u8]) {
     }
 }
 
+/// What the watches of `file` ask for together; 0 without any. Files without a name
+/// are left out only where all of them want that.
+pub fn mask_of(file: Identity) -> u32 {
+    let watches = watches_of(file);
+    let mask = watches.iter().fold(0, |mask, watch| mask | watch.mask());
+    if watches.iter().any(|watch| watch.wants_unlinked()) {
+        mask & !IN_EXCL_UNLINK
+    } else {
+        mask
+    }
+}
+
+/// The host tells what happened to `file`, or to `name` in it.
+pub fn told(file: Identity, mask: u32, cookie: u32, name: &[u8]) {
+    tell(&watches_of(file), mask, cookie, name);
+}
+
+/// The host lost events of `file`.
+pub fn overflowed(file: Identity) {
+    for watch in watches_of(file) {
+        watch.overflow();
+    }
+}
+
 fn kind_bit(is_directory: bool) -> u32 {
     if is_directory { IN_ISDIR } else { 0 }
 }
@@ -119,7 +147,10 @@ fn kind_bit(is_directory: bool) -> u32 {
 /// `mask` happened to `node`, which was opened or found at `origin`.
 #[inline]
 pub fn happened(node: &Node, origin: Option<&Origin>, mask: u32) {
-    if is_active() {
+    // The host tells of files in volumes, whoever used them, but for listings.
+    let by_host = matches!(node, Node::Volume(inode)
+        if inode.file_type() != FileType::Directory || mask & LISTING == 0);
+    if is_active() && !by_host {
         tell_all(node, origin, mask);
     }
 }

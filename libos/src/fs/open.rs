@@ -9,7 +9,7 @@ use linux_raw_sys::general::{
 
 use super::access::{Caller, EXECUTE, READ, WRITE, is_no_exec};
 use super::attributes::FileType;
-use super::context::{Spot, look_up, resolve};
+use super::context::{Spot, look_up, look_up_to_open, resolve};
 use super::directory::{DirectoryFile, PathFile};
 use super::memory::{Body, MemoryInode};
 use super::node::{Identity, Node};
@@ -17,6 +17,7 @@ use super::open_file::{OpenFile, Origin};
 use super::path::Found;
 use super::regular::{ImageFile, MemoryFile, resize};
 use super::tree::{self, NewFile};
+use super::volume;
 use crate::dev;
 use crate::errno::Errno;
 use crate::process;
@@ -42,7 +43,9 @@ pub fn open_from(
         });
     }
     let flags = effective(flags);
-    let spot = look_up(&caller, start, path, flags & O_NOFOLLOW == 0)?;
+    let follow = flags & O_NOFOLLOW == 0;
+    let plain = flags & (O_PATH | O_DIRECTORY | O_TRUNC) == 0;
+    let spot = look_up_to_open(plain.then_some(flags), &caller, start, path, follow)?;
     open_spot(&caller, spot, flags, false)
 }
 
@@ -82,6 +85,10 @@ pub fn open_with(
         return Err(Errno::EISDIR);
     }
     let umask = process::current().fs.lock().umask;
+    if let Some(directory) = volume::inode_of(&found.directory) {
+        let mode = mode & 0o7777 & !umask;
+        return volume::open_new(caller, directory, &found, flags, mode, kept_of(flags));
+    }
     let node = tree::create(caller, &found, &NewFile::Regular, mode & 0o7777 & !umask)?;
     open_spot(
         caller,
@@ -133,12 +140,7 @@ pub fn open_node(
     if check {
         check_open(caller, node, flags)?;
     }
-    let kept = flags
-        & !(O_CREAT
-            | O_EXCL
-            | O_TRUNC
-            | linux_raw_sys::general::O_NOCTTY
-            | linux_raw_sys::general::O_CLOEXEC);
+    let kept = kept_of(flags);
     if kind == FileType::Regular && (writes || flags & O_TRUNC != 0) {
         check_not_running(node)?;
     }
@@ -157,9 +159,20 @@ pub fn open_node(
         Node::Lower(_) => node.writable()?,
         Node::Memory(inode) => inode.clone(),
         Node::Pseudo(pseudo) => return pseudo.open(kept, origin),
+        Node::Volume(inode) => return volume::open(inode, flags, kept, origin),
         Node::Open(file) => return file.file().reopen(kept),
     };
     open_memory_inode(&inode, flags, kept, origin)
+}
+
+/// The flags that an open file keeps.
+fn kept_of(flags: u32) -> u32 {
+    flags
+        & !(O_CREAT
+            | O_EXCL
+            | O_TRUNC
+            | linux_raw_sys::general::O_NOCTTY
+            | linux_raw_sys::general::O_CLOEXEC)
 }
 
 fn open_memory_inode(
@@ -239,6 +252,10 @@ fn open_unnamed(
     }
     caller.check_change(&directory)?;
     let umask = process::current().fs.lock().umask;
+    let kept = flags & !(__O_TMPFILE | O_DIRECTORY | O_CREAT | O_EXCL | O_TRUNC);
+    if let Some(directory) = volume::inode_of(&directory) {
+        return volume::open_unnamed(directory, flags, mode & 0o7777 & !umask, kept);
+    }
     let inode = tree::make(
         caller,
         &directory,
@@ -246,7 +263,6 @@ fn open_unnamed(
         mode & 0o7777 & !umask,
     )?;
     inode.meta.lock().nlink = 0;
-    let kept = flags & !(__O_TMPFILE | O_DIRECTORY | O_CREAT | O_EXCL | O_TRUNC);
     let file = OpenFile::new(MemoryFile::new(inode), kept, None);
     file.notify(IN_OPEN);
     Ok(file)

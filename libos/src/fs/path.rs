@@ -20,6 +20,7 @@ use super::overlay::overlay;
 use super::path_cache::Place;
 use super::rest::{Rest, Text, trim_slashes};
 use crate::errno::Errno;
+use crate::process::capabilities::{DAC_OVERRIDE, FOWNER};
 
 /// Most bytes of a path, with its NUL.
 pub const PATH_MAX: usize = 4096;
@@ -76,6 +77,9 @@ pub struct Resolver<'a> {
     restrictions: u32,
     /// A slash after a symlink at the end does not follow it: its name is what counts.
     names_only: bool,
+    /// What is at the end is opened next with these flags, by who may open everything:
+    /// a volume opens it with the question for its name.
+    opens: Option<u32>,
     /// Every directory so far is one of the image (or the root), and everybody
     /// may search it: where the path leads can be remembered.
     steady: bool,
@@ -109,7 +113,16 @@ impl<'a> Resolver<'a> {
             links_left: LINKS_MAX,
             restrictions: 0,
             names_only: false,
+            opens: None,
             steady: true,
+        }
+    }
+
+    /// A resolution for an open with flags that change nothing yet.
+    pub fn to_open(caller: &'a Caller, root: &'a Node, flags: Option<u32>) -> Resolver<'a> {
+        Resolver {
+            opens: flags.filter(|_| caller.can(DAC_OVERRIDE | FOWNER)),
+            ..Resolver::new(caller, root)
         }
     }
 
@@ -220,7 +233,7 @@ impl<'a> Resolver<'a> {
             // A handle from before the directory was copied up.
             Node::Lower(lower) => self.steady &= overlay()?.replacement(lower.nid).is_none(),
             Node::Memory(inode) => self.steady &= overlay()?.is_root(inode),
-            Node::Pseudo(_) | Node::Open(_) => self.steady = false,
+            Node::Pseudo(_) | Node::Volume(_) | Node::Open(_) => self.steady = false,
         }
         if self.caller.overrides() {
             return Ok(());
@@ -278,7 +291,10 @@ impl<'a> Resolver<'a> {
             }
             _ => {}
         }
-        let node = directory.lookup(component)?;
+        let node = match (&directory, self.opens) {
+            (Node::Volume(inode), Some(flags)) => inode.lookup_to_open(component, flags)?,
+            _ => directory.lookup(component)?,
+        };
         if let Some(link) = &node
             && (follow || slash && !self.names_only)
             && link.file_type() == FileType::Symlink

@@ -341,7 +341,7 @@ pub(super) fn forget_mapped(inode: &MemoryInode, first: u64, end: u64, copies: b
 }
 
 /// EFBIG, with the signal that comes with it where it is the process's own limit.
-pub(super) fn too_big(size: u64) -> Errno {
+pub fn too_big(size: u64) -> Errno {
     if size >= limits::file_size() {
         signal::raise_current(SIGXFSZ);
     }

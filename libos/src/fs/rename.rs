@@ -9,6 +9,7 @@ use super::node::Node;
 use super::notify;
 use super::path::{Found, Last};
 use super::tree;
+use super::volume;
 use crate::errno::Errno;
 
 /// What to do about the new name.
@@ -27,6 +28,12 @@ const DEPTH_MAX: usize = 1 << 20;
 
 /// Renames `from` to `to`.
 pub fn rename(caller: &Caller, from: &Found, to: &Found, mode: Mode) -> Result<(), Errno> {
+    if [from, to]
+        .iter()
+        .any(|it| volume::inode_of(&it.directory).is_some())
+    {
+        return volume::rename(caller, from, to, mode);
+    }
     let _tree = tree::lock();
     if from.last != Last::Name || to.last != Last::Name {
         return Err(Errno::EBUSY);

@@ -20,6 +20,7 @@ use super::overlay::overlay;
 use super::path::{Found, Last};
 use super::path_cache;
 use super::pipe::Pipe;
+use super::volume;
 use crate::errno::Errno;
 use crate::process::capabilities::FSETID;
 
@@ -58,6 +59,9 @@ pub fn create(
     file: &NewFile<'_>,
     mode: u32,
 ) -> Result<Node, Errno> {
+    if let Some(directory) = volume::inode_of(&found.directory) {
+        return volume::create(caller, directory, found, file, mode);
+    }
     let _tree = lock();
     let directory = &found.directory;
     if found.last != Last::Name || directory.lookup(found.name.as_bytes())?.is_some() {
@@ -209,7 +213,7 @@ pub(super) fn drop_link(node: &Node) -> Result<(), Errno> {
                 overlay()?.mark_removed(nid);
             }
         }
-        Node::Pseudo(_) | Node::Open(_) => {}
+        Node::Pseudo(_) | Node::Volume(_) | Node::Open(_) => {}
     }
     Ok(())
 }
@@ -225,7 +229,7 @@ pub(super) fn bury(node: &Node) -> Result<(), Errno> {
                 overlay()?.mark_removed(nid);
             }
         }
-        Node::Pseudo(_) | Node::Open(_) => {}
+        Node::Pseudo(_) | Node::Volume(_) | Node::Open(_) => {}
     }
     Ok(())
 }
@@ -252,10 +256,13 @@ pub(super) fn removable(caller: &Caller, directory: &Node, name: &[u8]) -> Resul
 
 /// Removes a name of something that is no directory.
 pub fn unlink(caller: &Caller, found: Found) -> Result<(), Errno> {
-    let _tree = lock();
     if found.last != Last::Name {
         return Err(Errno::EISDIR);
     }
+    if let Some(directory) = volume::inode_of(&found.directory).cloned() {
+        return volume::remove(caller, &directory, found, false);
+    }
+    let _tree = lock();
     let name = found.name.as_bytes();
     let node = removable(caller, &found.directory, name)?;
     if node.is_directory() {
@@ -287,13 +294,16 @@ pub(super) fn forget(node: Node) {
 
 /// Removes an empty directory.
 pub fn remove_directory(caller: &Caller, found: Found) -> Result<(), Errno> {
-    let _tree = lock();
     match found.last {
         Last::Name => {}
         Last::Dot => return Err(Errno::EINVAL),
         Last::DotDot => return Err(Errno::ENOTEMPTY),
         Last::Place => return Err(Errno::EBUSY),
     }
+    if let Some(directory) = volume::inode_of(&found.directory).cloned() {
+        return volume::remove(caller, &directory, found, true);
+    }
+    let _tree = lock();
     let name = found.name.as_bytes();
     let node = removable(caller, &found.directory, name)?;
     if !node.is_directory() {
@@ -312,6 +322,9 @@ pub fn remove_directory(caller: &Caller, found: Found) -> Result<(), Errno> {
 
 /// Gives `node` one more name.
 pub fn link(caller: &Caller, node: &Node, found: &Found) -> Result<(), Errno> {
+    if let Some(directory) = volume::inode_of(&found.directory) {
+        return volume::link(caller, node, directory, found);
+    }
     let _tree = lock();
     if found.last != Last::Name || found.directory.lookup(found.name.as_bytes())?.is_some() {
         return Err(Errno::EEXIST);

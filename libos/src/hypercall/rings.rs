@@ -11,13 +11,20 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use alloc::sync::Arc;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::socket::{RING_BYTES, StreamRings};
 
 use super::socket::give_rings;
 use crate::errno::Errno;
+
+/// Most connections with rings: with more, what waits in memory for each would be
+/// the program's.
+const RINGS_MAX: usize = 2048;
+
+/// How many there are.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The memory, given back with the last of its users.
 pub struct Memory(NonNull<StreamRings>);
@@ -33,12 +40,18 @@ fn layout() -> Result<Layout, Errno> {
 }
 
 impl Memory {
-    /// Empty rings; ENOMEM.
+    /// Empty rings; ENOMEM, also where there are as many as may be.
     fn new() -> Result<Memory, Errno> {
+        let layout = layout()?;
+        let more = |count: usize| (count < RINGS_MAX).then_some(count + 1);
+        let counted = COUNT.fetch_update(SeqCst, SeqCst, more);
+        counted.map_err(|_| Errno::ENOMEM)?;
         // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc_zeroed(layout()?) };
-        let rings = NonNull::new(memory.cast()).ok_or(Errno::ENOMEM)?;
-        Ok(Memory(rings))
+        let memory = unsafe { alloc_zeroed(layout) };
+        NonNull::new(memory.cast()).map(Memory).ok_or_else(|| {
+            COUNT.fetch_sub(1, SeqCst);
+            Errno::ENOMEM
+        })
     }
 
     /// Counters, and how directions ended.
@@ -69,6 +82,7 @@ impl Drop for Memory {
             // SAFETY: allocated with this layout; the socket is closed, so the
             // monitor has let go of it, and this is its last user here.
             unsafe { dealloc(self.0.as_ptr().cast(), layout) };
+            COUNT.fetch_sub(1, SeqCst);
         }
     }
 }
@@ -160,7 +174,9 @@ pub(crate) mod tests {
 
     /// Rings that no monitor knows.
     pub(crate) fn rings() -> (Arc<Memory>, Outlet, Inlet) {
-        split(Memory::new().unwrap())
+        // Another test may have all for a moment.
+        let made = core::iter::repeat_with(Memory::new).find_map(Result::ok);
+        split(made.unwrap())
     }
 
     /// What the monitor does when bytes come: those that fit.
@@ -191,6 +207,15 @@ pub(crate) mod tests {
         assert_eq!(pieces(8064 * 3 + 5, 2), [5..7, 0..0]);
         assert_eq!(pieces(8063, 8064), [8063..8064, 0..8063]);
         assert_eq!(pieces(7, 0), [7..7, 0..0]);
+    }
+
+    #[test]
+    fn only_so_many_have_rings() {
+        let all: Vec<Memory> = core::iter::from_fn(|| Memory::new().ok()).collect();
+        // Other tests have some.
+        assert!(all.len() <= RINGS_MAX && all.len() > RINGS_MAX - 64);
+        drop(all);
+        rings();
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl Frame {
         gpa
     }
 
+    /// Whether anybody else has a reference: a mapping, for one.
+    pub fn is_shared(&self) -> bool {
+        arena::frame_references(self.gpa) > 1
+    }
+
     /// Guest-physical address, page-aligned.
     pub fn gpa(&self) -> u64 {
         self.gpa

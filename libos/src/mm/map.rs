@@ -5,6 +5,7 @@
 //! a name, so that it is one thing however often it is mapped. Source: mmap(2).
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
     F_SEAL_FUTURE_WRITE, F_SEAL_WRITE, MAP_32BIT, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN,
@@ -161,7 +162,32 @@ impl AddressSpace {
         if end > unikiln_abi::layout::APP_END {
             return Err(Errno::EINVAL);
         }
-        self.lock().unmap_range(address, end).map(|()| 0)
+        let files = self.shared_files(address, end);
+        self.lock().unmap_range(address, end)?;
+        for (file, first, last) in files {
+            // Nobody is told what went wrong, as in Linux.
+            let _ = file.file().write_back(first, last);
+        }
+        Ok(0)
+    }
+
+    /// Files in volumes that are mapped shared in the range, and their pages there.
+    pub fn shared_files(&self, start: u64, end: u64) -> Vec<(Arc<OpenFile>, u64, u64)> {
+        let mut files = Vec::new();
+        if fs::volume::all().is_empty() {
+            return files;
+        }
+        for area in self.lock().areas.overlapping(start, end) {
+            if let (Backing::File { file, .. }, true) = (&area.backing, area.shared)
+                && file.file().volume_handle().is_some()
+                && let Backing::File { offset, .. } = area.part(start, end).backing
+            {
+                let part = area.part(start, end);
+                let first = offset / PAGE;
+                files.push((file.clone(), first, first + part.len() / PAGE));
+            }
+        }
+        files
     }
 }
 

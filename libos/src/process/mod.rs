@@ -226,6 +226,7 @@ pub fn return_to_program(regs: &mut Registers, mut restart: Option<u64>) -> bool
 /// Ends the process, and with it the guest.
 pub fn exit_group(status: i32) -> ! {
     strace::exited(status);
+    crate::fs::volume::write_back_all();
     crate::hypercall::exit(unikiln_abi::exit::EXITED, (status & 0xff) as u64)
 }
 
@@ -259,5 +260,10 @@ pub fn start_first(info: &BootInfo, start: Start) -> ! {
     *process.credentials.lock() =
         Credentials::new(info.uid, info.gid, info.groups[..count].to_vec());
     *process.hostname.lock() = start.hostname;
+    if let Err(why) = crate::fs::volume::mount_all(start.volumes) {
+        let line = alloc::format!("unikiln: cannot mount the {why}\n");
+        crate::hypercall::log_line(&line);
+        crate::hypercall::exit(unikiln_abi::exit::EXEC_FAILED, 125);
+    }
     exec::start(&start.directory, start.arguments, start.environment)
 }

@@ -92,6 +92,13 @@ impl Recent {
         kept.map(|at| self.calls[at % KEPT].call()).collect()
     }
 
+    /// The number of calls, while one of them runs.
+    pub fn running(&self) -> Option<u64> {
+        let next = self.next.load(Relaxed);
+        let last = &self.calls[next.checked_sub(1)? % KEPT];
+        (last.words[7].load(Relaxed) == PENDING).then_some(next as u64)
+    }
+
     /// The call that has not returned, if the thread is in one.
     pub fn current(&self) -> Option<Call> {
         let last = self.next.load(Relaxed).checked_sub(1)?;

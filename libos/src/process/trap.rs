@@ -11,6 +11,7 @@ use unikiln_abi::layout::{
 
 use super::current;
 use crate::arch::Registers;
+use crate::fs::volume;
 use crate::mm::fault::{self, Attempt, Fault};
 use crate::mm::user;
 use crate::{crash, signal, stats};
@@ -65,6 +66,9 @@ pub fn handle(regs: &mut Registers, cr2: u64) {
         stats::note_exception();
         let (number, code, address) = signal_of(regs, vector);
         signal::force(regs, number, code, address, vector as u64, regs.error_code);
+    }
+    if vector == UPCALL_VECTOR && !in_libos {
+        volume::watch::take_announced();
     }
     if !in_libos {
         super::return_to_program(regs, None);

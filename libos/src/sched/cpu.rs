@@ -61,6 +61,8 @@ pub(super) struct Cpu {
     pub(super) covers_ns: AtomicU64,
     /// The monitor ticks.
     pub(super) ticking: AtomicBool,
+    /// Ticks were wanted since the last wait.
+    pub(super) wants_ticks: AtomicBool,
     /// End of the running thread's slice, while ticking.
     pub(super) slice_end_ns: AtomicU64,
     /// Since when the running thread has its turn.
@@ -92,6 +94,7 @@ impl Cpu {
             armed_ns: AtomicU64::new(NEVER),
             covers_ns: AtomicU64::new(NEVER),
             ticking: AtomicBool::new(false),
+            wants_ticks: AtomicBool::new(false),
             slice_end_ns: AtomicU64::new(NEVER),
             turn_began_ns: AtomicU64::new(0),
             yields: AtomicU32::new(0),

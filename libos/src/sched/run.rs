@@ -5,10 +5,11 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIMER};
+use unikiln_abi::call::{EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_SETS_TIMER};
 
 use super::cpu::{self, Cpu, NEVER, State as CpuState, here, this};
 use super::{deadline, wait};
+use crate::fs::volume;
 use crate::net::inet;
 use crate::process::{self, State, Thread, threads};
 use crate::{arch, hypercall, mm, signal, time};
@@ -265,6 +266,7 @@ fn wait_in_place(this: &Cpu, me: &'static Thread) {
         deadline::expire();
         signal::collect();
         inet::take_changes();
+        volume::watch::take_announced();
         if let Some(next) = this.pop_for(here()) {
             next.set_state(State::Running);
             break;
@@ -471,6 +473,7 @@ fn rotate() {
 
 /// Ticks on this vCPU: a thread waits.
 fn start_ticking(this: &Cpu) {
+    this.wants_ticks.store(true, Relaxed);
     if !this.ticking.swap(true, Relaxed) {
         this.begin_slice(time::monotonic_ns());
         deadline::set_timer();
@@ -520,6 +523,7 @@ pub fn idle_loop() -> ! {
         deadline::expire();
         signal::collect();
         inet::take_changes();
+        volume::watch::take_announced();
         if let Some(next) = pick(this, here).or_else(|| poll(this, here)) {
             this.become_busy();
             enter(this, &this.idle, 0, next);
@@ -576,12 +580,18 @@ fn sleep(this: &Cpu) {
         if inet::are_used() {
             interest |= EVENT_SOCKET;
         }
-        // The wait itself covers what the timer was set for.
-        let had_ticks = this.ticking.swap(false, Relaxed);
-        if this.armed_ns.swap(NEVER, Relaxed) != NEVER || had_ticks {
-            interest |= WAIT_STOPS_TIMER;
+        // The wait itself covers what the timer was set for. Where ticks were wanted
+        // since the last one they will be again: threads hand over before they sleep.
+        let wants_ticks = this.wants_ticks.swap(false, Relaxed);
+        let had_ticks = this.ticking.swap(wants_ticks, Relaxed);
+        let had_timer = this.armed_ns.swap(NEVER, Relaxed) != NEVER;
+        if wants_ticks || had_ticks || had_timer {
+            interest |= WAIT_SETS_TIMER;
         }
-        let events = hypercall::wait((next != NEVER).then_some(next), interest);
+        let period_ns = if wants_ticks { SLICE_NS } else { 0 };
+        let deadline_ns = (next != NEVER).then_some(next);
+        let events = hypercall::wait_then_tick(deadline_ns, interest, period_ns);
+        this.begin_slice(time::monotonic_ns());
         this.become_busy();
         if events & EVENT_STDIN != 0 {
             wait::wake_stdin();

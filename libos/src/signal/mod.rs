@@ -14,6 +14,7 @@
 //! | `frame.rs` | the frame on the program's stack |
 //! | `xstate.rs` | vector registers in it |
 //! | `restart.rs` | which calls start again after a handler |
+//! | `trampoline.rs` | where a program is that was interrupted on its way into the libOS |
 //! | `timer.rs` | alarms and POSIX timers |
 //! | `cpu_timer.rs` | interval timers that count CPU time |
 //!
@@ -32,6 +33,7 @@ pub mod number;
 mod restart;
 pub mod state;
 pub mod timer;
+mod trampoline;
 mod xstate;
 
 use core::sync::atomic::Ordering;
@@ -42,6 +44,7 @@ use unikiln_abi::exit;
 pub use info::SigInfo;
 pub use number::Set;
 pub use state::{ProcessSignals, ThreadSignals};
+pub use trampoline::shown as shown_address;
 
 use crate::arch::Registers;
 use crate::crash::{self, Fatal};
@@ -325,6 +328,7 @@ fn end_by(regs: &Registers, info: SigInfo) -> ! {
         );
     }
     strace::killed(info.number());
+    crate::fs::volume::write_back_all();
     hypercall::exit(exit::SIGNALED, u64::from(info.number()))
 }
 
@@ -361,6 +365,7 @@ fn push_frame(
     action: Action,
     trap: Trap,
 ) -> Result<(), Errno> {
+    trampoline::leave(regs);
     let (mask, stack) =
         with_state(|_, thread| (thread.saved_mask.unwrap_or(thread.mask), thread.stack));
     frame::enter(

@@ -63,8 +63,9 @@ pub(super) fn is_restartable(number: u64) -> bool {
 
 /// Makes the program run its system call again, if that call can.
 ///
-/// A site that was rewritten has no `syscall` instruction before its return
-/// address; such a call ends with EINTR, which every caller must handle anyway.
+/// A call that came by a direct jump starts again with the `syscall` instruction
+/// that its site still has. A program that called with other bytes before its
+/// return address has no such place, and gets EINTR.
 pub(super) fn rewind(regs: &mut Registers, number: u64) {
     let site = regs.rip.wrapping_sub(SYSCALL_BYTES);
     if is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL) {
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_site_ends_with_eintr() {
+    fn without_a_syscall_instruction_it_ends_with_eintr() {
         let code = [0x66, 0x90];
         let mut regs = interrupted(&code);
         rewind(&mut regs, 0);

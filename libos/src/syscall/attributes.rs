@@ -4,6 +4,9 @@ use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, IN_ACCESS, IN_ATTRIB, IN_MODIFY, S_ISGID,
     UTIME_NOW, UTIME_OMIT,
 };
+use unikiln_abi::volume::{
+    FATTR_ATIME, FATTR_ATIME_NOW, FATTR_GID, FATTR_MODE, FATTR_MTIME, FATTR_MTIME_NOW, FATTR_UID,
+};
 
 use super::file::descriptor;
 use super::path::{PathArgument, Reached, reach};
@@ -13,6 +16,7 @@ use crate::fs::access::{WRITE, without_set_id};
 use crate::fs::attributes::{FileType, Timestamp};
 use crate::fs::node::Node;
 use crate::fs::tree::attributes_changed;
+use crate::fs::volume::Change;
 use crate::mm::user;
 use crate::process;
 use crate::process::capabilities::{CHOWN, FSETID};
@@ -83,6 +87,14 @@ fn change_mode(caller: &Caller, reached: &Reached, mode: u64) -> SysResult {
         // A pipe or a stream: there is nothing that would keep the mode.
         return Ok(0);
     }
+    if let Node::Volume(inode) = node {
+        inode.change(Change {
+            valid: FATTR_MODE,
+            mode,
+            ..Change::default()
+        })?;
+        return Ok(0);
+    }
     let inode = node.writable()?;
     {
         let mut meta = inode.meta.lock();
@@ -142,6 +154,23 @@ fn change_owner(caller: &Caller, reached: &Reached, uid: u64, gid: u64) -> SysRe
         }
     }
     if let Node::Open(_) = node {
+        return Ok(0);
+    }
+    if let Node::Volume(inode) = node {
+        let user = if uid == SAME { 0 } else { FATTR_UID };
+        let group = if gid == SAME { 0 } else { FATTR_GID };
+        let mut change = Change {
+            valid: user | group,
+            uid,
+            gid,
+            ..Change::default()
+        };
+        let kept = without_set_id(attributes.mode);
+        if attributes.file_type() == FileType::Regular && kept != attributes.mode {
+            change.valid |= FATTR_MODE;
+            change.mode = kept & 0o7777;
+        }
+        inode.change(change)?;
         return Ok(0);
     }
     let inode = node.writable()?;
@@ -275,6 +304,27 @@ pub(super) fn utime(args: &[u64; 6]) -> SysResult {
     change_times(&caller, &node, times)
 }
 
+/// Times as a volume is told them.
+fn times_of_volume(times: [NewTime; 2]) -> Change {
+    let mut change = Change::default();
+    let bits = [
+        (FATTR_ATIME, FATTR_ATIME_NOW),
+        (FATTR_MTIME, FATTR_MTIME_NOW),
+    ];
+    for (at, (time, (plain, now))) in times.into_iter().zip(bits).enumerate() {
+        match time {
+            NewTime::Keep => {}
+            NewTime::Now => change.valid |= now,
+            NewTime::At(value) => {
+                change.valid |= plain;
+                change.seconds[at] = value.sec;
+                change.nanoseconds[at] = value.nsec;
+            }
+        }
+    }
+    change
+}
+
 fn change_times(caller: &Caller, reached: &Reached, times: [NewTime; 2]) -> SysResult {
     let node = &reached.node;
     let attributes = node.attributes()?;
@@ -286,6 +336,10 @@ fn change_times(caller: &Caller, reached: &Reached, times: [NewTime; 2]) -> SysR
         caller.check(&attributes, WRITE)?;
     }
     if let Node::Open(_) = node {
+        return Ok(0);
+    }
+    if let Node::Volume(inode) = node {
+        inode.change(times_of_volume(times))?;
         return Ok(0);
     }
     let inode = node.writable()?;

@@ -11,7 +11,8 @@ use super::open::install;
 use super::path::{PathArgument, place};
 use crate::errno::{Errno, SysResult};
 use crate::fs::access::READ;
-use crate::fs::{Caller, inotify};
+use crate::fs::node::Node;
+use crate::fs::{Caller, inotify, volume};
 
 /// Every bit that means something in a mask, given or got.
 const MASK_BITS: u32 = IN_ALL_EVENTS
@@ -64,7 +65,14 @@ pub(super) fn inotify_add_watch(args: &[u64; 6]) -> SysResult {
         return Err(Errno::ENOTDIR);
     }
     caller.check(&node.attributes()?, READ)?;
-    instance.add(node.identity(), mask)
+    let number = instance.add(node.identity(), mask)?;
+    if let Node::Volume(inode) = &node {
+        volume::watch::update(inode).inspect_err(|_| {
+            // It was added just now.
+            let _ = instance.remove(number as i32);
+        })?;
+    }
+    Ok(number)
 }
 
 /// inotify_rm_watch(2).
@@ -73,5 +81,6 @@ pub(super) fn inotify_rm_watch(args: &[u64; 6]) -> SysResult {
     let file = descriptor(fd)?;
     let instance = file.file().as_inotify().ok_or(Errno::EINVAL)?;
     instance.remove(number as i32)?;
+    volume::watch::sweep();
     Ok(0)
 }

@@ -77,7 +77,7 @@ pub fn brk(args: &[u64; 6]) -> SysResult {
     Ok(process::current().space.set_break(args[0]) as usize)
 }
 
-/// msync(2): there is no slower store behind the pages.
+/// msync(2): only files in volumes have a slower store behind their pages.
 pub fn msync(args: &[u64; 6]) -> SysResult {
     let [address, bytes, flags, ..] = *args;
     let flags = flags as u32;
@@ -88,16 +88,21 @@ pub fn msync(args: &[u64; 6]) -> SysResult {
     // A length that wraps is none, as in Linux.
     let bytes = round_up(bytes, PAGE).unwrap_or(0);
     let end = address.checked_add(bytes).ok_or(Errno::ENOMEM)?;
+    let mut files = process::current().space.shared_files(address, end);
     let space = process::current().space.lock();
     let locked = |area: &Area| area.traits.locked;
     if flags & MS_INVALIDATE != 0 && space.areas.overlapping(address, end).any(locked) {
         return Err(Errno::EBUSY);
     }
-    if space.areas.covers(address, end) {
-        Ok(0)
-    } else {
-        Err(Errno::ENOMEM)
+    let covers = space.areas.covers(address, end);
+    drop(space);
+    for (file, first, last) in files.drain(..) {
+        file.file().write_back(first, last)?;
+        if flags & MS_SYNC != 0 {
+            file.file().sync(true)?;
+        }
     }
+    if covers { Ok(0) } else { Err(Errno::ENOMEM) }
 }
 
 /// mlock(2).

@@ -42,7 +42,7 @@ pub use thread::no_new_privileges;
 
 use crate::arch::Registers;
 use crate::errno::Errno;
-use crate::{process as processes, signal as signals, stats, strace};
+use crate::{process as processes, signal as signals, strace};
 
 /// rt_sigreturn: restores all registers, so it is no row like the others.
 const RT_SIGRETURN: u64 = 15;
@@ -51,8 +51,8 @@ const RT_SIGRETURN: u64 = 15;
 pub type Handler = fn(&[u64; 6]) -> crate::errno::SysResult;
 
 /// Serves one system call. True asks the entry code for a full restore.
-pub fn dispatch(regs: &mut Registers, direct: bool) -> bool {
-    stats::note_syscall(direct);
+#[inline]
+pub fn dispatch(regs: &mut Registers) -> bool {
     let number = regs.rax;
     if number == RT_SIGRETURN {
         signals::sigreturn(regs);

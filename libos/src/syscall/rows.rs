@@ -71,7 +71,7 @@ table! {
     { 72 fcntl 3 super::fdctl::fcntl, Partial("no signals for I/O, no leases") }
     { 73 flock 2 super::lock::flock, Full }
     { 74 fsync 1 super::space::fsync, Full }
-    { 75 fdatasync 1 super::space::fsync, Full }
+    { 75 fdatasync 1 super::space::fdatasync, Full }
     { 76 truncate 2 super::space::truncate, Full }
     { 77 ftruncate 2 super::space::ftruncate, Full }
     { 78 getdents 3 super::directory::getdents, Full }

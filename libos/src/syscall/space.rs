@@ -2,8 +2,8 @@
 //! from file to file.
 
 use linux_raw_sys::general::{
-    AT_FDCWD, IN_MODIFY, O_APPEND, SYNC_FILE_RANGE_WAIT_AFTER, SYNC_FILE_RANGE_WAIT_BEFORE,
-    SYNC_FILE_RANGE_WRITE,
+    AT_FDCWD, IN_MODIFY, O_APPEND, SEEK_SET, SYNC_FILE_RANGE_WAIT_AFTER,
+    SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE,
 };
 
 use super::file::{descriptor, offset};
@@ -11,8 +11,10 @@ use super::path::{PathArgument, reach};
 use crate::errno::{Errno, SysResult};
 use crate::fs::access::WRITE;
 use crate::fs::attributes::FileType;
+use crate::fs::node::Node;
+use crate::fs::regular::too_big;
 use crate::fs::transfer::{BufferSink, BufferSource, TRANSFER_MAX_BYTES};
-use crate::fs::{self, Caller, OpenFile};
+use crate::fs::{self, Caller, OpenFile, limits};
 use crate::mm::user;
 
 /// Bytes copied at once between two files.
@@ -33,6 +35,13 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
     }
     caller.check(&attributes, WRITE)?;
     fs::check_not_running(node)?;
+    if let Node::Volume(inode) = node {
+        if size > attributes.size && size > limits::file_size() {
+            return Err(too_big(size));
+        }
+        inode.resize(size, None)?;
+        return Ok(0);
+    }
     let inode = node.writable()?;
     fs::resize(&inode, size)?;
     reached.notify(IN_MODIFY);
@@ -71,25 +80,42 @@ pub(super) fn fallocate(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
-/// fsync(2) and fdatasync(2): memory files have nothing to write back.
+/// fsync(2).
 pub(super) fn fsync(args: &[u64; 6]) -> SysResult {
-    let file = descriptor(args[0])?;
+    sync_file(args[0], false)
+}
+
+/// fdatasync(2).
+pub(super) fn fdatasync(args: &[u64; 6]) -> SysResult {
+    sync_file(args[0], true)
+}
+
+/// Only what is on a volume has anything to write to a disk.
+fn sync_file(fd: u64, data_only: bool) -> SysResult {
+    let file = descriptor(fd)?;
     if file.is_path() {
         return Err(Errno::EBADF);
     }
-    match file.node() {
-        Some(_) => Ok(0),
-        None => Err(Errno::EINVAL),
+    if file.node().is_none() {
+        return Err(Errno::EINVAL);
     }
+    file.file().sync(data_only)?;
+    Ok(0)
 }
 
 /// syncfs(2).
 pub(super) fn syncfs(args: &[u64; 6]) -> SysResult {
-    descriptor(args[0]).map(|_| 0)
+    let file = descriptor(args[0])?;
+    if let Some(Node::Volume(inode)) = file.node() {
+        fs::volume::write_back_all();
+        inode.sync_volume()?;
+    }
+    Ok(0)
 }
 
 /// sync(2).
 pub(super) fn sync(_args: &[u64; 6]) -> SysResult {
+    fs::volume::sync_all();
     Ok(0)
 }
 
@@ -222,6 +248,33 @@ pub(super) fn sendfile(args: &[u64; 6]) -> SysResult {
     Ok(done)
 }
 
+/// Inside a volume no byte comes into the guest. Positions are taken first and set
+/// afterwards, as Linux does: threads that share them see what they get.
+fn copy_by_host(
+    (from, from_at): (&OpenFile, &mut At),
+    (to, to_at): (&OpenFile, &mut At),
+    len: usize,
+) -> Result<Option<usize>, Errno> {
+    let place = |at: &At, file: &OpenFile| match at {
+        At::Position => file.position(),
+        At::Offset(at) => *at,
+    };
+    let (start, target) = (place(from_at, from), place(to_at, to));
+    let Some(done) = fs::volume::copy_range(from, start, to, target, len as u64)? else {
+        return Ok(None);
+    };
+    for (at, file, start) in [(from_at, from, start), (to_at, to, target)] {
+        let end = start + done as u64;
+        match at {
+            At::Offset(at) => *at = end,
+            At::Position => {
+                file.seek(end as i64, SEEK_SET)?;
+            }
+        }
+    }
+    Ok(Some(done))
+}
+
 /// copy_file_range(2).
 pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
     let [input, input_at, out, out_at, len, flags] = *args;
@@ -251,7 +304,10 @@ pub(super) fn copy_file_range(args: &[u64; 6]) -> SysResult {
             return Err(Errno::EINVAL);
         }
     }
-    let done = copy((&from, &mut from_at), (&to, &mut to_at), len, false)?;
+    let done = match copy_by_host((&from, &mut from_at), (&to, &mut to_at), len)? {
+        Some(done) => done,
+        None => copy((&from, &mut from_at), (&to, &mut to_at), len, false)?,
+    };
     write_back(input_at, &from_at)?;
     write_back(out_at, &to_at)?;
     Ok(done)

@@ -16,6 +16,7 @@ use crate::fs::attributes::{
 use crate::fs::memory::{limit_pages, used_pages};
 use crate::fs::node::Node;
 use crate::fs::overlay::overlay;
+use crate::fs::volume::VolumeInode;
 use crate::fs::{Caller, PAGE_BYTES};
 use crate::mm::user;
 
@@ -196,6 +197,16 @@ fn access_at(fd: u64, path: u64, wanted: u64, flags: u32) -> SysResult {
     {
         return Err(Errno::EROFS);
     }
+    if let Node::Volume(inode) = &node
+        && wanted & WRITE != 0
+        && inode.volume().is_read_only()
+        && matches!(
+            inode.file_type(),
+            FileType::Regular | FileType::Directory | FileType::Symlink
+        )
+    {
+        return Err(Errno::EROFS);
+    }
     let attributes = node.attributes()?;
     let runs = attributes.file_type() == FileType::Regular && wanted & EXECUTE != 0;
     if runs && is_no_exec(&attributes) {
@@ -209,12 +220,43 @@ fn access_at(fd: u64, path: u64, wanted: u64, flags: u32) -> SysResult {
 pub(super) fn statfs(args: &[u64; 6]) -> SysResult {
     let path = PathArgument::read(args[0])?;
     let node = place(&Caller::current(), HERE, path.as_bytes(), 0)?;
+    if let Node::Volume(inode) = &node {
+        return write_volume_statfs(args[1], inode);
+    }
     write_statfs(args[1], &node.attributes()?)
 }
 
 /// fstatfs(2).
 pub(super) fn fstatfs(args: &[u64; 6]) -> SysResult {
-    write_statfs(args[1], &descriptor(args[0])?.attributes()?)
+    let file = descriptor(args[0])?;
+    if let Some(Node::Volume(inode)) = file.node() {
+        return write_volume_statfs(args[1], &inode);
+    }
+    write_statfs(args[1], &file.attributes()?)
+}
+
+/// The host's numbers; the kind is that of a FUSE mount.
+fn write_volume_statfs(addr: u64, inode: &VolumeInode) -> SysResult {
+    const FUSE_MAGIC: u64 = 0x6573_5546;
+    let (counts, block_bytes) = inode.statfs()?;
+    let read_only = if inode.volume().is_read_only() {
+        ST_RDONLY
+    } else {
+        0
+    };
+    let mut statfs = Fields::<120>::new();
+    statfs.put_u64(0, FUSE_MAGIC);
+    statfs.put_u64(8, block_bytes);
+    for (offset, count) in (16..).step_by(8).zip(counts) {
+        statfs.put_u64(offset, count);
+    }
+    statfs.put_u64(56, inode.volume().device());
+    statfs.put_u64(64, 255);
+    statfs.put_u64(72, block_bytes);
+    let flags = ST_VALID | ST_NOSUID | ST_NODEV | read_only;
+    statfs.put_u64(80, u64::from(flags));
+    user::copy_out(addr, &statfs.0)?;
+    Ok(0)
 }
 
 /// Kind of a file system and how it is mounted, by the device number of its files.

@@ -105,6 +105,10 @@ fn set(reached: &Reached, args: &[u64; 6]) -> SysResult {
     let mut bytes = alloc::vec![0; size as usize];
     user::copy_in(value, &mut bytes)?;
     check(&Caller::current(), node, &name, WRITE)?;
+    if let Node::Volume(inode) = node {
+        inode.set_xattr(&name, &bytes, flags)?;
+        return Ok(0);
+    }
     let inode = node.writable().map_err(|_| Errno::EOPNOTSUPP)?;
     let mut meta = inode.meta.lock();
     let xattrs = meta.xattrs.get_or_insert_default();
@@ -134,6 +138,9 @@ fn get(reached: &Reached, args: &[u64; 6]) -> SysResult {
     let [_, name, value, size, ..] = *args;
     let name = read_name(name)?;
     check(&Caller::current(), node, &name, READ)?;
+    if let Node::Volume(inode) = node {
+        return answer(&inode.xattr(&name)?, value, size);
+    }
     let found = node
         .xattrs()?
         .into_iter()
@@ -176,6 +183,10 @@ fn remove(reached: &Reached, args: &[u64; 6]) -> SysResult {
     let node = &reached.node;
     let name = read_name(args[1])?;
     check(&Caller::current(), node, &name, WRITE)?;
+    if let Node::Volume(inode) = node {
+        inode.remove_xattr(&name)?;
+        return Ok(0);
+    }
     if !node
         .xattrs()?
         .iter()

@@ -49,6 +49,14 @@ pub fn take_outside_signals() -> u64 {
     }
 }
 
+/// Whether the monitor called because of a watched file of a volume; not again.
+pub fn take_volume_events() -> bool {
+    shared().is_some_and(|page| {
+        page.volume_events.load(Ordering::Relaxed) != 0
+            && page.volume_events.swap(0, Ordering::AcqRel) != 0
+    })
+}
+
 /// Nanoseconds on a clock.
 #[inline]
 pub fn now(clock: Clock) -> u64 {

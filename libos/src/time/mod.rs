@@ -7,7 +7,7 @@ mod vdso;
 
 pub use clock::{
     Clock, init, monotonic_ns, now, realtime_ns, resolution_ns, shared, take_outside_signals,
-    ticks_to_ns,
+    take_volume_events, ticks_to_ns,
 };
 #[cfg(target_os = "none")]
 pub use vdso::image_address as vdso_address;

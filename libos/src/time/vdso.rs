@@ -12,6 +12,8 @@
 
 use core::arch::{asm, global_asm};
 
+use unikiln_abi::vcpu::SYSCALL_ENTRY_OFFSET;
+
 use super::{Clock, SECOND_NS, now};
 
 global_asm!(
@@ -121,9 +123,11 @@ pub fn image_address() -> u64 {
 /// The system call itself, for what the shared page cannot answer.
 fn system_call(number: u64, first: u64, second: u64) -> i64 {
     let result: i64;
-    // SAFETY: an ordinary system call of the program, with its own arguments.
+    // SAFETY: an ordinary system call of the program, with its own arguments, by
+    // the direct entry. None that the vDSO makes starts again after a signal.
     unsafe {
-        asm!("syscall", inlateout("rax") number => result, in("rdi") first, in("rsi") second,
+        asm!("lea rcx, [rip + 2f]", "jmp gs:[{entry}]", "2:", entry = const SYSCALL_ENTRY_OFFSET,
+             inlateout("rax") number => result, in("rdi") first, in("rsi") second,
              out("rcx") _, out("r11") _);
     }
     result

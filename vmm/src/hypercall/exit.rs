@@ -47,7 +47,7 @@ pub(super) fn handle(
         (SIGNALED, 1..=SIGNAL_MAX) => GuestExit::Signaled(code as u8),
         (OOM_KILLED, _) => GuestExit::OomKilled,
         (LIBOS_PANIC, _) => GuestExit::LibosPanic,
-        (EXEC_FAILED, 126 | 127) => GuestExit::ExecFailed(code as u8),
+        (EXEC_FAILED, 125..=127) => GuestExit::ExecFailed(code as u8),
         (MEMORY_TOO_SMALL, _) => GuestExit::MemoryTooSmall,
         (WRONG_ABI, _) => GuestExit::WrongAbi(code),
         (0..=WRONG_ABI, _) => return Err(bad("code", code)),

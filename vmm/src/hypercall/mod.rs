@@ -14,6 +14,7 @@ mod socket;
 mod stdin;
 mod timer;
 mod vcpu;
+mod volume;
 mod wait;
 
 #[cfg(test)]
@@ -23,7 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
     ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_SERVE, SOCKET_TABLE,
-    STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, WAIT,
+    STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH,
+    WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
@@ -38,6 +40,7 @@ use crate::net::Network;
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::SlotHost;
+use crate::volume::Volumes;
 
 pub use entropy::fill as fill_entropy;
 pub use exit::GuestExit;
@@ -46,7 +49,7 @@ pub use stdin::Stdin;
 pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 31] = [
+pub const CALL_NAMES: [&str; 35] = [
     "none",
     "log",
     "exit",
@@ -78,6 +81,10 @@ pub const CALL_NAMES: [&str; 31] = [
     "route_dump",
     "socket_stream",
     "socket_serve",
+    "reserved",
+    "volume_call",
+    "volume_watch",
+    "volume_events",
 ];
 
 /// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
@@ -101,6 +108,8 @@ pub struct Host {
     pub vcpus: Arc<Vcpus>,
     /// Sockets.
     pub net: Network,
+    /// Files of the host.
+    pub volumes: Volumes,
 }
 
 /// What guest-physical space gains while the guest runs.
@@ -189,7 +198,7 @@ pub fn dispatch(
         RECORD => record::handle(host, first, second)?,
         MEMORY_ADD => memory::handle_add(host, first)?,
         MEMORY_RELEASE => memory::handle_release(host, first, second)?,
-        WAIT => wait::handle(host, cpu, first, second)?,
+        WAIT => wait::handle(host, cpu, first, second, third)?,
         ENTROPY => entropy::handle(host, first, second)?,
         ROOTFS_MAP => rootfs::handle(host, first)?,
         STDIN_READ => stdin::handle(host, cpu, first, second, third)?,
@@ -198,6 +207,9 @@ pub fn dispatch(
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
         SOCKET_TABLE..=SOCKET_SERVE => socket::handle(host, number, args)?,
+        VOLUME_CALL => volume::handle_call(host, args)?,
+        VOLUME_WATCH => volume::handle_watch(host, first, second, third)?,
+        VOLUME_EVENTS => volume::handle_events(host, first, second)?,
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     host.net.check_rings()?;

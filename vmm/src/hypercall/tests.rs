@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::proptest;
+use tempfile::TempDir;
 use unikiln_abi::call::WAIT;
 use vm_memory::MmapRegion;
 
@@ -20,6 +21,7 @@ use crate::net::{Network, NetworkConfig};
 use crate::rootfs::Rootfs;
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, VmError};
+use crate::volume::{Mount, Volumes};
 
 struct NoSlots;
 
@@ -39,6 +41,16 @@ impl StartVcpu for NoThreads {
             Ok(())
         }
     }
+}
+
+/// A volume, below `directory`.
+fn volumes(directory: &TempDir) -> Volumes {
+    let mount = Mount {
+        source: directory.path().join("volume"),
+        place: "/data".into(),
+        read_only: false,
+    };
+    Volumes::open(&[mount]).unwrap()
 }
 
 /// A host with 4 MiB of memory that writes its log to a file.
@@ -65,6 +77,7 @@ pub(crate) fn host_with(format: LogFormat, network: &NetworkConfig, log: &File) 
         stdin: Stdin::File(File::open("/dev/zero").unwrap()),
         clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
         vcpus,
+        volumes: Volumes::open(&[]).unwrap(),
     }
 }
 
@@ -92,12 +105,14 @@ fn argument() -> impl Strategy<Value = u64> {
 proptest! {
     #[test]
     fn random_calls_never_panic(
-        calls in proptest::collection::vec((0..32u32, proptest::array::uniform6(argument())), 1..20),
+        calls in proptest::collection::vec((0..36u32, proptest::array::uniform6(argument())), 1..20),
         cri in any::<bool>(),
     ) {
+        let directory = tempfile::tempdir().unwrap();
         let format = if cri { LogFormat::Cri } else { LogFormat::Raw };
         let sink = File::options().write(true).open("/dev/null").unwrap();
-        let host = host_with(format, &NetworkConfig::default(), &sink);
+        let mut host = host_with(format, &NetworkConfig::default(), &sink);
+        host.volumes = volumes(&directory);
         let mut cpu = cpu();
         for (number, mut args) in calls {
             if number == WAIT {

@@ -1,8 +1,8 @@
-//! `WAIT [deadline_ns, interest]`: blocks the vCPU until an event or a deadline.
+//! `WAIT [deadline_ns, interest, period_ns]`: blocks the vCPU until an event or a deadline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_STOPS_TIMER};
+use unikiln_abi::call::{EVENT_KICK, EVENT_SIGNAL, EVENT_SOCKET, EVENT_STDIN, WAIT_SETS_TIMER};
 use unikiln_abi::shared::SharedPage;
 use vm_memory::VolatileMemory;
 
@@ -21,8 +21,9 @@ pub(super) fn handle(
     cpu: &mut Cpu,
     deadline_ns: u64,
     interest: u64,
+    period_ns: u64,
 ) -> Result<i64, GuestFault> {
-    let known = EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | EVENT_SOCKET | WAIT_STOPS_TIMER;
+    let known = EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | EVENT_SOCKET | WAIT_SETS_TIMER;
     if interest & !known != 0 {
         return Err(GuestFault::BadArgument {
             call: "wait",
@@ -30,9 +31,18 @@ pub(super) fn handle(
             value: interest,
         });
     }
-    if interest & WAIT_STOPS_TIMER != 0 {
+    let sets_timer = interest & WAIT_SETS_TIMER != 0;
+    if sets_timer {
         cpu.alarm.set_guest(host.now_ns(), u64::MAX, 0);
     }
+    let events = wait(host, cpu, deadline_ns, interest)?;
+    if sets_timer && period_ns != 0 {
+        cpu.alarm.set_guest(host.now_ns(), u64::MAX, period_ns);
+    }
+    Ok(events)
+}
+
+fn wait(host: &Host, cpu: &mut Cpu, deadline_ns: u64, interest: u64) -> Result<i64, GuestFault> {
     let wants_stdin = interest & EVENT_STDIN != 0;
     let wants_sockets = interest & EVENT_SOCKET != 0;
     let mut edges = [NO_EDGE; EDGES];

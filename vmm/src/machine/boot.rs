@@ -5,7 +5,7 @@
 //! nobody built. The order after that is the fastest of those measured.
 
 use std::io::IsTerminal;
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use unikiln_abi::boot::{
     BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY,
@@ -39,6 +39,7 @@ use crate::stats::Recorder;
 use crate::vcpu::{StartState, Vcpu};
 use crate::vcpus::Vcpus;
 use crate::vm::{SlotHost, Vm};
+use crate::volume::{Volumes, Watcher};
 
 impl Machine {
     /// Builds a guest.
@@ -54,7 +55,8 @@ impl Machine {
         recorder.mark("file_open");
         unikernel.verify_head()?;
         recorder.mark("file_verified");
-        let program = Program::new(unikernel.manifest(), &config)?;
+        let mut volumes = Volumes::open(&config.volumes)?;
+        let program = Program::new(unikernel.manifest(), &config, &volumes)?;
         let needed_bytes = unikernel.manifest().minimum_memory_bytes;
         if config.memory_bytes < needed_bytes {
             return Err(Error::MemoryTooSmall {
@@ -133,7 +135,14 @@ impl Machine {
         vcpus.claim(0);
         let net = Network::new(&config.network, Arc::clone(&memory), Arc::clone(&vcpus));
         recorder.mark("ready");
-        let whole = Arc::new(OnceLock::new());
+        let whole = Arc::new(OnceLock::<Weak<Shared>>::new());
+        let guest = Arc::clone(&whole);
+        volumes.watcher = Watcher::new(Arc::new(move || {
+            let shared = guest.get().and_then(Weak::upgrade);
+            shared
+                .map(|shared| shared.host.announce_volume_events())
+                .is_some()
+        }));
         let shared = Arc::new(Shared {
             host: Host {
                 slots: Box::new(Arc::clone(&vm)),
@@ -153,6 +162,7 @@ impl Machine {
                 clock: Mutex::new(clock),
                 vcpus,
                 net,
+                volumes,
             },
             unikernel,
             call_pages_gpa: plan.call_pages_gpa,
@@ -235,6 +245,8 @@ fn boot_info(
         entropy: [0; 64],
         start_tsc: 0,
         strace: CallSet::NONE,
+        volume_count: program.volume_count,
+        reserved: 0,
     }
 }
 

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLRDNORM, IN_ALL_EVENTS, IN_EXCL_UNLINK, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
-    IN_MASK_CREATE, IN_ONESHOT, O_RDONLY,
+    IN_MASK_CREATE, IN_ONESHOT, IN_Q_OVERFLOW, O_RDONLY,
 };
 use spin::Mutex;
 
@@ -74,6 +74,11 @@ impl Watch {
         core::ptr::eq(self.core.as_ptr(), Arc::as_ptr(core))
     }
 
+    /// What it asks for.
+    pub(super) fn mask(&self) -> u32 {
+        self.mask.load(Ordering::Relaxed)
+    }
+
     /// Whether it wants to know of events of files without a name.
     pub(super) fn wants_unlinked(&self) -> bool {
         self.mask.load(Ordering::Relaxed) & IN_EXCL_UNLINK == 0
@@ -112,6 +117,23 @@ impl Watch {
         };
         let ended = self.end(&mut core.state.lock());
         if ended {
+            core.wake();
+        }
+    }
+
+    /// Queues that events were lost.
+    pub(super) fn overflow(&self) {
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
+        let lost = Event {
+            watch: -1,
+            mask: IN_Q_OVERFLOW,
+            cookie: 0,
+            name: Box::default(),
+        };
+        let news = core.state.lock().queue.push(lost);
+        if news {
             core.wake();
         }
     }
@@ -220,6 +242,7 @@ impl Drop for Inotify {
         let watches = core::mem::take(&mut self.core.state.lock().watches);
         if !watches.is_empty() {
             notify::with_table(|table| watches.values().for_each(|watch| table.remove(watch)));
+            super::volume::watch::sweep();
         }
     }
 }

@@ -141,6 +141,30 @@ impl MemoryInode {
         })
     }
 
+    /// An inode that stands for a file elsewhere, and shows as that one.
+    pub fn standing_for(file: &Attributes, body: Body) -> Arc<MemoryInode> {
+        let meta = Meta {
+            mode: file.mode & 0o7777,
+            nlink: file.nlink,
+            uid: file.uid,
+            gid: file.gid,
+            atime: file.atime,
+            mtime: file.mtime,
+            ctime: file.ctime,
+            btime: file.btime,
+            xattrs: None,
+        };
+        Arc::new(MemoryInode {
+            device: file.device,
+            ino: file.ino,
+            replaces: None,
+            mapped: AtomicBool::new(false),
+            writing: Mutex::new(()),
+            meta: Mutex::new(meta),
+            body,
+        })
+    }
+
     /// Kind of the file.
     pub fn file_type(&self) -> FileType {
         match self.body {

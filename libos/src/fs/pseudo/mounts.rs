@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 use super::item::{Numbers, out};
 use crate::errno::Errno;
 use crate::fs::attributes::{
-    CGROUP_DEVICE, DEV_DEVICE, PROC_DEVICE, PTS_DEVICE, ROOT_DEVICE, SHM_DEVICE, SYS_DEVICE,
+    CGROUP_DEVICE, DEV_DEVICE, FIRST_VOLUME_DEVICE, PROC_DEVICE, PTS_DEVICE, ROOT_DEVICE,
+    SHM_DEVICE, SYS_DEVICE,
 };
+use crate::fs::volume::{self, Volume};
 
 /// `/proc/filesystems`.
 pub(super) const FILESYSTEMS: &str = "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tpipefs\nnodev\tdevpts\nnodev\toverlay\n\terofs\n";
@@ -119,8 +121,38 @@ const MOUNTS: &[Mount] = &[
 /// Number of the mount that files of a device are found through; the root's for
 /// files that are in no directory.
 pub(super) fn id(device: u64) -> u32 {
+    if volume::by_device(device).is_some() {
+        return (FIRST_VOLUME_ID + device - FIRST_VOLUME_DEVICE) as u32;
+    }
     let found = MOUNTS.iter().find(|mount| mount.device == device);
     found.map_or(MOUNTS[0].id, |mount| mount.id)
+}
+
+/// Mount ids of volumes follow those of the table.
+const FIRST_VOLUME_ID: u64 = 40;
+const VOLUME_KIND: &str = "fuse.unikiln";
+
+/// Options of a volume's mount.
+fn volume_options(volume: &Volume) -> &'static str {
+    if volume.is_read_only() {
+        "ro,nosuid,nodev"
+    } else {
+        "rw,nosuid,nodev"
+    }
+}
+
+/// A path as these files have it: blanks in octal.
+fn escaped(path: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for &byte in path {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => {
+                text.extend_from_slice(alloc::format!("\\{byte:03o}").as_bytes());
+            }
+            byte => text.push(byte),
+        }
+    }
+    text
 }
 
 /// `/proc/PID/mounts`.
@@ -141,6 +173,11 @@ pub(super) fn mounts(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
             content,
             "{source} {target} {kind} {options}{comma}{more} 0 0\n"
         );
+    }
+    for volume in volume::all() {
+        out!(content, "volume ");
+        content.extend_from_slice(&escaped(volume.place()));
+        out!(content, " {VOLUME_KIND} {} 0 0\n", volume_options(volume));
     }
     Ok(())
 }
@@ -164,6 +201,14 @@ pub(super) fn mountinfo(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> 
             "{id} {parent} 0:{device} {root} {target} {options} - {kind} {source} {more}\n"
         );
     }
+    let parent = MOUNTS[0].id;
+    for (id, volume) in (FIRST_VOLUME_ID..).zip(volume::all()) {
+        out!(content, "{id} {parent} 0:{} / ", volume.device());
+        content.extend_from_slice(&escaped(volume.place()));
+        let options = volume_options(volume);
+        let access = options.get(..2).unwrap_or_default();
+        out!(content, " {options} - {VOLUME_KIND} volume {access}\n");
+    }
     Ok(())
 }
 
@@ -180,6 +225,11 @@ pub(super) fn mountstats(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno>
             content,
             "device {source} mounted on {target} with fstype {kind}\n"
         );
+    }
+    for volume in volume::all() {
+        out!(content, "device volume mounted on ");
+        content.extend_from_slice(&escaped(volume.place()));
+        out!(content, " with fstype {VOLUME_KIND}\n");
     }
     Ok(())
 }

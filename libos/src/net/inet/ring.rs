@@ -113,7 +113,9 @@ impl Rings {
         }
         inlet.take(done);
         drop(inlet);
-        self.gave.store(!is_empty, SeqCst);
+        if !is_empty {
+            self.gave.store(true, SeqCst);
+        }
         (!is_empty).then_some(done)
     }
 
@@ -297,7 +299,9 @@ mod tests {
         rings.pull(&held, usize::MAX);
         got.append(&mut held.lock());
         assert!(got == numbered(0, came));
+        assert!(rings.just_gave() && !rings.just_gave());
         assert_eq!(rings.take(1, None), None);
+        assert!(!rings.just_gave());
     }
 
     /// Takes so many bytes and then fails.

@@ -95,6 +95,8 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
                     }
                     own.wait_change(out.patience, SENDABLE, seen)?;
                 }
+                // The monitor may have taken the error behind it from the host.
+                Err(Errno::EPIPE) => return Err(own.told_error().unwrap_or(Errno::EPIPE)),
                 Err(errno) => return Err(errno),
             }
         }

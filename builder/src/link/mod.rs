@@ -1,0 +1,134 @@
+//! Binds the `syscall` sites of programs and shared objects to the libOS.
+//!
+//! ```text
+//! complete tree ─► object.rs: is it an ELF file, what of it is code
+//!                    ├─ unwind.rs, go.rs: where functions begin
+//!                    ├─ sites.rs: sites, what makes room before them
+//!                    ├─ targets.rs: may anything jump into what moves
+//!                    ├─ place.rs, gaps.rs: room for trampolines and jumps
+//!                    └► rewrite.rs: new bytes ─► tree
+//! ```
+//!
+//! In doubt a site is left as it is: it traps, and works. A file that cannot be
+//! read is left as a whole. Neither is ever an error; both are counted
+//! (`report.rs`). The result depends on the file alone.
+
+mod gaps;
+mod go;
+mod object;
+mod place;
+mod report;
+mod rewrite;
+mod sites;
+mod targets;
+mod unwind;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+
+use sha2::{Digest as _, Sha256};
+use unikiln_unikernel::Linking;
+
+use crate::rootfs::RootFs;
+use crate::rootfs::storage::{FileData, StorageError};
+use crate::rootfs::tree::{InodeId, Kind, Tree};
+use object::Object;
+use report::{Counts, LeftFile};
+
+/// Largest file that is read as a whole.
+const FILE_MAX_BYTES: u64 = 512 << 20;
+
+/// What became of a file that was seen before, by its digest.
+type Cache = HashMap<[u8; 32], Result<(Option<FileData>, Counts), LeftFile>>;
+
+/// Binds what it can in the whole tree. Hard links stay links, since each inode
+/// is rewritten once.
+pub(crate) fn link(rootfs: &mut RootFs) -> Result<Linking, StorageError> {
+    rootfs.storage.flush()?;
+    let files = programs(rootfs)?;
+    let mut lengths: HashMap<u64, u32> = HashMap::new();
+    for (_, data) in &files {
+        *lengths.entry(data.len_bytes()).or_default() += 1;
+    }
+    let mut linking = report::new();
+    let mut cache = Cache::new();
+    for (id, data) in files {
+        let may_be_copy = lengths.get(&data.len_bytes()) > Some(&1);
+        let result = file(rootfs, &data, may_be_copy, &mut cache)?;
+        report::add(
+            &mut linking,
+            result.as_ref().map(|(_, counts)| counts).map_err(|e| *e),
+        );
+        if let Ok((Some(new), _)) = result {
+            rootfs.tree.inode_mut(id).kind = Kind::File(new);
+        }
+    }
+    rootfs.storage.flush()?;
+    Ok(linking)
+}
+
+/// All x86-64 programs and shared objects of the tree, in order of their inodes.
+fn programs(rootfs: &RootFs) -> Result<Vec<(InodeId, FileData)>, StorageError> {
+    let mut programs = Vec::new();
+    for id in files(&rootfs.tree) {
+        let Kind::File(data) = &rootfs.tree.inode(id).kind else {
+            continue;
+        };
+        if data.len_bytes() < object::HEADER_BYTES as u64 {
+            continue;
+        }
+        let start = rootfs
+            .storage
+            .read_start(data, object::HEADER_BYTES as u64)?;
+        if Object::is_one(&start) {
+            programs.push((id, data.clone()));
+        }
+    }
+    Ok(programs)
+}
+
+/// Files that have a name.
+fn files(tree: &Tree) -> BTreeSet<InodeId> {
+    let mut seen = BTreeSet::from([InodeId::ROOT]);
+    let mut pending = vec![InodeId::ROOT];
+    while let Some(id) = pending.pop() {
+        for dentry in tree.names(id).into_iter().flat_map(|names| names.values()) {
+            if seen.insert(dentry.inode) {
+                pending.push(dentry.inode);
+            }
+        }
+    }
+    seen
+}
+
+fn file(
+    rootfs: &mut RootFs,
+    data: &FileData,
+    may_be_copy: bool,
+    cache: &mut Cache,
+) -> Result<Result<(Option<FileData>, Counts), LeftFile>, StorageError> {
+    if data.len_bytes() > FILE_MAX_BYTES {
+        return Ok(Err(LeftFile::TooLarge));
+    }
+    let mut bytes = rootfs.storage.read_start(data, FILE_MAX_BYTES)?;
+    let digest = may_be_copy.then(|| <[u8; 32]>::from(Sha256::digest(&bytes)));
+    if let Some(known) = digest.and_then(|digest| cache.get(&digest)) {
+        return Ok(known.clone());
+    }
+    let result = match rewrite::rewrite(&mut bytes) {
+        Ok(counts) if counts.bound > 0 => Ok((Some(keep(rootfs, &bytes)?), counts)),
+        Ok(counts) => Ok((None, counts)),
+        Err(reason) => Err(reason),
+    };
+    if let Some(digest) = digest {
+        cache.insert(digest, result.clone());
+    }
+    Ok(result)
+}
+
+fn keep(rootfs: &mut RootFs, mut bytes: &[u8]) -> Result<FileData, StorageError> {
+    // A slice gives no errors of its own.
+    rootfs.storage.keep(&mut bytes)?.map_err(StorageError::Read)
+}
