@@ -259,16 +259,14 @@ impl Table {
             self.table_word(offset + 8 * (bit / 64), set)
         };
         set(offset_of!(SocketTable, changed), handle);
-        let before = set(offset_of!(SocketTable, summary), handle / 64);
+        set(offset_of!(SocketTable, summary), handle / 64);
         let load = |wanted: &AtomicU32| wanted.load(Ordering::SeqCst);
         let wanted = self.table_word(offset_of!(SocketTable, wanted), load);
         let Some(vcpu) = wanted.and_then(|wanted| wanted.checked_sub(1)) else {
             return false;
         };
         let mask = 1u64.checked_shl(vcpu).unwrap_or(0);
-        // Whoever set the first bit called, or the guest looks before it waits.
-        let is_first = before == Some(0);
-        if is_first && server == Server::Other && self.vcpus.call(mask, EVENT_SOCKET) {
+        if server == Server::Other && self.vcpus.call(mask, EVENT_SOCKET) {
             self.calls.fetch_add(1, Ordering::Relaxed);
         }
         true

@@ -104,7 +104,7 @@ fn a_guest_serves_a_client_through_a_published_port() {
         let mut stream = connect(port);
         let mut answers = Vec::new();
         for _ in 0..3 {
-            // It sleeps by now, and only the I/O thread can call it.
+            // It sleeps by now: it is woken by the change, or called by the I/O thread.
             std::thread::sleep(Duration::from_millis(30));
             stream.write_all(b"ping").unwrap();
             let mut answer = [0; 4];
@@ -124,7 +124,6 @@ fn a_guest_serves_a_client_through_a_published_port() {
         (sockets.opened, sockets.received_bytes, sockets.sent_bytes),
         (2, 12, 12)
     );
-    assert!(sockets.calls >= 3, "{sockets:?}");
     assert_eq!(ran.outcome.stats.exits["socket_send"], 3);
 }
 

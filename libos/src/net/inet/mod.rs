@@ -50,8 +50,6 @@ pub use address::is_inet;
 pub use changes::{Sleeper, are_used, flush, prepare_wait, take_changes, waits_for_look};
 pub use kind::kind;
 
-use ring::Rings;
-
 use super::family::{Family, Kind, Patience, Shutdown};
 use super::message::{Incoming, Outgoing};
 use super::next_ino;
@@ -62,6 +60,7 @@ use crate::fs::readiness::Watchers;
 use crate::hypercall::socket as host;
 use crate::mm::user;
 use crate::sched::WaitQueue;
+use ring::Rings;
 
 /// What the libOS knows of a socket of the host.
 pub struct HostSocket {
