@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::Part;
 
 /// Program, its Debian package, the parts that need it; no parts: all do.
-const TOOLS: [(&str, &str, &[Part]); 13] = [
+const TOOLS: [(&str, &str, &[Part]); 17] = [
     ("gcc", "gcc", &[]),
     ("runc", "runc", &[Part::ColdStart]),
     ("fsck.erofs", "erofs-utils", &[Part::ColdStart]),
@@ -26,6 +26,10 @@ const TOOLS: [(&str, &str, &[Part]); 13] = [
     ("tar", "tar", &[Part::BuildTime]),
     ("gzip", "gzip", &[Part::BuildTime]),
     ("find", "findutils", &[Part::BuildTime]),
+    ("redis-server", "redis-server", &[Part::Network]),
+    ("redis-benchmark", "redis-tools", &[Part::Network]),
+    ("nginx", "nginx-light", &[Part::Network]),
+    ("wrk", "wrk", &[Part::Network]),
 ];
 
 /// Names everything that is missing at once.

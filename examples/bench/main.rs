@@ -1,7 +1,7 @@
 //! Measures Unikiln side by side with what it replaces, and prints ratios:
 //!
 //! ```text
-//! cargo run --release --example bench            # everything, about three minutes
+//! cargo run --release --example bench            # everything, about six minutes
 //! cargo run --release --example bench -- --quick # does it measure at all? half a minute
 //! ```
 //!
@@ -32,6 +32,7 @@ mod footprint;
 mod machine;
 mod measure;
 mod microcosts;
+mod network;
 mod programs;
 mod report;
 mod runc;
@@ -77,6 +78,7 @@ enum Part {
     Microcosts,
     Threads,
     Files,
+    Network,
     Footprint,
     BuildTime,
 }
@@ -91,6 +93,7 @@ impl Part {
             Self::Microcosts => microcosts::measure(bench),
             Self::Threads => threads::measure(bench),
             Self::Files => files::measure(bench),
+            Self::Network => network::measure(bench),
             Self::Footprint => footprint::measure(bench),
             Self::BuildTime => build_time::measure(bench),
         }

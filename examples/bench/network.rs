@@ -1,0 +1,355 @@
+//! Servers at work: redis under redis-benchmark, nginx under wrk, and one stream. Each
+//! runs as a unikernel with one vCPU and as a process, on the same processors, and the
+//! same client asks both in turns. The client shares the processors with them.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::bench::{Bench, text};
+use crate::command::tool;
+use crate::machine::find;
+use crate::measure::{Samples, Side, in_turns};
+use crate::report::{Row, Section, Target};
+
+/// As much of native speed as there should be.
+const SPEED: Target = Target::AtLeast(0.8);
+/// Exits for each 1,000 requests under load.
+const EXITS: Target = Target::AtMost(10.0);
+/// The page that nginx serves: as large as the one that it comes with.
+const PAGE_BYTES: usize = 612;
+/// What `guests/stream.c` sends, and what it is sent.
+const STREAM_BYTES: usize = 256 << 20;
+/// Longer than any server takes to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ports of the two sides, below those that kernels choose.
+const OURS: u16 = 17_371;
+const THEIRS: u16 = 17_372;
+
+/// One section for each server.
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
+    Ok(vec![redis(bench)?, nginx(bench)?, stream(bench)?])
+}
+
+/// A server that was started; killed when dropped.
+struct Server {
+    child: Child,
+    port: u16,
+    stats: PathBuf,
+}
+
+impl Server {
+    fn start(bench: &Bench, words: &[&str], port: u16) -> Result<Self> {
+        let stats = bench.path(&format!("server-{port}"));
+        let errors = fs::File::create(&stats).context("cannot write a scratch file")?;
+        let (program, args) = words.split_first().context("no command")?;
+        let child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        let mut server = Self { child, port, stats };
+        let started = Instant::now();
+        while server.connect().is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("{words:?} ended ({status}):\n{}", server.errors());
+            }
+            ensure!(started.elapsed() < PATIENCE, "{words:?} does not listen");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
+    }
+
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    fn errors(&self) -> String {
+        fs::read_to_string(&self.stats).unwrap_or_default()
+    }
+
+    /// Ends it; what `--stats=json` says then.
+    fn end(mut self) -> Result<Value> {
+        tool(&["kill", "-TERM", &self.child.id().to_string()])?;
+        self.child.wait().context("cannot wait for a server")?;
+        let text = self.errors();
+        let json = text.find('{').map_or("", |at| &text[at..]);
+        serde_json::from_str(json).with_context(|| format!("no statistics in {text:?}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be over already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `unikiln run` of a server in the host's network, with one vCPU.
+fn unikernel(bench: &Bench, file: &str, args: &[&str]) -> Result<Server> {
+    let options = ["--cpus", "1", "--network", "host", "--stats=json"];
+    let words = bench.run_words(&options, file, args);
+    Server::start(bench, &words, OURS)
+}
+
+/// Exits of a server for each 1,000 of so many requests.
+fn exits_row(what: &str, stats: &Value, requests: f64) -> Result<Row> {
+    let exits = stats["exits"].as_object().context("exits are counted")?;
+    let all: f64 = exits.values().filter_map(Value::as_f64).sum();
+    let samples = Samples::from_iter([all / requests * 1e3]);
+    Ok(Row::value(what, "", samples).target(EXITS))
+}
+
+fn redis(bench: &Bench) -> Result<Section> {
+    // Not what the link leads to: the program goes by its name.
+    let program = find("redis-server").context("redis-server is not installed")?;
+    let file = bench.unikernel(&program, &[])?;
+    let args = |port: &str| ["--port", port, "--save", "", "--appendonly", "no"].map(str::to_owned);
+    let (own_args, their_args) = (args(&OURS.to_string()), args(&THEIRS.to_string()));
+    let their_args = their_args.each_ref().map(String::as_str);
+    let theirs = Server::start(
+        bench,
+        &[&[program.as_str()], &their_args[..]].concat(),
+        THEIRS,
+    )?;
+    let mut rows = Vec::new();
+    // Clients, requests in one go, how many, and what is read of it.
+    let loads = [
+        ("50", "1", bench.scale(40_000, 2_000)),
+        ("50", "16", bench.scale(200_000, 16_000)),
+        ("1", "1", bench.scale(5_000, 500)),
+    ];
+    for (clients, pipeline, requests) in loads {
+        let own_args = own_args.each_ref().map(String::as_str);
+        let ours = unikernel(bench, &file, &own_args)?;
+        let ask = |server: &Server| redis_benchmark(server.port, clients, pipeline, requests);
+        let sides = both(bench, &mut || ask(&ours), &mut || ask(&theirs))?;
+        let [ours_took, theirs_took] = &sides;
+        let row = |what: String, figure: usize| {
+            Row::speed(
+                what,
+                "µs",
+                ours_took[figure].clone(),
+                "native",
+                theirs_took[figure].clone(),
+            )
+        };
+        if clients == "1" {
+            let cost = |what: &str, figure: usize| {
+                Row::cost(
+                    what,
+                    "µs",
+                    ours_took[figure].clone(),
+                    "native",
+                    theirs_took[figure].clone(),
+                )
+            };
+            rows.push(cost("one client, GET: round trip, p50", 2));
+            rows.push(cost("one client, GET: round trip, p99", 3));
+            continue;
+        }
+        for (figure, name) in ["SET", "GET"].into_iter().enumerate() {
+            let what = format!("50 clients, {pipeline} at a time: each {name}");
+            rows.push(row(what, figure).target(SPEED));
+        }
+        // Two commands, and one turn more than is counted.
+        let asked = 2.0 * requests as f64 * (bench.rounds + 1) as f64;
+        let what = format!("50 clients, {pipeline} at a time: exits for 1,000");
+        rows.push(exits_row(&what, &ours.end()?, asked)?);
+    }
+    Ok(Section::new("redis, share of native speed", rows))
+}
+
+/// µs for each SET and each GET; then the GET's median and 99th percentile in µs.
+fn redis_benchmark(port: u16, clients: &str, pipeline: &str, requests: usize) -> Result<Vec<f64>> {
+    let (port, requests) = (port.to_string(), requests.to_string());
+    let words = [
+        "redis-benchmark",
+        "-p",
+        &port,
+        "-t",
+        "set,get",
+        "-c",
+        clients,
+        "-P",
+        pipeline,
+        "-n",
+        &requests,
+        "--csv",
+    ];
+    let table = String::from_utf8(tool(&words)?).context("a table in UTF-8")?;
+    let row = |name: &str| {
+        let row = table
+            .lines()
+            .find(|line| line.starts_with(&format!("\"{name}\"")));
+        let cells = row.map(|row| {
+            row.split(',')
+                .map(|cell| cell.trim_matches('"').parse().ok())
+        });
+        cells.map(|cells| cells.collect::<Vec<Option<f64>>>())
+    };
+    let cell = |name: &str, index: usize| {
+        row(name)
+            .and_then(|cells| cells.get(index).copied().flatten())
+            .with_context(|| format!("no figure {index} of {name} in {table:?}"))
+    };
+    Ok(vec![
+        1e6 / cell("SET", 1)?,
+        1e6 / cell("GET", 1)?,
+        cell("GET", 4)? * 1e3,
+        cell("GET", 6)? * 1e3,
+    ])
+}
+
+/// Both sides in turns: samples by figure, ours first.
+fn both(bench: &Bench, ours: Side<'_>, theirs: Side<'_>) -> Result<[Vec<Samples>; 2]> {
+    let sides = in_turns(bench.rounds, &mut [ours, theirs])?;
+    sides.try_into().ok().context("two sides were measured")
+}
+
+fn nginx(bench: &Bench) -> Result<Section> {
+    let program = find("nginx").context("nginx is not installed")?;
+    let site = text(bench.path("site"))?;
+    fs::create_dir(&site).with_context(|| format!("cannot make {site}"))?;
+    fs::write(format!("{site}/index.html"), "x".repeat(PAGE_BYTES))?;
+    let configuration = |port: u16| -> Result<String> {
+        let file = format!("{site}/{port}.conf");
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path /tmp/bench-nginx-{port}-{kind};"))
+            .concat();
+        let text = format!(
+            "daemon off; master_process off; pid /tmp/bench-nginx-{port}.pid;\n\
+             events {{ worker_connections 1024; }}\n\
+             http {{ access_log off; {temporary}\n\
+             server {{ listen 127.0.0.1:{port}; root {site}; }} }}\n"
+        );
+        fs::write(&file, text).with_context(|| format!("cannot write {file}"))?;
+        Ok(file)
+    };
+    let (own, their) = (configuration(OURS)?, configuration(THEIRS)?);
+    let file = bench.unikernel(&program, &[&site])?;
+    let theirs = Server::start(bench, &[&program, "-e", "stderr", "-c", &their], THEIRS)?;
+    let mut rows = Vec::new();
+    let loads: [(&str, &str, &[&str]); 2] = [
+        ("64 connections: each request", "64", &[]),
+        (
+            "16 clients: connect, request, close",
+            "16",
+            &["-H", "Connection: close"],
+        ),
+    ];
+    for (what, connections, more) in loads {
+        let ours = unikernel(bench, &file, &["-e", "stderr", "-c", &own])?;
+        let mut asked = 0.0;
+        let sides = {
+            let mut ask_ours = || {
+                let (cost, requests) = wrk(ours.port, connections, more)?;
+                asked += requests;
+                Ok(vec![cost])
+            };
+            both(bench, &mut ask_ours, &mut || {
+                Ok(vec![wrk(theirs.port, connections, more)?.0])
+            })?
+        };
+        let [ours_took, theirs_took] = &sides;
+        let row = Row::speed(
+            what,
+            "µs",
+            ours_took[0].clone(),
+            "native",
+            theirs_took[0].clone(),
+        );
+        rows.push(row.target(SPEED));
+        let exits = exits_row(&format!("{what}: exits for 1,000"), &ours.end()?, asked)?;
+        rows.push(if more.is_empty() {
+            exits
+        } else {
+            exits.target(Target::None)
+        });
+    }
+    Ok(Section::new(
+        "nginx and a page of 612 bytes, share of native speed",
+        rows,
+    ))
+}
+
+/// µs for each request in a second of them, and how many there were.
+fn wrk(port: u16, connections: &str, more: &[&str]) -> Result<(f64, f64)> {
+    let url = format!("http://127.0.0.1:{port}/");
+    let always = ["wrk", "-t", "1", "-d", "1s", "-c", connections];
+    let words = [&always[..], more, &[&url]].concat();
+    let said = String::from_utf8(tool(&words)?).context("words in UTF-8")?;
+    ensure!(
+        !said.contains("Non-2xx") && !said.contains("Socket errors"),
+        "wrk was not served well:\n{said}"
+    );
+    let after = |words: &str| {
+        let line = said.lines().find(|line| line.contains(words))?;
+        line.split_whitespace()
+            .find_map(|word| word.parse::<f64>().ok())
+    };
+    let rate = after("Requests/sec:").with_context(|| format!("no rate in {said:?}"))?;
+    let requests = after("requests in").with_context(|| format!("no number in {said:?}"))?;
+    Ok((1e6 / rate, requests))
+}
+
+fn stream(bench: &Bench) -> Result<Section> {
+    let program = bench.guest("stream")?;
+    let file = bench.unikernel(&program, &[])?;
+    let ours = unikernel(bench, &file, &[&OURS.to_string()])?;
+    let theirs = Server::start(bench, &[&program, &THEIRS.to_string()], THEIRS)?;
+    let sides = both(bench, &mut || transfer(&ours), &mut || transfer(&theirs))?;
+    let [ours_took, theirs_took] = &sides;
+    let row = |what, figure: usize| {
+        Row::speed(
+            what,
+            "ms",
+            ours_took[figure].clone(),
+            "native",
+            theirs_took[figure].clone(),
+        )
+        .target(SPEED)
+    };
+    let rows = vec![
+        row("256 MiB from the server", 0),
+        row("256 MiB to the server", 1),
+    ];
+    Ok(Section::new("one TCP stream, share of native speed", rows))
+}
+
+/// ms to receive all from a server, and to send it all.
+fn transfer(server: &Server) -> Result<Vec<f64>> {
+    let mut bytes = vec![0; 256 << 10];
+    let started = Instant::now();
+    let mut connection = server.connect()?;
+    connection.write_all(b"s")?;
+    let mut got = 0;
+    loop {
+        match connection.read(&mut bytes)? {
+            0 => break,
+            count => got += count,
+        }
+    }
+    ensure!(got == STREAM_BYTES, "{got} bytes of {STREAM_BYTES} came");
+    let received_ms = started.elapsed().as_secs_f64() * 1e3;
+    let started = Instant::now();
+    let mut connection = server.connect()?;
+    connection.write_all(b"r")?;
+    for _ in 0..STREAM_BYTES / bytes.len() {
+        connection.write_all(&bytes)?;
+    }
+    connection.shutdown(Shutdown::Write)?;
+    connection.read_exact(&mut bytes[..1])?;
+    Ok(vec![received_ms, started.elapsed().as_secs_f64() * 1e3])
+}
