@@ -9,7 +9,8 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `cpu.rs` | the vCPUs: run queue, what each is doing, starting and calling them |
-//! | `run.rs` | switching: block, yield, pick, the idle loop |
+//! | `run.rs` | switching: block, yield, pick, preempt |
+//! | `idle.rs` | the idle loop, and the wait in the monitor |
 //! | `deadline.rs` | sleepers by time, and which vCPU watches the next one |
 //! | `wait.rs` | [`WaitQueue`], [`wait`] |
 //!
@@ -26,13 +27,15 @@
 
 mod cpu;
 mod deadline;
+mod idle;
 mod run;
 mod wait;
 
 pub use cpu::{adopt_boot_cpu, barrier, cpu_count, flush_others, online};
+pub use idle::idle_loop;
 pub use run::{
-    affinity_changed, begin_thread, exit_current, idle_loop, interrupt, needs_attention, preempt,
-    reserve, start, wake, yield_now,
+    affinity_changed, begin_thread, exit_current, interrupt, needs_attention, preempt, reserve,
+    start, wake, yield_now,
 };
 pub use wait::{WaitQueue, wait, wait_any, wait_stdin};
 
