@@ -14,11 +14,13 @@
 //! | `outcome.rs` | running a command with a deadline, and what is expected of it |
 //! | `guest.rs` | the programs of `tests/guests`: their directives, building them |
 //! | `skip.rs` | what a test needs from the machine, and how it is missed |
+//! | `compile.rs` | programs made by Go and by cargo |
 //! | `image.rs` | images made by other people's tools: umoci, skopeo, dpkg |
 
 // Each test binary uses its own part of this module.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod compile;
 pub mod guest;
 pub mod image;
 pub mod outcome;

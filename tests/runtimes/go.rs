@@ -6,12 +6,12 @@ use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::common::compile::{self, GO};
 use crate::common::outcome::{Outcome, run};
 use crate::common::skip::{Need, has_all};
 use crate::common::{PATH, Unikiln, cache_dir, native};
 use crate::image::PROGRAMS;
 
-const GO: &str = "/usr/lib/go-1.19/bin/go";
 const SOURCES: &str = "/usr/share/go-1.19/src";
 const PROGRAM_NAMES: [&str; 3] = ["collect", "goroutines", "timers"];
 const PACKAGES: [&str; 5] = ["os", "runtime", "strings", "sync", "time"];
@@ -30,21 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// `go WORDS`, which writes the program whose path comes back.
 fn make(name: &str, words: &[&str], what: &str) -> String {
     let cache = cache_dir("runtimes").join("go");
-    let program = cache.join(name);
-    let output = Command::new(GO)
-        .args(words)
-        .arg("-o")
-        .arg(&program)
-        .arg(what)
-        .env("CGO_ENABLED", "0")
-        .env("GOCACHE", cache.join("cache"))
-        .env("GOFLAGS", "")
-        .env("GO111MODULE", "off")
-        .output()
-        .expect("go is installed");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "go {words:?} {what}: {said}");
-    program.to_str().expect("UTF-8").to_owned()
+    compile::go(&cache, name, words, what)
 }
 
 fn prints_the_same(name: &str) -> Result<(), Failed> {

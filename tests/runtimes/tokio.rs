@@ -1,10 +1,9 @@
 //! A Rust program on tokio's runtime of several threads. It is a crate of its
 //! own with its own lock file; cargo makes it here.
 
-use std::process::Command;
-
 use libtest_mimic::{Failed, Trial};
 
+use crate::common::compile;
 use crate::common::skip::{Need, has_all};
 use crate::common::{Unikiln, cache_dir, native};
 use crate::image::PROGRAMS;
@@ -17,16 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// The program's path.
 fn program() -> String {
     let target = cache_dir("runtimes").join("tokio");
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--release", "--quiet"])
-        .args(["--manifest-path", &format!("{PROGRAMS}/tokio/Cargo.toml")])
-        .arg("--target-dir")
-        .arg(&target)
-        .output()
-        .expect("cargo runs this test");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo build: {said}");
-    format!("{}/release/tasks", target.display())
+    compile::cargo(&format!("{PROGRAMS}/tokio"), &target, "tasks")
 }
 
 fn prints_the_same() -> Result<(), Failed> {

@@ -2,15 +2,14 @@
 //! image and never installed here, so that no service starts; and programs of ours.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::common::compile::{self, GO};
 use crate::common::image::{IMAGE_TOOLS, new_layout, packages_tar, tool};
 use crate::common::skip::{Need, has_all};
 use crate::common::{Unikiln, cache_dir};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
-const GO: &str = "/usr/lib/go-1.19/bin/go";
 const JAVA_HOME: &str = "/usr/lib/jvm/java-17-openjdk-amd64";
 const PACKAGES: &str = "redis-server,nginx-light,memcached,lighttpd,haproxy,curl,\
                         python3-flask,nodejs,node-express";
@@ -62,20 +61,8 @@ pub(crate) fn has_go(test: &str) -> bool {
 /// The unikernel file of `go/NAME.go`.
 pub(crate) fn go(name: &str) -> PathBuf {
     let cache = cache_dir("servers").join("go");
-    let program = cache.join(name);
-    let output = Command::new(GO)
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg(format!("{FOLDER}/go/{name}.go"))
-        .env("CGO_ENABLED", "0")
-        .env("GOCACHE", cache.join("cache"))
-        .env("GOFLAGS", "")
-        .env("GO111MODULE", "off")
-        .output()
-        .expect("go is installed");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "go build {name}: {said}");
-    let image = format!("host:{}", program.display());
+    let source = format!("{FOLDER}/go/{name}.go");
+    let image = format!("host:{}", compile::go(&cache, name, &["build"], &source));
     build(&format!("go-{name}"), &image, &[])
 }
 
@@ -107,15 +94,7 @@ pub(crate) fn java() -> (PathBuf, String) {
 /// The unikernel file of the crate `hyper`, which has a lock file of its own.
 pub(crate) fn hyper() -> PathBuf {
     let target = cache_dir("servers").join("hyper");
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--release", "--quiet"])
-        .args(["--manifest-path", &format!("{FOLDER}/hyper/Cargo.toml")])
-        .arg("--target-dir")
-        .arg(&target)
-        .output()
-        .expect("cargo runs this test");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo build: {said}");
-    let image = format!("host:{}/release/greeter", target.display());
+    let program = compile::cargo(&format!("{FOLDER}/hyper"), &target, "greeter");
+    let image = format!("host:{program}");
     build("hyper", &image, &[])
 }
