@@ -2,12 +2,13 @@
 //! is a status, an exit or a typed fault, never a panic.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::proptest;
 use tempfile::TempDir;
-use unikiln_abi::call::WAIT;
+use unikiln_abi::call::{MEMORY_ADD, WAIT};
 use vm_memory::MmapRegion;
 
 use super::{ArenaSpace, Cpu, Growth, Host, Reply, StartVcpu, Stdin, VcpuStart, dispatch};
@@ -28,6 +29,19 @@ struct NoSlots;
 impl SlotHost for NoSlots {
     fn add_slot(&self, _: u64, _: &MmapRegion, _: bool) -> Result<(), VmError> {
         Ok(())
+    }
+}
+
+/// A host that has no memory slot to give.
+struct Refusing;
+
+impl SlotHost for Refusing {
+    fn add_slot(&self, gpa: u64, region: &MmapRegion, _: bool) -> Result<(), VmError> {
+        Err(VmError::AddSlot {
+            gpa,
+            bytes: region.size() as u64,
+            source: kvm_ioctls::Error::new(libc::ENOSPC),
+        })
     }
 }
 
@@ -127,4 +141,24 @@ proptest! {
             assert!(host.memory.total_bytes() <= (64 << 20) + (32 << 20));
         }
     }
+}
+
+#[test]
+fn a_host_that_refuses_memory_is_named_in_the_log() {
+    let mut log = tempfile::tempfile().unwrap();
+    let mut host = host_with(LogFormat::Raw, &NetworkConfig::default(), &log);
+    host.slots = Box::new(Refusing);
+    let reply = dispatch(&host, &mut cpu(), MEMORY_ADD, [2 << 20, 0, 0, 0, 0, 0]);
+    assert!(
+        matches!(reply, Ok(Reply::Status(status)) if status == -i64::from(libc::ENOMEM)),
+        "{reply:?}"
+    );
+    log.rewind().unwrap();
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    assert!(
+        text.starts_with("unikiln: the host refuses 2097152 bytes of memory for the guest: "),
+        "{text:?}"
+    );
+    assert!(text.contains("No space left on device"), "{text:?}");
 }
