@@ -21,9 +21,10 @@
 //! A thread that becomes runnable goes to an idle vCPU if there is one (polling
 //! ones cost nothing, sleeping ones a call), else into the queue of the vCPU that
 //! woke it, where idle vCPUs find it. Where the thread that wakes it has the habit
-//! of sleeping at once, it stays there too: a hand-over then costs a switch. While threads wait in queues, vCPUs tick:
-//! the one that waited longest, in whichever queue, is next. A guest whose
-//! threads have a vCPU each takes no ticks at all.
+//! of sleeping at once, it stays there too: a hand-over then costs a switch. While a
+//! thread waits in its queue a vCPU ticks, and after a whole slice all busy ones do:
+//! who waited longest, in whichever queue, is next. A guest whose threads have a
+//! vCPU each takes no ticks, but one after a wait that followed a wish for them.
 
 mod cpu;
 mod deadline;
