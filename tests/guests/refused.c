@@ -35,7 +35,8 @@ int main(void) {
     struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe0000001)};
     CHECK_FAILS(setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group), ENOPROTOOPT);
     CHECK_FAILS(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), EPERM);
-    struct ifreq request = {.ifr_name = "lo"};
+    // What it is already: whoever runs this as a process by mistake keeps the interface.
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING};
     CHECK_FAILS(ioctl(s, SIOCSIFFLAGS, &request), EPERM);
     close(s);
     CHECK(execl("/absent", "absent", NULL) == -1);

@@ -230,8 +230,11 @@ impl Table {
     }
 
     /// Before a send that goes past the ring: what is in the ring goes first.
-    pub(super) fn drain_before(&self, socket: &mut Socket) -> io::Result<()> {
-        self.drain(socket);
+    pub(super) fn drain_before(&self, handle: u64, socket: &mut Socket) -> io::Result<()> {
+        if self.drain(socket).is_news {
+            // Another thread may wait for the room that there is now.
+            self.announce(handle as usize, Server::Other);
+        }
         let is_drained = self.with_rings(socket, |rings, _| rings.is_drained(&self.memory));
         match is_drained {
             Some(false) => Err(errno(libc::EAGAIN)),
@@ -251,9 +254,9 @@ impl Table {
     }
 
     /// Ends directions; sending ends behind what is in the ring.
-    pub(super) fn shutdown(&self, socket: &mut Socket, how: i32) -> io::Result<()> {
+    pub(super) fn shutdown(&self, handle: u64, socket: &mut Socket, how: i32) -> io::Result<()> {
         let sends = how == libc::SHUT_WR || how == libc::SHUT_RDWR;
-        if !sends || self.drain_before(socket).is_ok() {
+        if !sends || self.drain_before(handle, socket).is_ok() {
             return host::shutdown(socket.fd(), how);
         }
         if how == libc::SHUT_RDWR {

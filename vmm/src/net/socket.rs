@@ -232,7 +232,7 @@ impl Network {
             if let Some(beside) = &mut beside {
                 beside.to = self.outward(socket.protocol, &beside.to);
             }
-            self.table.drain_before(socket)?;
+            self.table.drain_before(handle, socket)?;
             host::send(socket.fd(), slice::from_ref(bytes), flags, beside.as_ref())
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
@@ -269,7 +269,7 @@ impl Network {
     pub(crate) fn shutdown(&self, handle: u64, how: u64) -> io::Result<i64> {
         let how = i32::try_from(how).map_err(|_| errno(libc::EINVAL))?;
         self.table.with(handle, |socket| {
-            self.table.shutdown(socket, how).map(|()| 0)
+            self.table.shutdown(handle, socket, how).map(|()| 0)
         })
     }
 

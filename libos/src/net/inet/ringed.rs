@@ -29,10 +29,6 @@ impl HostSocket {
 
     /// Gives a new connection rings, once. Without memory it goes without.
     pub(super) fn attach_rings(&self) {
-        // On two vCPUs a run of tests/guests/inet_rings.c once hung, and nobody knows why yet.
-        if crate::sched::cpu_count() > 1 {
-            return;
-        }
         let is_plain = !self.without_rings.load(SeqCst) && self.options.low_water() == 1;
         if self.kind != Kind::Stream || !is_plain || self.asked_rings.swap(true, SeqCst) {
             return;
