@@ -217,8 +217,12 @@ fn java_httpserver() -> Result<(), Failed> {
     if can_run("httpserver", &CLIENTS) && image::has_java("httpserver") {
         let (file, classes) = image::java();
         let args = ["-Xmx128m", "-cp", &classes, "Greeter"];
-        let (server, port) = Server::publish("java", 80, &OPTIONS, file, &args);
+        let datagrams = free_port();
+        let mapping = format!("{datagrams}:7/udp");
+        let options = [&OPTIONS[..], &["-p", &mapping]].concat();
+        let (server, port) = Server::publish("java", 80, &options, file, &args);
         greets(port, "java answers\n");
+        echoes((Ipv4Addr::LOCALHOST, datagrams).into())?;
         server.ends(143).assert_stdout("ready\nended\n");
     }
     Ok(())
