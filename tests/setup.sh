@@ -12,6 +12,7 @@ packages=(
     libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
+    python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
 )
 

@@ -56,6 +56,17 @@ impl Served {
         }
     }
 
+    /// Resident memory of the monitor and its guest, in KiB.
+    fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .expect("a number of KiB")
+    }
+
     /// Open files of the monitor.
     fn files(&self) -> usize {
         let listed = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
@@ -169,6 +180,63 @@ fn clients_that_stall_or_reset_harm_nobody() {
         echo(&mut client(served.ipv4), &[9; 30_000]);
         drop(stalled);
         served.settles_at(before);
+        served.ends();
+    }
+}
+
+/// Sends without an end and reads nothing: by datagrams, by connections that the server
+/// ends, and by connections that do not stay.
+fn flood(served: &Served, until: Instant) -> Vec<thread::JoinHandle<()>> {
+    let (ipv4, datagrams) = (served.ipv4, served.datagrams);
+    let go_on = move || Instant::now() < until;
+    vec![
+        thread::spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+            while go_on() {
+                // What is not taken is lost.
+                let _ = socket.send_to(&[1; 1400], datagrams);
+            }
+        }),
+        thread::spawn(move || {
+            while go_on() {
+                let mut stream = client(ipv4);
+                let time = Some(Duration::from_millis(20));
+                stream.set_write_timeout(time).expect("a time");
+                while go_on() && stream.write_all(&[2; 60_000]).is_ok() {}
+            }
+        }),
+        thread::spawn(move || {
+            while go_on() {
+                drop(TcpStream::connect(ipv4));
+                // Ports are not used up so soon.
+                thread::sleep(Duration::from_millis(1));
+            }
+        }),
+    ]
+}
+
+#[test]
+fn clients_that_flood_harm_nobody() {
+    if kvm("clients_that_flood_harm_nobody") {
+        let served = Served::start(36);
+        for _ in 0..3 {
+            echo(&mut client(served.ipv4), &[9; 30_000]);
+        }
+        let (files, memory) = (served.files(), served.memory_kib());
+        let until = Instant::now() + Duration::from_secs(2);
+        let flooders = flood(&served, until);
+        let mut count = 0;
+        while count < 20 || Instant::now() < until {
+            echo(&mut client(served.ipv4), b"one of many");
+            echo(&mut client(served.ipv6), b"another one");
+            count += 1;
+        }
+        for flooder in flooders {
+            flooder.join().expect("it does not panic");
+        }
+        served.settles_at(files);
+        let grown = served.memory_kib().saturating_sub(memory);
+        assert!(grown < 32 * 1024, "{grown} KiB more");
         served.ends();
     }
 }

@@ -28,7 +28,11 @@ pub(super) fn connect(own: &HostSocket, raw: &[u8], patience: Patience) -> Resul
     loop {
         let outcome = host::connect(own.handle, &address);
         let errno = match outcome {
-            Err(errno @ (Errno::EINPROGRESS | Errno::EALREADY)) => errno,
+            // It goes on by itself, whatever has become of it by now.
+            Err(errno @ (Errno::EINPROGRESS | Errno::EALREADY)) => match patience {
+                Patience::None => return Err(errno),
+                Patience::Until(_) => errno,
+            },
             Ok(()) if is_end => {
                 own.leave_rings();
                 own.changed();
@@ -44,7 +48,6 @@ pub(super) fn connect(own: &HostSocket, raw: &[u8], patience: Patience) -> Resul
         };
         own.wait_ready(patience, CONNECTED)
             .map_err(|waited| match waited {
-                // It goes on by itself.
                 Errno::EAGAIN => errno,
                 waited => waited,
             })?;

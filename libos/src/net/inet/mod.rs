@@ -18,6 +18,7 @@
 //! | `ring` | bytes of a connection that go without calls |
 //! | `ringed` | which connections have rings, and what is different with them |
 //! | `datagram` | SOCK_DGRAM: messages |
+//! | `linger` | closing that waits |
 //! | `listing` | `/proc/net/tcp` and its relatives |
 //! | `options` | which options are the host's and which the libOS's |
 
@@ -28,6 +29,7 @@ mod changes;
 mod connection;
 mod datagram;
 mod kind;
+mod linger;
 pub mod listing;
 mod options;
 mod peek;
@@ -371,6 +373,10 @@ impl Family for InetSocket {
 
     fn is_host_socket(&self) -> bool {
         true
+    }
+
+    fn closing(&self) {
+        linger::linger(&self.0);
     }
 
     fn readiness(&self) -> Readiness {
