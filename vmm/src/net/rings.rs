@@ -64,6 +64,20 @@ impl Rings {
         }
     }
 
+    /// Whether the guest wants the socket closed.
+    pub(super) fn is_closing(&self, memory: &GuestMemory) -> bool {
+        let load = |page: GuestSlice<'_>| {
+            let closing = page.get_atomic_ref::<AtomicU32>(offset_of!(StreamRings, closing));
+            Some(closing.ok()?.load(Ordering::SeqCst) != 0)
+        };
+        self.page(memory).and_then(load).unwrap_or(false)
+    }
+
+    /// The last that is done with the rings: they are the guest's again.
+    pub(super) fn show_closed(self, memory: &GuestMemory) {
+        self.show_word(memory, offset_of!(StreamRings, closed), 1);
+    }
+
     /// Bytes that the guest did not take yet.
     pub(super) fn unread(&self, memory: &GuestMemory) -> Result<usize, BadCounter> {
         let name = "receive_taken";

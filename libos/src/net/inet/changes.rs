@@ -179,6 +179,13 @@ pub(super) fn mark_pending(handle: u32) {
     summary.fetch_or(1 << (word % WORD_BITS), SeqCst);
 }
 
+/// Whether the monitor's I/O thread looks at the marked sockets soon.
+pub(super) fn is_served_soon() -> bool {
+    TABLE
+        .get()
+        .is_some_and(|table| table.service.load(SeqCst) != SERVICE_ASLEEP)
+}
+
 /// Has the monitor serve the marked sockets now.
 pub(super) fn serve() {
     hypercall::socket::serve();
@@ -186,10 +193,7 @@ pub(super) fn serve() {
 
 /// The same, where its I/O thread would not look soon.
 pub(super) fn serve_if_asleep() {
-    if TABLE
-        .get()
-        .is_some_and(|table| table.service.load(SeqCst) == SERVICE_ASLEEP)
-    {
+    if !is_served_soon() {
         serve();
     }
 }
