@@ -29,7 +29,7 @@
 //! ```text
 //! program → send ring → mark in `pending` ─┬ service AWAKE: the I/O thread looks
 //!                                          ├ NAPPING: it looks within a millisecond;
-//!                                          │   SOCKET_SERVE before the libOS sleeps or polls
+//!                                          │   SOCKET_SERVE before a vCPU idles
 //!                                          └ ASLEEP: SOCKET_SERVE at once
 //! host → receive ring → `changed` as above
 //! ```

@@ -51,7 +51,9 @@ use spin::{Mutex, Once};
 use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, SocketAddress};
 
 pub use address::is_inet;
-pub use changes::{Sleeper, are_used, flush, prepare_wait, take_changes, waits_for_look};
+pub use changes::{
+    Sleeper, are_used, flush, flush_now, prepare_wait, take_changes, waits_for_look,
+};
 pub use kind::kind;
 
 use super::family::{Family, Kind, Patience, Shutdown};
