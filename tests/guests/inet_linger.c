@@ -2,6 +2,7 @@
 //! cpus: 1, 2
 #include "inet.h"
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -65,6 +66,32 @@ static void closing_waits_for_the_reader(int nonblocking) {
     CHECK_EQ(close(s[0]), 0);
     CHECK_EQ(reads, 1);
     pthread_join(thread, 0);
+}
+
+static volatile int closed;
+static void *closes(void *arg) {
+    CHECK_EQ(close(*(int *)arg), 0);
+    closed = 1;
+    return 0;
+}
+
+/// Its number may be another's by now.
+static void nobody_watches_it_meanwhile(void) {
+    int s[2], ep = epoll_create1(0);
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP};
+    pthread_t thread;
+    stuffed_pair(s, 600);
+    CHECK_EQ(epoll_ctl(ep, EPOLL_CTL_ADD, s[0], &e), 0);
+    closed = 0;
+    CHECK_EQ(pthread_create(&thread, 0, closes, &s[0]), 0);
+    while (fcntl(s[0], F_GETFD) != -1) usleep(1000);
+    usleep(50000);
+    CHECK_EQ(epoll_wait(ep, &e, 1, 100), 0);
+    CHECK_EQ(closed, 0);
+    all_comes(s[1]);
+    pthread_join(thread, 0);
+    CHECK_EQ(closed, 1);
+    close(ep);
 }
 
 static void half_closed_waits_too(void) {
@@ -192,6 +219,7 @@ static void connections_have_it_of_their_listener(void) {
 int main(void) {
     closing_waits_for_the_reader(0);
     closing_waits_for_the_reader(1);
+    nobody_watches_it_meanwhile();
     half_closed_waits_too();
     the_time_is_over();
     a_signal_ends_the_wait();

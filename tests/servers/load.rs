@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::debian::{start_nginx, start_redis};
+use crate::debian::{start_nginx, start_redis, start_redis_with};
 use crate::image::can_run;
 use crate::server::{Server, client, curl, wrk};
 
@@ -59,7 +59,8 @@ fn thousand_of_nginx() -> Result<(), Failed> {
 /// They ask and never read, until neither the ways to them nor the rings have room.
 fn stalled() -> Result<(), Failed> {
     if can_run("stalled", &["redis-cli"]) {
-        let (mut server, port) = start_redis();
+        // With rings.
+        let (mut server, port) = start_redis_with(&["--cpus", "1"], &[]);
         let ask = |words: &[&str]| client("redis-cli", [&["-p", &port], words].concat()).out();
         ask(&["SET", "key", &"v".repeat(100_000)]);
         let before = server.files_at_rest();

@@ -23,7 +23,7 @@ struct Slot {
 pub fn close(file: Arc<OpenFile>) {
     lock::descriptor_closed(&file, process::current().pid);
     if Arc::strong_count(&file) == 1 {
-        file.file().closing();
+        file.closing();
     }
     drop(file);
 }
