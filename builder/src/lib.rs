@@ -25,11 +25,14 @@
 //! | `link` | binding `syscall` sites to the libOS |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
+//! | `fuzz` | entries for `tests/fuzz` |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
 
 #![forbid(unsafe_code)]
 
 mod build;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod hot;
 mod inspect;

@@ -10,6 +10,7 @@
 //! | [`docker`] | `manifest.json` of a docker archive |
 //! | [`config`] | what the image configuration says about running |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
+//! | [`fuzz`] | entries for `tests/fuzz` |
 //! | [`mod@write`], [`write_layer`] | writing an OCI layout |
 
 mod apply;
@@ -18,6 +19,7 @@ pub(crate) mod config;
 mod container;
 mod digest;
 mod docker;
+mod fuzz;
 mod index;
 mod layer;
 mod tar;
@@ -31,6 +33,7 @@ use unikiln_unikernel::Manifest;
 pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
 pub use self::digest::BlobError;
+pub(crate) use self::fuzz::{fuzz_archive, fuzz_decompress, fuzz_documents, fuzz_layer};
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
 pub use self::write::WriteLayoutError;
