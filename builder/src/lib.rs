@@ -16,6 +16,7 @@
 //! | [`build()`] (`build`) | the way from a reference to a file |
 //! | `oci` | images from OCI layouts and docker archives, and writing a layout |
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
+//! | [`Platform`] (`platform`) | which of an index's images is taken |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
 //! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
@@ -24,11 +25,14 @@
 //! | `link` | binding `syscall` sites to the libOS |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
+//! | `fuzz` | entries for `tests/fuzz` |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
 
 #![forbid(unsafe_code)]
 
 mod build;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod hot;
 mod inspect;
@@ -36,6 +40,7 @@ mod libos;
 mod link;
 mod oci;
 mod pack;
+mod platform;
 mod program;
 mod progress;
 mod reference;
@@ -52,6 +57,7 @@ pub use oci::{
     WriteLayoutError,
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
+pub use platform::{Platform, PlatformError};
 pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
