@@ -22,6 +22,7 @@
 //! | `program` | what a program needs to start |
 //! | `rootfs` | inode tree and EROFS |
 //! | `link` | binding `syscall` sites to the libOS |
+//! | [`Store`] (`store`) | images by digest, shared by all processes |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
@@ -40,6 +41,7 @@ mod program;
 mod progress;
 mod reference;
 mod rootfs;
+mod store;
 mod unikernel;
 mod user;
 
@@ -48,12 +50,13 @@ pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;
 pub use oci::{
-    ApplyError, BlobError, ContainerError, ImageError, LayerError, TarError, WriteLayerError,
-    WriteLayoutError,
+    ApplyError, BlobError, ContainerError, Digest, ImageError, LayerError, TarError,
+    WriteLayerError, WriteLayoutError,
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
+pub use store::{Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError};
 pub use unikernel::{BuildReport, WriteError};
 pub use user::UserError;

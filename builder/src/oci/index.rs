@@ -14,7 +14,7 @@ pub(super) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
 /// Most indexes on the way to a manifest.
 const DEPTH_MAX: usize = 4;
 /// Annotation that holds the tag.
-pub(super) const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
+pub(crate) const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 
 const LAYOUT: &str = "an OCI image layout (a directory made by `skopeo copy … oci:DIR`)";
 

@@ -30,7 +30,9 @@ use unikiln_unikernel::Manifest;
 
 pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
-pub use self::digest::BlobError;
+pub(crate) use self::digest::Hasher;
+pub use self::digest::{BlobError, Digest};
+pub(crate) use self::index::TAG_ANNOTATION;
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
 pub use self::write::WriteLayoutError;
@@ -38,7 +40,6 @@ pub use self::write_layer::WriteLayerError;
 
 use self::apply::Applier;
 use self::container::Container;
-use self::digest::Digest;
 use self::layer::{Allowance, Layer};
 use crate::build::Limits;
 use crate::progress::{Progress, Step};
