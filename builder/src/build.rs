@@ -13,6 +13,7 @@ use crate::program::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::reference::ImageRef;
 use crate::rootfs::{RootFs, StorageError};
+use crate::store::StoreError;
 use crate::unikernel::{self, BuildReport, WriteError};
 use crate::user::{self, UserError};
 
@@ -86,6 +87,9 @@ pub enum BuildError {
         /// Why.
         source: StorageError,
     },
+    /// The store does not give the image, or does not take its unikernel.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -105,11 +109,29 @@ pub fn build(
             reference: reference.to_string(),
         });
     }
-    let spool_directory = unikernel::parent(output);
-    let (mut rootfs, mut manifest) = load(reference, spool_directory, options, progress)?;
+    let (rootfs, manifest) = load(reference, unikernel::parent(output), options, progress)?;
+    finish(
+        &reference.to_string(),
+        rootfs,
+        manifest,
+        output,
+        options,
+        progress,
+    )
+}
+
+/// From an image's files to the unikernel file; `reference` is for messages.
+pub(crate) fn finish(
+    reference: &str,
+    mut rootfs: RootFs,
+    mut manifest: Manifest,
+    output: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<BuildReport, BuildError> {
     let resolved =
         user::resolve(&rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
-            reference: reference.to_string(),
+            reference: reference.to_owned(),
             source,
         })?;
     manifest.user = resolved.user;
@@ -118,7 +140,7 @@ pub fn build(
     add_variable(&mut manifest.env, "HOME", &resolved.home);
     if !options.no_link {
         let linking = link::link(&mut rootfs).map_err(|source| BuildError::Link {
-            reference: reference.to_string(),
+            reference: reference.to_owned(),
             source,
         })?;
         manifest.linking = Some(linking);

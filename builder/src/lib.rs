@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`ImageRef`] (`reference`) | names of images |
 //! | [`build()`] (`build`) | the way from a reference to a file |
+//! | [`build_cached()`] (`cached`) | the same for an image of the store, once |
 //! | `oci` | images from OCI layouts and docker archives, and writing a layout |
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
@@ -30,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod cached;
 mod host;
 mod hot;
 mod inspect;
@@ -46,6 +48,7 @@ mod unikernel;
 mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
+pub use cached::build_cached;
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;
@@ -57,6 +60,8 @@ pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
-pub use store::{Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError};
+pub use store::{
+    Amount, Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError, Usage,
+};
 pub use unikernel::{BuildReport, WriteError};
 pub use user::UserError;

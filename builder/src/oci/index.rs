@@ -10,7 +10,7 @@ use super::layer::Layer;
 use super::{Image, ImageError, find_blob};
 
 /// Most bytes of an index, a manifest or a configuration.
-pub(super) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
+pub(crate) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
 /// Most indexes on the way to a manifest.
 const DEPTH_MAX: usize = 4;
 /// Annotation that holds the tag.
@@ -78,7 +78,7 @@ fn by_tag<'a>(
 }
 
 /// Follows nested indexes to the manifest for this platform.
-fn manifest_descriptor(
+pub(super) fn manifest_descriptor(
     container: &Container,
     candidates: Vec<&Descriptor>,
 ) -> Result<Descriptor, ImageError> {
@@ -134,7 +134,10 @@ fn read_verified(container: &Container, descriptor: &Descriptor) -> Result<Vec<u
     Ok(bytes)
 }
 
-fn read_manifest(container: &Container, descriptor: &Descriptor) -> Result<Image, ImageError> {
+pub(super) fn read_manifest(
+    container: &Container,
+    descriptor: &Descriptor,
+) -> Result<Image, ImageError> {
     let digest = descriptor.digest().to_string();
     let bytes = read_verified(container, descriptor)?;
     let manifest: ImageManifest = parse(&bytes, &digest)?;

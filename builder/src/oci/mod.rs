@@ -26,13 +26,14 @@ mod write_layer;
 
 use std::path::Path;
 
+use oci_spec::image::Descriptor;
 use unikiln_unikernel::Manifest;
 
 pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
 pub(crate) use self::digest::Hasher;
 pub use self::digest::{BlobError, Digest};
-pub(crate) use self::index::TAG_ANNOTATION;
+pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION};
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
 pub use self::write::WriteLayoutError;
@@ -134,6 +135,19 @@ impl Image {
     /// Reads an OCI layout in a directory.
     pub(crate) fn oci(directory: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
         index::read(&Container::directory(directory)?, tag)
+    }
+
+    /// Reads the image that a manifest is for, of a directory of blobs.
+    pub(crate) fn stored(directory: &Path, manifest: &Descriptor) -> Result<Self, ImageError> {
+        index::read_manifest(&Container::directory(directory)?, manifest)
+    }
+
+    /// The manifest for this platform that a manifest or an index leads to.
+    pub(crate) fn stored_manifest(
+        directory: &Path,
+        descriptor: &Descriptor,
+    ) -> Result<Descriptor, ImageError> {
+        index::manifest_descriptor(&Container::directory(directory)?, vec![descriptor])
     }
 
     /// Reads an OCI layout in a tar file.

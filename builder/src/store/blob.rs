@@ -3,9 +3,22 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::str::FromStr;
+
+use oci_spec::image::{Descriptor, DescriptorBuilder, MediaType};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Store, StoreError, disk};
-use crate::oci::{Digest, Hasher};
+use crate::oci::{DOCUMENT_MAX_BYTES, Digest, Hasher};
+
+/// What tells a manifest from an index.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    media_type: Option<MediaType>,
+    manifests: Option<IgnoredAny>,
+}
 
 /// A stored blob, opened: it can be read even if it is collected meanwhile.
 #[derive(Debug)]
@@ -45,6 +58,35 @@ impl Store {
             file,
             len_bytes,
         })
+    }
+
+    /// Reads a whole blob, and compares. A wrong one is moved away.
+    pub fn verify(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.blob(digest)?.reader().finish()
+    }
+
+    /// The descriptor of a manifest or an index that is there, by what it says of
+    /// itself, or, for one that is silent, by what it holds.
+    pub fn descriptor(&self, digest: &Digest) -> Result<Descriptor, StoreError> {
+        let bytes = self.blob(digest)?.read(DOCUMENT_MAX_BYTES)?;
+        let document: Document =
+            serde_json::from_slice(&bytes).map_err(|source| StoreError::NotAnImage {
+                digest: digest.to_string(),
+                source,
+            })?;
+        let media_type = document.media_type.unwrap_or(match document.manifests {
+            Some(_) => MediaType::ImageIndex,
+            None => MediaType::ImageManifest,
+        });
+        DescriptorBuilder::default()
+            .media_type(media_type)
+            .digest(
+                oci_spec::image::Digest::from_str(&digest.to_string())
+                    .map_err(StoreError::Descriptor)?,
+            )
+            .size(bytes.len() as u64)
+            .build()
+            .map_err(StoreError::Descriptor)
     }
 
     /// Moves a blob away that was `found` to be another; the error to report.

@@ -63,6 +63,17 @@ pub enum StoreError {
     /// A digest that cannot be checked.
     #[error(transparent)]
     Digest(BlobError),
+    /// A blob that is used as a manifest, and is none.
+    #[error("blob {digest} is no manifest of an image")]
+    NotAnImage {
+        /// Its digest.
+        digest: String,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A descriptor cannot be made.
+    #[error("cannot describe a blob")]
+    Descriptor(#[source] oci_spec::OciSpecError),
     /// The blob is not in the store.
     #[error("blob {digest} is not in the store; `unikiln pull` fetches it")]
     MissingBlob {

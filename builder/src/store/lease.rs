@@ -6,13 +6,15 @@
 //! there: collection, which has the lock alone, has seen the line or is over.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
 use super::writer::{self, BlobWriter, Claim};
-use super::{Store, StoreError, lock};
+use super::{Store, StoreError, disk, lock};
 use crate::oci::Digest;
 
 /// Prefix of a lease's file.
@@ -53,8 +55,39 @@ impl Store {
         })
     }
 
-    fn leases_path(&self) -> std::path::PathBuf {
+    pub(super) fn leases_path(&self) -> PathBuf {
         self.root.join("leases")
+    }
+}
+
+/// What the lease at `path` keeps. One of a dead process is removed: `None`.
+/// The caller holds the store's lock alone, so no lease begins or grows.
+pub(super) fn living(path: &Path) -> Result<Option<Vec<Digest>>, StoreError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(StoreError::reading(path))?,
+    };
+    match file.try_lock() {
+        Ok(()) => {
+            disk::remove(path)?;
+            return Ok(None);
+        }
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(source)) => {
+            return Err(StoreError::Lock {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    }
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => {
+            let text = text.map_err(StoreError::reading(path))?;
+            // What was cut off was never kept.
+            let lines = text.lines().filter_map(|line| Digest::parse(line).ok());
+            Ok(Some(lines.collect()))
+        }
     }
 }
 
@@ -77,7 +110,8 @@ impl Lease {
             return Ok(());
         }
         let _lock = lock::shared(&self.store().lock_path())?;
-        let line = format!("{digest}\n");
+        // A full disk may have cut off the line before.
+        let line = format!("\n{digest}\n");
         self.shared
             .file
             .as_file()

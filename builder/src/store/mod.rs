@@ -9,6 +9,8 @@
 //!   blobs/sha256/HEX    whole blobs, their digests checked when they were written
 //!   partial/sha256-HEX  blobs on their way; locked by their writer
 //!   damaged/sha256-HEX  blobs that turned out wrong when they were read
+//!   unikernels/, building/  unikernels made of the images (unikernel.rs)
+//!   linked/             what became of programs when they were bound to the libOS
 //!   leases/             one file for each lease, locked while its process lives
 //!   lock                shared: add to a lease; exclusive: references, collection
 //!   reserve             room for a new index.json when the disk is full
@@ -24,15 +26,22 @@
 //! | [`Blob`] (`blob`) | reading blobs, verified |
 //! | [`BlobWriter`] (`writer`) | writing blobs, resumed, verified |
 //! | [`Reference`] (`reference`) | names |
+//! | `unikernel` | what was built of an image, once |
+//! | `mark`, `collect` | what must stay; removing the rest |
+//! | [`Usage`] (`usage`) | what it takes of the disk |
 //! | [`StoreError`] (`error`) | what goes wrong |
 //! | `lock`, `disk` | locks; files that appear whole |
 
 mod blob;
+mod collect;
 mod disk;
 mod error;
 mod lease;
 mod lock;
+mod mark;
 mod reference;
+mod unikernel;
+mod usage;
 mod writer;
 
 #[cfg(test)]
@@ -44,6 +53,7 @@ pub use blob::{Blob, BlobReader};
 pub use error::StoreError;
 pub use lease::Lease;
 pub use reference::Reference;
+pub use usage::{Amount, Usage};
 pub use writer::{BlobWriter, Claim};
 
 use crate::oci::Digest;

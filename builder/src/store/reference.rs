@@ -56,6 +56,15 @@ impl Store {
         Ok(references)
     }
 
+    /// Digests of all that the index lists, with a name or without.
+    pub(super) fn roots(&self) -> Result<Vec<Digest>, StoreError> {
+        let index = self.read_index()?;
+        let digests = index.manifests().iter().map(Descriptor::digest);
+        digests
+            .map(|digest| Digest::parse(digest.as_ref()).map_err(StoreError::Digest))
+            .collect()
+    }
+
     /// The reference `name`.
     pub fn reference(&self, name: &str) -> Result<Reference, StoreError> {
         let references = self.references()?;

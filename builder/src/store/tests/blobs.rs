@@ -1,45 +1,10 @@
-//! Blobs, leases and references. What needs several processes is in
-//! `builder/tests/store`.
+//! Blobs and references.
 
 use std::fs;
 use std::thread;
 
-use oci_spec::image::{Descriptor, MediaType};
-use sha2::{Digest as _, Sha256};
-use tempfile::TempDir;
-
-use super::{Claim, Lease, Store, StoreError};
-use crate::libos::hex;
-use crate::oci::Digest;
-
-fn store() -> (TempDir, Store) {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let store = Store::open(directory.path()).expect("store");
-    (directory, store)
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::parse(&format!("sha256:{}", hex(&Sha256::digest(bytes)))).expect("digest")
-}
-
-fn put(lease: &Lease, bytes: &[u8]) -> Digest {
-    let digest = digest(bytes);
-    let writer = lease.writer(&digest, bytes.len() as u64);
-    if let Some(mut writer) = writer.expect("writer") {
-        writer.write(bytes).expect("write");
-        writer.commit().expect("commit");
-    }
-    digest
-}
-
-fn descriptor(bytes: &[u8]) -> Descriptor {
-    let digest = digest(bytes).to_string();
-    Descriptor::new(
-        MediaType::ImageManifest,
-        bytes.len() as u64,
-        digest.parse::<oci_spec::image::Digest>().expect("digest"),
-    )
-}
+use super::{descriptor, digest, put, store};
+use crate::store::{Claim, Store, StoreError};
 
 #[test]
 fn a_blob_reads_as_it_was_written() {
@@ -50,7 +15,7 @@ fn a_blob_reads_as_it_was_written() {
     assert_eq!(blob.read(10).expect("read"), b"clay");
     let too_long = store.blob(&digest).expect("blob").read(3);
     assert!(matches!(too_long, Err(StoreError::TooLarge { .. })));
-    let other = store.blob(&super::tests::digest(b"other"));
+    let other = store.blob(&super::digest(b"other"));
     assert!(matches!(other, Err(StoreError::MissingBlob { .. })));
 }
 
@@ -58,7 +23,7 @@ fn a_blob_reads_as_it_was_written() {
 fn a_writer_resumes_what_another_left() {
     let (_root, store) = store();
     let lease = store.lease().expect("lease");
-    let digest = digest(b"half and half");
+    let digest = super::digest(b"half and half");
     let mut writer = lease.writer(&digest, 13).expect("claim").expect("writer");
     writer.write(b"half and").expect("write");
     let early = writer.commit();
@@ -87,7 +52,7 @@ fn a_writer_resumes_what_another_left() {
 fn a_lie_is_not_stored() {
     let (_root, store) = store();
     let lease = store.lease().expect("lease");
-    let digest = digest(b"truth");
+    let digest = super::digest(b"truth");
     let mut writer = lease.writer(&digest, 5).expect("claim").expect("writer");
     let long = writer.write(b"truth and more");
     assert!(matches!(
@@ -144,7 +109,7 @@ fn damage_is_found_moved_away_and_written_again() {
 fn one_writes_while_others_wait() {
     let (_root, store) = store();
     let lease = store.lease().expect("lease");
-    let digest = digest(b"once");
+    let digest = super::digest(b"once");
     let mut writer = lease.writer(&digest, 4).expect("claim").expect("writer");
     assert!(matches!(lease.try_writer(&digest, 4), Ok(Claim::Busy)));
     thread::scope(|scope| {
