@@ -61,7 +61,8 @@ pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
 pub use store::{
-    Amount, Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError, Usage,
+    Amount, Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError, StoredImage,
+    Usage,
 };
 pub use unikernel::{BuildReport, WriteError};
 pub use user::UserError;

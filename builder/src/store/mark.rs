@@ -50,9 +50,9 @@ impl Store {
         Ok(marked)
     }
 
-    /// Digests that a blob names; none for one that is no manifest or index. What
+    /// Digests that a blob names, a configuration first; none for one that is no manifest or index. What
     /// is damaged leads nowhere: a pull fetches all of it again.
-    fn children(&self, digest: &Digest) -> Result<Vec<Digest>, StoreError> {
+    pub(super) fn children(&self, digest: &Digest) -> Result<Vec<Digest>, StoreError> {
         let path = self.blob_path(digest);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -72,9 +72,9 @@ impl Store {
             return Ok(Vec::new());
         };
         Ok(document
-            .manifests
+            .config
             .into_iter()
-            .chain(document.config)
+            .chain(document.manifests)
             .chain(document.layers)
             .filter_map(|child| Digest::parse(&child.digest).ok())
             .collect())

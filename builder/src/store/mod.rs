@@ -26,6 +26,7 @@
 //! | [`Blob`] (`blob`) | reading blobs, verified |
 //! | [`BlobWriter`] (`writer`) | writing blobs, resumed, verified |
 //! | [`Reference`] (`reference`) | names |
+//! | [`StoredImage`] (`image`) | what is known of an image, and finding it |
 //! | `unikernel` | what was built of an image, once |
 //! | `mark`, `collect` | what must stay; removing the rest |
 //! | [`Usage`] (`usage`) | what it takes of the disk |
@@ -36,6 +37,7 @@ mod blob;
 mod collect;
 mod disk;
 mod error;
+mod image;
 mod lease;
 mod lock;
 mod mark;
@@ -51,6 +53,7 @@ use std::path::{Path, PathBuf};
 
 pub use blob::{Blob, BlobReader};
 pub use error::StoreError;
+pub use image::StoredImage;
 pub use lease::Lease;
 pub use reference::Reference;
 pub use usage::{Amount, Usage};
