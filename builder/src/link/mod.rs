@@ -1,7 +1,8 @@
 //! Binds the `syscall` sites of programs and shared objects to the libOS.
 //!
 //! ```text
-//! complete tree ─► object.rs: is it an ELF file, what of it is code
+//! complete tree ─► load.rs: what of the file is looked at
+//!                ─► object.rs: is it an ELF file, what of it is code
 //!                    ├─ unwind.rs, go.rs: where functions begin
 //!                    ├─ sites.rs: sites, what makes room before them
 //!                    ├─ targets.rs: may anything jump into what moves
@@ -15,6 +16,7 @@
 
 mod gaps;
 mod go;
+mod load;
 mod object;
 mod place;
 mod report;
@@ -37,8 +39,8 @@ use crate::rootfs::tree::{InodeId, Kind, Tree};
 use object::Object;
 use report::{Counts, LeftFile};
 
-/// Largest file that is read as a whole.
-const FILE_MAX_BYTES: u64 = 512 << 20;
+/// Bytes hashed at a time.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// What became of a file that was seen before, by its digest.
 type Cache = HashMap<[u8; 32], Result<(Option<FileData>, Counts), LeftFile>>;
@@ -109,17 +111,25 @@ fn file(
     may_be_copy: bool,
     cache: &mut Cache,
 ) -> Result<Result<(Option<FileData>, Counts), LeftFile>, StorageError> {
-    if data.len_bytes() > FILE_MAX_BYTES {
-        return Ok(Err(LeftFile::TooLarge));
-    }
-    let mut bytes = rootfs.storage.read_start(data, FILE_MAX_BYTES)?;
-    let digest = may_be_copy.then(|| <[u8; 32]>::from(Sha256::digest(&bytes)));
+    let digest = if may_be_copy {
+        Some(digest(rootfs, data)?)
+    } else {
+        None
+    };
     if let Some(known) = digest.and_then(|digest| cache.get(&digest)) {
         return Ok(known.clone());
     }
-    let result = match rewrite::rewrite(&mut bytes) {
-        Ok(counts) if counts.bound > 0 => Ok((Some(keep(rootfs, &bytes)?), counts)),
-        Ok(counts) => Ok((None, counts)),
+    let contents = rootfs.storage.open(data)?;
+    let edits = match load::load(&contents, data.len_bytes())? {
+        Ok(bytes) => rewrite::edits(&bytes),
+        Err(reason) => Err(reason),
+    };
+    let result = match edits {
+        Ok((edits, counts)) if counts.bound > 0 => {
+            let new = rootfs.storage.keep_changed(data, &edits)?;
+            Ok((Some(new), counts))
+        }
+        Ok((_, counts)) => Ok((None, counts)),
         Err(reason) => Err(reason),
     };
     if let Some(digest) = digest {
@@ -128,7 +138,16 @@ fn file(
     Ok(result)
 }
 
-fn keep(rootfs: &mut RootFs, mut bytes: &[u8]) -> Result<FileData, StorageError> {
-    // A slice gives no errors of its own.
-    rootfs.storage.keep(&mut bytes)?.map_err(StorageError::Read)
+fn digest(rootfs: &RootFs, data: &FileData) -> Result<[u8; 32], StorageError> {
+    let contents = rootfs.storage.open(data)?;
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut offset = 0;
+    while offset < data.len_bytes() {
+        let len = (data.len_bytes() - offset).min(CHUNK_BYTES as u64) as usize;
+        contents.read_exact_at(&mut chunk[..len], offset)?;
+        hasher.update(&chunk[..len]);
+        offset += len as u64;
+    }
+    Ok(hasher.finalize().into())
 }
