@@ -58,11 +58,7 @@ pub(super) fn load(
     Ok(Ok(bytes))
 }
 
-fn read(
-    contents: &Contents<'_>,
-    bytes: &mut [u8],
-    range: &Range<u64>,
-) -> Result<(), StorageError> {
+fn read(contents: &Contents<'_>, bytes: &mut [u8], range: &Range<u64>) -> Result<(), StorageError> {
     contents.read_exact_at(
         &mut bytes[range.start as usize..range.end as usize],
         range.start,
