@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use unikiln_builder::{BuildOptions, ImageRef};
+use unikiln_builder::{BuildOptions, ImageRef, Platform};
 
 use crate::progress::Bar;
 
@@ -29,6 +29,9 @@ pub(super) struct SourceOptions {
     /// Most that an image's layers may unpack to.
     #[arg(long, value_name = "SIZE", value_parser = super::size::parse)]
     max_unpacked: Option<u64>,
+    /// Which of the images in an index to take: linux/amd64, or linux/amd64/v2 to v4.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
     /// Leave the programs' system calls as they are: each one traps.
     #[arg(long)]
     no_link: bool,
@@ -37,7 +40,10 @@ pub(super) struct SourceOptions {
 impl SourceOptions {
     /// Whether none of them is given.
     pub(super) fn is_empty(&self) -> bool {
-        self.include.is_empty() && self.max_unpacked.is_none() && !self.no_link
+        self.include.is_empty()
+            && self.max_unpacked.is_none()
+            && self.platform.is_none()
+            && !self.no_link
     }
 
     /// As the builder takes them.
@@ -45,6 +51,7 @@ impl SourceOptions {
         let mut options = BuildOptions {
             include: self.include.clone(),
             no_link: self.no_link,
+            platform: self.platform.unwrap_or_default(),
             ..BuildOptions::default()
         };
         if let Some(bytes) = self.max_unpacked {
