@@ -130,7 +130,7 @@ fn files(tree: &Tree) -> BTreeSet<InodeId> {
 }
 
 fn file(
-    rootfs: &mut RootFs,
+    rootfs: &RootFs,
     data: &FileData,
     digest: Option<[u8; 32]>,
     cache: &mut Cache,
@@ -140,10 +140,7 @@ fn file(
         return Ok(known.clone());
     }
     let result = match outcome(rootfs, data, digest.as_ref().zip(store))?.0 {
-        Ok((edits, counts)) if counts.bound > 0 => {
-            let new = rootfs.storage.keep_changed(data, &edits)?;
-            Ok((Some(new), counts))
-        }
+        Ok((edits, counts)) if counts.bound > 0 => Ok((Some(data.changed(edits)), counts)),
         Ok((_, counts)) => Ok((None, counts)),
         Err(reason) => Err(reason),
     };
