@@ -4,15 +4,27 @@
 //! script, so cargo cannot build it as an ordinary dependency. It has a target
 //! directory of its own below OUT_DIR: the outer cargo holds the lock of its
 //! own. `UNIKILN_LIBOS=FILE` embeds a ready-made ELF file instead.
+//!
+//! `UNIKILN_BUILDER_SOURCES` stands for the sources of builder and file format:
+//! what was made by another builder is made again.
 
 use std::env;
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "x86_64-unknown-none";
+/// What decides how a unikernel file is written.
+const SOURCES: [&str; 5] = [
+    "builder/src",
+    "unikernel/src",
+    "libos/abi/src",
+    "Cargo.lock",
+    "Cargo.toml",
+];
 
 fn main() {
     if let Err(error) = build() {
@@ -31,12 +43,20 @@ fn build() -> Result<(), Box<dyn Error>> {
     let embedded = out_dir.join("unikiln-libos.elf");
 
     println!("cargo::rerun-if-env-changed=UNIKILN_LIBOS");
-    for input in ["builder/build.rs", "libos", "Cargo.lock", "Cargo.toml"] {
+    for input in SOURCES.iter().chain(&["builder/build.rs", "libos"]) {
         println!(
             "cargo::rerun-if-changed={}",
             repository.join(input).display()
         );
     }
+    let mut hasher = DefaultHasher::new();
+    for input in SOURCES {
+        hash_files(&repository.join(input), &mut hasher)?;
+    }
+    println!(
+        "cargo::rustc-env=UNIKILN_BUILDER_SOURCES={:016x}",
+        hasher.finish()
+    );
     if let Some(ready) = env::var_os("UNIKILN_LIBOS") {
         println!("cargo::rerun-if-changed={}", Path::new(&ready).display());
         fs::copy(&ready, &embedded)
@@ -63,6 +83,23 @@ fn build() -> Result<(), Box<dyn Error>> {
         target_dir.join(TARGET).join("libos/unikiln-libos"),
         &embedded,
     )?;
+    Ok(())
+}
+
+/// Hashes a file, or all files below a directory in the order of their names.
+fn hash_files(path: &Path, hasher: &mut DefaultHasher) -> Result<(), Box<dyn Error>> {
+    if path.is_dir() {
+        let mut entries = fs::read_dir(path)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>, std::io::Error>>()?;
+        entries.sort();
+        for entry in entries {
+            hash_files(&entry, hasher)?;
+        }
+        return Ok(());
+    }
+    path.file_name().hash(hasher);
+    fs::read(path)?.hash(hasher);
     Ok(())
 }
 

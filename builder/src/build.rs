@@ -7,13 +7,14 @@ use unikiln_unikernel::Manifest;
 use crate::host::{self, HostError};
 use crate::hot::find_hot;
 use crate::libos::Libos;
-use crate::link;
+use crate::link::{self, LinkError};
 use crate::oci::{Image, ImageError};
 use crate::platform::Platform;
 use crate::program::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::reference::ImageRef;
-use crate::rootfs::{RootFs, StorageError};
+use crate::rootfs::RootFs;
+use crate::store::{Store, StoreError};
 use crate::unikernel::{self, BuildReport, WriteError};
 use crate::user::{self, UserError};
 
@@ -91,8 +92,11 @@ pub enum BuildError {
         /// The reference.
         reference: String,
         /// Why.
-        source: StorageError,
+        source: LinkError,
     },
+    /// The store does not give the image, or does not take its unikernel.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -112,11 +116,32 @@ pub fn build(
             reference: reference.to_string(),
         });
     }
-    let spool_directory = unikernel::parent(output);
-    let (mut rootfs, mut manifest) = load(reference, spool_directory, options, progress)?;
+    let (rootfs, manifest) = load(reference, unikernel::parent(output), options, progress)?;
+    finish(
+        &reference.to_string(),
+        rootfs,
+        manifest,
+        None,
+        output,
+        options,
+        progress,
+    )
+}
+
+/// From an image's files to the unikernel file; `reference` is for messages, and
+/// `store` knows what became of other images' programs.
+pub(crate) fn finish(
+    reference: &str,
+    mut rootfs: RootFs,
+    mut manifest: Manifest,
+    store: Option<&Store>,
+    output: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<BuildReport, BuildError> {
     let resolved =
         user::resolve(&rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
-            reference: reference.to_string(),
+            reference: reference.to_owned(),
             source,
         })?;
     manifest.user = resolved.user;
@@ -124,8 +149,8 @@ pub fn build(
     add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
     add_variable(&mut manifest.env, "HOME", &resolved.home);
     if !options.no_link {
-        let linking = link::link(&mut rootfs).map_err(|source| BuildError::Link {
-            reference: reference.to_string(),
+        let linking = link::link(&mut rootfs, store).map_err(|source| BuildError::Link {
+            reference: reference.to_owned(),
             source,
         })?;
         manifest.linking = Some(linking);
@@ -166,7 +191,7 @@ fn load(
         }
     };
     image
-        .and_then(|image| image.unpack(limits, spool_directory, progress))
+        .and_then(|image| image.unpack(limits, spool_directory, None, progress))
         .map_err(|source| BuildError::Image {
             reference: reference.to_string(),
             source,

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`ImageRef`] (`reference`) | names of images |
 //! | [`build()`] (`build`) | the way from a reference to a file |
+//! | [`build_cached()`] (`cached`) | the same for an image of the store, once |
 //! | `oci` | images from OCI layouts and docker archives, and writing a layout |
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
 //! | [`Platform`] (`platform`) | which of an index's images is taken |
@@ -23,6 +24,7 @@
 //! | `program` | what a program needs to start |
 //! | `rootfs` | inode tree and EROFS |
 //! | `link` | binding `syscall` sites to the libOS |
+//! | [`Store`] (`store`) | images by digest, shared by all processes |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
 //! | `fuzz` | entries for `tests/fuzz` |
@@ -31,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod cached;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
@@ -45,21 +48,28 @@ mod program;
 mod progress;
 mod reference;
 mod rootfs;
+mod store;
 mod unikernel;
 mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
+pub use cached::build_cached;
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;
+pub use link::LinkError;
 pub use oci::{
-    ApplyError, BlobError, ContainerError, ImageError, LayerError, TarError, WriteLayerError,
-    WriteLayoutError,
+    ApplyError, BlobError, ContainerError, Digest, ImageError, LayerError, TarError,
+    WriteLayerError, WriteLayoutError,
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use platform::{Platform, PlatformError};
 pub use progress::{NoProgress, Progress, Step};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
+pub use store::{
+    Amount, Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError, StoredImage,
+    Usage,
+};
 pub use unikernel::{BuildReport, WriteError};
 pub use user::UserError;

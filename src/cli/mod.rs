@@ -6,17 +6,23 @@
 //! | `build.rs` | `unikiln build IMAGE -o FILE.uk` |
 //! | `inspect.rs` | `unikiln inspect FILE.uk` |
 //! | `pack.rs` | `unikiln pack PATH… -o oci:DIR` |
+//! | `images.rs` | `unikiln images` |
+//! | `rmi.rs` | `unikiln rmi IMAGE…` |
+//! | `store.rs` | where stored images are |
 //! | `environment.rs` | `-e` and `--env-file` |
 //! | `network.rs` | the network of `run` |
 //! | `size.rs` | sizes such as `256M` |
 
 mod build;
 mod environment;
+mod images;
 mod inspect;
 mod network;
 mod pack;
+mod rmi;
 mod run;
 mod size;
+mod store;
 
 use clap::{Parser, Subcommand};
 
@@ -37,6 +43,8 @@ enum Command {
     Build(build::Build),
     Inspect(inspect::Inspect),
     Pack(pack::Pack),
+    Images(images::Images),
+    Rmi(rmi::Rmi),
 }
 
 impl Cli {
@@ -48,6 +56,8 @@ impl Cli {
             Command::Build(build) => build.execute(),
             Command::Inspect(inspect) => inspect.execute(),
             Command::Pack(pack) => pack.execute(),
+            Command::Images(images) => images.execute(),
+            Command::Rmi(rmi) => rmi.execute(),
         }
     }
 }

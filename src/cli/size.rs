@@ -23,9 +23,40 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "must be above zero and fit 64 bits".to_owned())
 }
 
+/// Bytes for people: `41.2 MiB`.
+pub(crate) fn display(bytes: u64) -> String {
+    const STEP: f64 = 1024.0;
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / STEP;
+    for unit in ["KiB", "MiB", "GiB"] {
+        // What would be rounded to 1024.0 is 1.0 of the next unit.
+        if value < STEP - 0.05 {
+            return format!("{value:.1} {unit}");
+        }
+        value /= STEP;
+    }
+    format!("{value:.1} TiB")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{display, parse};
+
+    #[test]
+    fn shows_the_largest_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (43_201_332, "41.2 MiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (3 << 40, "3.0 TiB"),
+        ] {
+            assert_eq!(display(bytes), text);
+        }
+    }
 
     #[test]
     fn reads_what_docker_reads() {

@@ -10,6 +10,9 @@
 //!                    └► rewrite.rs: new bytes ─► tree
 //! ```
 //!
+//! What became of a file (`outcome.rs`) is kept for the image's other copies of
+//! it, and in the store, where there is one, for other images.
+//!
 //! In doubt a site is left as it is: it traps, and works. A file that cannot be
 //! read is left as a whole. Neither is ever an error; both are counted
 //! (`report.rs`). The result depends on the file alone.
@@ -18,6 +21,7 @@ mod gaps;
 mod go;
 mod load;
 mod object;
+mod outcome;
 mod place;
 mod report;
 mod rewrite;
@@ -36,18 +40,34 @@ use unikiln_unikernel::Linking;
 use crate::rootfs::RootFs;
 use crate::rootfs::storage::{Contents, FileData, StorageError};
 use crate::rootfs::tree::{InodeId, Kind, Tree};
+use crate::store::{Store, StoreError};
 use object::Object;
+use outcome::Outcome;
 use report::{Counts, LeftFile};
 
 /// Bytes hashed at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// What became of a file that was seen before, by its digest.
+/// What became of a file that was seen before in this tree, by its digest.
 type Cache = HashMap<[u8; 32], Result<(Option<FileData>, Counts), LeftFile>>;
+
+/// What keeps programs from being bound at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Programs cannot be read or kept.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The store does not give or take what became of other images' programs.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What became of a program cannot be written down.
+    #[error("cannot write down what is bound")]
+    Encode(#[source] serde_json::Error),
+}
 
 /// Binds what it can in the whole tree. Hard links stay links, since each inode
 /// is rewritten once.
-pub(crate) fn link(rootfs: &mut RootFs) -> Result<Linking, StorageError> {
+pub(crate) fn link(rootfs: &mut RootFs, store: Option<&Store>) -> Result<Linking, LinkError> {
     rootfs.storage.flush()?;
     let files = programs(rootfs)?;
     let mut lengths: HashMap<u64, u32> = HashMap::new();
@@ -58,7 +78,11 @@ pub(crate) fn link(rootfs: &mut RootFs) -> Result<Linking, StorageError> {
     let mut cache = Cache::new();
     for (id, data) in files {
         let may_be_copy = lengths.get(&data.len_bytes()) > Some(&1);
-        let result = file(rootfs, &data, may_be_copy, &mut cache)?;
+        let digest = match may_be_copy || store.is_some() {
+            true => Some(digest(rootfs, &data)?),
+            false => None,
+        };
+        let result = file(rootfs, &data, digest, &mut cache, store)?;
         report::add(
             &mut linking,
             result.as_ref().map(|(_, counts)| counts).map_err(|e| *e),
@@ -106,29 +130,17 @@ fn files(tree: &Tree) -> BTreeSet<InodeId> {
 }
 
 fn file(
-    rootfs: &mut RootFs,
+    rootfs: &RootFs,
     data: &FileData,
-    may_be_copy: bool,
+    digest: Option<[u8; 32]>,
     cache: &mut Cache,
-) -> Result<Result<(Option<FileData>, Counts), LeftFile>, StorageError> {
-    let digest = if may_be_copy {
-        Some(digest(rootfs, data)?)
-    } else {
-        None
-    };
+    store: Option<&Store>,
+) -> Result<Result<(Option<FileData>, Counts), LeftFile>, LinkError> {
     if let Some(known) = digest.and_then(|digest| cache.get(&digest)) {
         return Ok(known.clone());
     }
-    let contents = rootfs.storage.open(data)?;
-    let edits = match load::load(&contents, data.len_bytes())? {
-        Ok(bytes) => rewrite::edits(&bytes),
-        Err(reason) => Err(reason),
-    };
-    let result = match edits {
-        Ok((edits, counts)) if counts.bound > 0 => {
-            let new = rootfs.storage.keep_changed(data, &edits)?;
-            Ok((Some(new), counts))
-        }
+    let result = match outcome(rootfs, data, digest.as_ref().zip(store))?.0 {
+        Ok((edits, counts)) if counts.bound > 0 => Ok((Some(data.changed(edits)), counts)),
         Ok((_, counts)) => Ok((None, counts)),
         Err(reason) => Err(reason),
     };
@@ -136,6 +148,30 @@ fn file(
         cache.insert(digest, result.clone());
     }
     Ok(result)
+}
+
+/// What another image's build has written down, or what is found out now.
+fn outcome(
+    rootfs: &RootFs,
+    data: &FileData,
+    known: Option<(&[u8; 32], &Store)>,
+) -> Result<Outcome, LinkError> {
+    if let Some((digest, store)) = known
+        && let Some(text) = store.linked(digest)?
+        && let Some(outcome) = Outcome::decode(&text)
+    {
+        return Ok(outcome);
+    }
+    let contents = rootfs.storage.open(data)?;
+    let outcome = Outcome(match load::load(&contents, data.len_bytes())? {
+        Ok(bytes) => rewrite::edits(&bytes),
+        Err(reason) => Err(reason),
+    });
+    if let Some((digest, store)) = known {
+        let text = outcome.encode().map_err(LinkError::Encode)?;
+        store.keep_linked(digest, &text)?;
+    }
+    Ok(outcome)
 }
 
 fn digest(rootfs: &RootFs, data: &FileData) -> Result<[u8; 32], StorageError> {

@@ -72,20 +72,21 @@ pub enum BlobError {
 }
 
 /// A checked digest: algorithm, colon, lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Digest {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digest {
     text: String,
     algorithm: Algorithm,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Algorithm {
     Sha256,
     Sha512,
 }
 
 impl Digest {
-    pub(super) fn parse(text: &str) -> Result<Self, BlobError> {
+    /// Parses a digest as registries write it.
+    pub fn parse(text: &str) -> Result<Self, BlobError> {
         let (algorithm, digits, wanted) = match text.split_once(':') {
             Some(("sha256", digits)) => (Algorithm::Sha256, digits, 64),
             Some(("sha512", digits)) => (Algorithm::Sha512, digits, 128),
@@ -110,11 +111,11 @@ impl Digest {
     }
 
     /// Name of the blob in an image layout.
-    pub(super) fn blob_name(&self) -> String {
+    pub(crate) fn blob_name(&self) -> String {
         format!("blobs/{}", self.text.replacen(':', "/", 1))
     }
 
-    pub(super) fn hasher(&self) -> Hasher {
+    pub(crate) fn hasher(&self) -> Hasher {
         match self.algorithm {
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
             Algorithm::Sha512 => Hasher::Sha512(Box::new(Sha512::new())),
@@ -129,7 +130,8 @@ impl fmt::Display for Digest {
 }
 
 /// Computes a digest.
-pub(super) enum Hasher {
+#[derive(Debug)]
+pub(crate) enum Hasher {
     Sha256(Sha256),
     Sha512(Box<Sha512>),
 }
@@ -139,7 +141,7 @@ impl Hasher {
         Self::Sha256(Sha256::new())
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hasher) => hasher.update(bytes),
             Self::Sha512(hasher) => hasher.update(bytes),
@@ -147,7 +149,7 @@ impl Hasher {
     }
 
     /// The digest as text.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         match self {
             Self::Sha256(hasher) => format!("sha256:{}", hex(&hasher.finalize())),
             Self::Sha512(hasher) => format!("sha512:{}", hex(&hasher.finalize())),

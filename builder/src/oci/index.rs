@@ -12,11 +12,11 @@ use super::{Image, ImageError, find_blob};
 use crate::platform::{Platform, describe};
 
 /// Most bytes of an index, a manifest or a configuration.
-pub(super) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
+pub(crate) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
 /// Most indexes on the way to a manifest.
 const DEPTH_MAX: usize = 4;
 /// Annotation that holds the tag.
-pub(super) const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
+pub(crate) const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 
 const LAYOUT: &str = "an OCI image layout (a directory made by `skopeo copy … oci:DIR`)";
 
@@ -175,7 +175,7 @@ fn by_tag<'a>(
 }
 
 /// Follows nested indexes to the manifest for this platform.
-fn manifest_descriptor(
+pub(super) fn manifest_descriptor(
     container: &Container,
     candidates: Vec<&Descriptor>,
     platform: Platform,
@@ -247,7 +247,7 @@ fn read_verified(container: &Container, descriptor: &Descriptor) -> Result<Vec<u
     Ok(bytes)
 }
 
-fn read_manifest(
+pub(super) fn read_manifest(
     container: &Container,
     descriptor: &Descriptor,
     platform: Platform,

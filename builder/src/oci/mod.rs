@@ -9,6 +9,7 @@
 //! | [`index`] | the way from an OCI layout's index to one manifest |
 //! | [`docker`] | `manifest.json` of a docker archive |
 //! | [`config`] | what the image configuration says about running |
+//! | [`kept`] | layers that the store keeps unpacked |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
 //! | [`fuzz`] | entries for `tests/fuzz` |
 //! | [`mod@write`], [`write_layer`] | writing an OCI layout |
@@ -21,6 +22,7 @@ mod digest;
 mod docker;
 mod fuzz;
 mod index;
+mod kept;
 mod layer;
 mod tar;
 pub(crate) mod write;
@@ -28,12 +30,15 @@ mod write_layer;
 
 use std::path::Path;
 
+use oci_spec::image::Descriptor;
 use unikiln_unikernel::Manifest;
 
 pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
-pub use self::digest::BlobError;
+pub(crate) use self::digest::Hasher;
+pub use self::digest::{BlobError, Digest};
 pub(crate) use self::fuzz::{fuzz_archive, fuzz_decompress, fuzz_documents, fuzz_layer};
+pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION};
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
 pub use self::write::WriteLayoutError;
@@ -41,7 +46,6 @@ pub use self::write_layer::WriteLayerError;
 
 use self::apply::Applier;
 use self::container::Container;
-use self::digest::Digest;
 use self::layer::{Allowance, Layer};
 use crate::build::Limits;
 use crate::platform::Platform;
@@ -49,6 +53,7 @@ use crate::progress::{Progress, Step};
 use crate::rootfs::storage::Storage;
 use crate::rootfs::tree::Tree;
 use crate::rootfs::{RootFs, StorageError};
+use crate::store::Store;
 
 /// What keeps an image from being read.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +174,25 @@ impl Image {
         index::read(&Container::directory(directory)?, tag, platform)
     }
 
+    /// Reads the image that a manifest is for, of a directory of blobs.
+    pub(crate) fn stored(
+        directory: &Path,
+        manifest: &Descriptor,
+        platform: Platform,
+    ) -> Result<Self, ImageError> {
+        index::read_manifest(&Container::directory(directory)?, manifest, platform)
+    }
+
+    /// The manifest for the platform that a manifest or an index leads to.
+    pub(crate) fn stored_manifest(
+        directory: &Path,
+        descriptor: &Descriptor,
+        platform: Platform,
+    ) -> Result<Descriptor, ImageError> {
+        let container = Container::directory(directory)?;
+        index::manifest_descriptor(&container, vec![descriptor], platform)
+    }
+
     /// Reads an OCI layout in a tar file.
     pub(crate) fn oci_archive(
         file: &Path,
@@ -193,11 +217,12 @@ impl Image {
         docker::read(&container, tag, platform)
     }
 
-    /// Unpacks and merges the layers.
+    /// Unpacks and merges the layers. `store` keeps them unpacked.
     pub(crate) fn unpack(
         self,
         limits: &Limits,
         spool_directory: &Path,
+        store: Option<&Store>,
         progress: &mut dyn Progress,
     ) -> Result<(RootFs, Manifest), ImageError> {
         let total_bytes = self.layers.iter().map(|layer| layer.range.len_bytes).sum();
@@ -221,7 +246,7 @@ impl Image {
         for (number, layer) in self.layers.iter().enumerate() {
             // Far fewer than 2^32 fit into a manifest.
             applier.layer = number as u32;
-            layer.unpack(&mut applier, &mut allowance, progress)?;
+            layer.unpack(&mut applier, &mut allowance, store, progress)?;
         }
         Ok((
             RootFs {

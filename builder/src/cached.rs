@@ -1,0 +1,103 @@
+//! From an image of the store to a unikernel file in the store. An image is
+//! converted once for each libOS and builder, whoever asks for it.
+
+use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::build::{self, BuildError, BuildOptions};
+use crate::libos::{Libos, hex};
+use crate::oci::{BlobError, Digest, Image, ImageError, LayerError};
+use crate::progress::Progress;
+use crate::store::{Lease, StoreError};
+
+/// This builder. Another one may write another file.
+pub(crate) const IDENTITY: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "-",
+    env!("UNIKILN_BUILDER_SOURCES")
+);
+/// Bytes of a key, of the digest that it is cut from.
+const KEY_BYTES: usize = 16;
+
+/// The unikernel file of the image of the store whose manifest or index is
+/// `digest`: the one that was built before, or a new one. It stays there for as
+/// long as `lease` lives, or a reference to the image.
+pub fn build_cached(
+    lease: &Lease,
+    digest: &Digest,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, BuildError> {
+    if !options.include.is_empty() {
+        return Err(BuildError::IncludeNotPossible {
+            reference: digest.to_string(),
+        });
+    }
+    lease.keep(digest)?;
+    let store = lease.store();
+    let descriptor = store.descriptor(digest)?;
+    let failed = |source| explain(lease, digest, source);
+    let platform = options.platform;
+    let manifest = Image::stored_manifest(store.root(), &descriptor, platform).map_err(failed)?;
+    let image = Digest::parse(manifest.digest().as_ref()).map_err(StoreError::Digest)?;
+    lease.unikernel(&image, &key(options), |output| {
+        let directory = crate::unikernel::parent(output);
+        let mut unpack = || {
+            Image::stored(store.root(), &manifest, platform)?.unpack(
+                &options.limits,
+                directory,
+                Some(store),
+                progress,
+            )
+        };
+        let (rootfs, config) = loop {
+            match unpack() {
+                // It is gone, and unpacked again.
+                Err(ImageError::Layer(LayerError::KeptDamaged { .. })) => {}
+                unpacked => break unpacked.map_err(failed)?,
+            }
+        };
+        let name = image.to_string();
+        build::finish(
+            &name,
+            rootfs,
+            config,
+            Some(store),
+            output,
+            options,
+            progress,
+        )
+        .map(drop)
+    })
+}
+
+/// Stands for all but the image that decides what a unikernel file is.
+fn key(options: &BuildOptions) -> String {
+    let libos = Libos::identity().digest;
+    let (platform, no_link) = (options.platform, options.no_link);
+    let text = format!("{libos} {IDENTITY} {platform:?} no_link={no_link}");
+    hex(&Sha256::digest(text)[..KEY_BYTES])
+}
+
+/// A blob that is missing or damaged is the store's to tell about.
+fn explain(lease: &Lease, reference: &Digest, source: ImageError) -> BuildError {
+    let named = match &source {
+        ImageError::Blob(error) | ImageError::Layer(LayerError::Blob(error)) => match error {
+            BlobError::Missing { digest }
+            | BlobError::WrongSize { digest, .. }
+            | BlobError::WrongDigest { digest, .. } => Digest::parse(digest).ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let checked = named.map_or(Ok(()), |digest| lease.store().verify(&digest));
+    match checked {
+        Err(error) => error.into(),
+        // The manifest tells lies of a blob that is whole.
+        Ok(()) => BuildError::Image {
+            reference: reference.to_string(),
+            source,
+        },
+    }
+}
