@@ -24,6 +24,7 @@
 //! | `rootfs` | inode tree and EROFS |
 //! | `link` | binding `syscall` sites to the libOS |
 //! | [`Store`] (`store`) | images by digest, shared by all processes |
+//! | [`registry`] | pulling and pushing images and unikernels |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
@@ -42,6 +43,7 @@ mod pack;
 mod program;
 mod progress;
 mod reference;
+pub mod registry;
 mod rootfs;
 mod store;
 mod unikernel;
@@ -57,7 +59,7 @@ pub use oci::{
     WriteLayerError, WriteLayoutError,
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
-pub use progress::{NoProgress, Progress, Step};
+pub use progress::{NoProgress, Progress, Step, Transfer};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
 pub use store::{
