@@ -7,13 +7,13 @@ use unikiln_unikernel::Manifest;
 use crate::host::{self, HostError};
 use crate::hot::find_hot;
 use crate::libos::Libos;
-use crate::link;
+use crate::link::{self, LinkError};
 use crate::oci::{Image, ImageError};
 use crate::program::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::reference::ImageRef;
-use crate::rootfs::{RootFs, StorageError};
-use crate::store::StoreError;
+use crate::rootfs::RootFs;
+use crate::store::{Store, StoreError};
 use crate::unikernel::{self, BuildReport, WriteError};
 use crate::user::{self, UserError};
 
@@ -94,7 +94,7 @@ pub enum BuildError {
         /// The reference.
         reference: String,
         /// Why.
-        source: StorageError,
+        source: LinkError,
     },
     /// The store does not give the image, or does not take its unikernel.
     #[error(transparent)]
@@ -123,17 +123,20 @@ pub fn build(
         &reference.to_string(),
         rootfs,
         manifest,
+        None,
         output,
         options,
         progress,
     )
 }
 
-/// From an image's files to the unikernel file; `reference` is for messages.
+/// From an image's files to the unikernel file; `reference` is for messages, and
+/// `store` knows what became of other images' programs.
 pub(crate) fn finish(
     reference: &str,
     mut rootfs: RootFs,
     mut manifest: Manifest,
+    store: Option<&Store>,
     output: &Path,
     options: &BuildOptions,
     progress: &mut dyn Progress,
@@ -148,7 +151,7 @@ pub(crate) fn finish(
     add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
     add_variable(&mut manifest.env, "HOME", &resolved.home);
     if !options.no_link {
-        let linking = link::link(&mut rootfs).map_err(|source| BuildError::Link {
+        let linking = link::link(&mut rootfs, store).map_err(|source| BuildError::Link {
             reference: reference.to_owned(),
             source,
         })?;

@@ -47,7 +47,16 @@ pub fn build_cached(
             })
             .map_err(failed)?;
         let name = image.to_string();
-        build::finish(&name, rootfs, config, output, options, progress).map(drop)
+        build::finish(
+            &name,
+            rootfs,
+            config,
+            Some(store),
+            output,
+            options,
+            progress,
+        )
+        .map(drop)
     })
 }
 

@@ -54,6 +54,7 @@ pub use cached::build_cached;
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;
+pub use link::LinkError;
 pub use oci::{
     ApplyError, BlobError, ContainerError, Digest, ImageError, LayerError, TarError,
     WriteLayerError, WriteLayoutError,

@@ -19,6 +19,8 @@ pub enum Need<'a> {
     File(&'a str),
     /// The right to make a network namespace.
     Namespaces,
+    /// The right to mount a tmpfs in a mount namespace.
+    Mounts,
     /// The right to bind ports below 1024.
     LowPorts,
 }
@@ -49,6 +51,12 @@ fn missing(need: Need<'_>) -> Option<String> {
             let made = Command::new("unshare").args(["--net", "true"]).output();
             let made = made.is_ok_and(|output| output.status.success());
             (!made).then(|| "no right to make a network namespace".to_owned())
+        }
+        Need::Mounts => {
+            let mount = ["--mount", "mount", "-t", "tmpfs", "test", "/mnt"];
+            let made = Command::new("unshare").args(mount).output();
+            let made = made.is_ok_and(|output| output.status.success());
+            (!made).then(|| "no right to mount in a namespace".to_owned())
         }
         Need::LowPorts => UdpSocket::bind((Ipv4Addr::new(127, 83, 53, 2), 53))
             .err()

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use unikiln_unikernel::Linking;
 
 /// Version of the rewriting: another one may give other bytes.
 pub(super) const VERSION: u32 = 1;
 
 /// Why a file is left as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum LeftFile {
     /// Headers that cannot be right.
     Malformed,
@@ -38,7 +39,7 @@ impl LeftFile {
 }
 
 /// Why a site is left as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum LeftSite {
     /// The code around it does not decode as code from a known beginning to a known end.
     UnclearCode,
@@ -71,7 +72,7 @@ impl LeftSite {
 }
 
 /// What became of one file's sites.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
     pub(super) bound: u64,
     pub(super) left: BTreeMap<LeftSite, u64>,

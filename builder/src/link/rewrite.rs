@@ -48,20 +48,8 @@ const ALIGN_BYTES: usize = 8;
 /// Bytes to be written over what a file has at an offset, or behind its end.
 pub(super) type Edit = (usize, Vec<u8>);
 
-/// Rewrites `file` in place. See the module documentation.
-pub(super) fn rewrite(file: &mut Vec<u8>) -> Result<Counts, LeftFile> {
-    let (edits, counts) = edits(file)?;
-    for (offset, bytes) in edits {
-        let end = offset + bytes.len();
-        if end > file.len() {
-            file.resize(end, 0);
-        }
-        file[offset..end].copy_from_slice(&bytes);
-    }
-    Ok(counts)
-}
-
-fn edits(bytes: &[u8]) -> Result<(Vec<Edit>, Counts), LeftFile> {
+/// What is to be changed of the file. See the module documentation.
+pub(super) fn edits(bytes: &[u8]) -> Result<(Vec<Edit>, Counts), LeftFile> {
     let object = Object::parse(bytes)?;
     let mut counts = Counts::default();
     if !sites::may_have_sites(&object) {

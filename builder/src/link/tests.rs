@@ -15,7 +15,7 @@ use super::report::{Counts, LeftFile, LeftSite};
 
 /// Compiles C or assembly text without a C library. A machine that links Rust
 /// has a C compiler.
-fn compile(language: &str, text: &str, flags: &[&str]) -> Vec<u8> {
+pub(super) fn compile(language: &str, text: &str, flags: &[&str]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("source");
     let output = directory.path().join("output");
@@ -49,7 +49,12 @@ struct Rewritten {
 
 fn rewrite(file: &[u8]) -> Result<Rewritten, LeftFile> {
     let mut bytes = file.to_vec();
-    let counts = super::rewrite::rewrite(&mut bytes)?;
+    let (edits, counts) = super::rewrite::edits(file)?;
+    for (offset, new) in edits {
+        let end = offset + new.len();
+        bytes.resize(bytes.len().max(end), 0);
+        bytes[offset..end].copy_from_slice(&new);
+    }
     assert_eq!(bytes == file, counts.bound == 0);
     Ok(Rewritten {
         bytes: (counts.bound > 0).then_some(bytes),

@@ -110,6 +110,37 @@ impl Storage {
         }))
     }
 
+    /// Keeps a copy of `data` with bytes put over it, each at its offset; they may
+    /// reach behind its end.
+    pub(crate) fn keep_changed(
+        &mut self,
+        data: &FileData,
+        edits: &[(usize, Vec<u8>)],
+    ) -> Result<FileData, StorageError> {
+        self.flush()?;
+        let ends = edits.iter().map(|(at, bytes)| (at + bytes.len()) as u64);
+        let len_bytes = ends.max().unwrap_or(0).max(data.len_bytes());
+        let offset = self.end;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut position = 0;
+        while position < len_bytes {
+            let len = (len_bytes - position).min(CHUNK_BYTES as u64) as usize;
+            let chunk = &mut chunk[..len];
+            let there = data.len_bytes().saturating_sub(position).min(len as u64) as usize;
+            self.open(data)?
+                .read_exact_at(&mut chunk[..there], position)?;
+            chunk[there..].fill(0);
+            for (at, bytes) in edits {
+                put_over(chunk, position as usize, *at, bytes);
+            }
+            self.buffered.extend_from_slice(chunk);
+            self.end += len as u64;
+            self.flush()?;
+            position += len as u64;
+        }
+        Ok(FileData::Spooled { offset, len_bytes })
+    }
+
     /// Writes out what is buffered; needed once before reading.
     pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
         let at = self.end - self.buffered.len() as u64;
@@ -150,6 +181,15 @@ impl Storage {
     }
 }
 
+/// Puts what of `bytes`, which begin at `at`, lies in `chunk`, which begins at `start`.
+fn put_over(chunk: &mut [u8], start: usize, at: usize, bytes: &[u8]) {
+    let from = at.max(start);
+    let to = (at + bytes.len()).min(start + chunk.len());
+    if from < to {
+        chunk[from - start..to - start].copy_from_slice(&bytes[from - at..to - at]);
+    }
+}
+
 /// Opened contents.
 pub(crate) enum Contents<'a> {
     Bytes(&'a [u8]),
@@ -180,5 +220,38 @@ impl Contents<'_> {
                     })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK_BYTES, FileData, Storage};
+
+    #[test]
+    fn changes_reach_over_chunks_and_behind_the_end() {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut storage = Storage::new_in(directory.path()).expect("storage");
+        let mut wanted = vec![b'.'; CHUNK_BYTES + 1000];
+        let data = storage.keep(&mut wanted.as_slice()).expect("keep");
+        let data = data.expect("a slice can be read");
+        let edits = [
+            (0, b"first".to_vec()),
+            (CHUNK_BYTES - 2, b"across".to_vec()),
+            (CHUNK_BYTES - 1, b"over".to_vec()),
+            (wanted.len() + 7, b"behind".to_vec()),
+        ];
+        let changed = storage.keep_changed(&data, &edits).expect("keep");
+        for (at, bytes) in edits {
+            wanted.resize(wanted.len().max(at + bytes.len()), 0);
+            wanted[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
+        let found = storage.read_start(&changed, u64::MAX).expect("read");
+        assert!(found == wanted);
+        // The original is as it was.
+        let FileData::Spooled { len_bytes, .. } = data else {
+            panic!("not spooled")
+        };
+        let old = storage.read_start(&data, len_bytes).expect("read");
+        assert!(old.iter().all(|&byte| byte == b'.'));
     }
 }

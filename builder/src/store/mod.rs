@@ -10,7 +10,7 @@
 //!   partial/sha256-HEX  blobs on their way; locked by their writer
 //!   damaged/sha256-HEX  blobs that turned out wrong when they were read
 //!   unikernels/, building/  unikernels made of the images (unikernel.rs)
-//!   linked/             what became of programs when they were bound to the libOS
+//!   linked/             what became of programs when they were bound to the libOS (linked.rs)
 //!   leases/             one file for each lease, locked while its process lives
 //!   lock                shared: add to a lease; exclusive: references, collection
 //!   reserve             room for a new index.json when the disk is full
@@ -28,6 +28,7 @@
 //! | [`Reference`] (`reference`) | names |
 //! | [`StoredImage`] (`image`) | what is known of an image, and finding it |
 //! | `unikernel` | what was built of an image, once |
+//! | `linked` | what became of programs, once |
 //! | `mark`, `collect` | what must stay; removing the rest |
 //! | [`Usage`] (`usage`) | what it takes of the disk |
 //! | [`StoreError`] (`error`) | what goes wrong |
@@ -39,6 +40,7 @@ mod disk;
 mod error;
 mod image;
 mod lease;
+mod linked;
 mod lock;
 mod mark;
 mod reference;

@@ -40,6 +40,7 @@ pub(crate) use xattr::is_storable;
 
 /// Bytes copied at a time; a whole number of blocks.
 const CHUNK_BYTES: usize = 512 << 10;
+const BLOCK: usize = BLOCK_BYTES as usize;
 
 /// What keeps a tree from becoming EROFS.
 #[derive(Debug, thiserror::Error)]
@@ -105,13 +106,16 @@ impl<'a> Plan<'a> {
             Step::Write,
             files.iter().map(|&index| self.len_bytes(index)).sum(),
         );
-        let mut meta = vec![0; self.layout.meta_bytes];
-        let mut blocks = Vec::new();
+        self.write_metadata(output)?;
         for (index, placed) in self.layout.placed.iter().enumerate() {
-            self.write_inode(index, placed, &mut meta, &mut blocks)?;
+            if matches!(self.rootfs.tree.inode(placed.id).kind, Kind::File(_)) {
+                continue;
+            }
+            let contents = self.contents(index, placed)?;
+            let (blocks, _) = split_tail(placed, &contents);
+            output.write_all(blocks).map_err(ErofsError::Write)?;
+            write_zeros(output, blocks.len().next_multiple_of(BLOCK) - blocks.len())?;
         }
-        output.write_all(&meta).map_err(ErofsError::Write)?;
-        output.write_all(&blocks).map_err(ErofsError::Write)?;
         let mut chunk = vec![0; CHUNK_BYTES];
         for &index in files {
             let inode = self.rootfs.tree.inode(self.layout.placed[index].id);
@@ -126,19 +130,30 @@ impl<'a> Plan<'a> {
         self.layout.placed[index].len_bytes
     }
 
-    /// Puts one inode with xattrs and tail into `meta`, and the full blocks of
-    /// a directory or symlink at the end of `blocks`.
-    fn write_inode(
-        &self,
-        index: usize,
-        placed: &Placed,
-        meta: &mut [u8],
-        blocks: &mut Vec<u8>,
-    ) -> Result<(), ErofsError> {
+    /// Writes each inode with its xattrs and its tail, in the order of their places.
+    fn write_metadata(&self, output: &mut impl Write) -> Result<(), ErofsError> {
+        let mut written = 0;
+        let mut bytes = Vec::new();
+        for (index, placed) in self.layout.placed.iter().enumerate() {
+            let inode = self.rootfs.tree.inode(placed.id);
+            let contents = self.contents(index, placed)?;
+            let (_, tail) = split_tail(placed, &contents);
+            bytes.clear();
+            bytes.extend_from_slice(&format::inode(index as u32 + 1, inode, placed));
+            bytes.extend_from_slice(&xattr::encode(&inode.attributes.xattrs));
+            bytes.extend_from_slice(tail);
+            write_zeros(output, placed.meta_offset - written)?;
+            output.write_all(&bytes).map_err(ErofsError::Write)?;
+            written = placed.meta_offset + bytes.len();
+        }
+        write_zeros(output, self.layout.meta_bytes - written)
+    }
+
+    /// What the inode at `index` has beside its attributes: nothing for a file
+    /// with blocks of its own, which [`write_data`] streams.
+    fn contents(&self, index: usize, placed: &Placed) -> Result<Vec<u8>, ErofsError> {
         let inode = self.rootfs.tree.inode(placed.id);
-        let mut bytes = format::inode(index as u32 + 1, inode, placed);
-        bytes.extend_from_slice(&xattr::encode(&inode.attributes.xattrs));
-        let contents = match &inode.kind {
+        Ok(match &inode.kind {
             Kind::Directory(_) => {
                 directory::encode(&self.rootfs.tree, &self.layout, index, placed.parent)
             }
@@ -147,19 +162,29 @@ impl<'a> Plan<'a> {
                 self.rootfs.storage.read_start(data, placed.len_bytes)?
             }
             _ => Vec::new(),
-        };
-        let (full_blocks, tail) = if placed.is_inline {
-            let whole = contents.len() - contents.len() % BLOCK_BYTES as usize;
-            contents.split_at(whole)
-        } else {
-            contents.split_at(contents.len())
-        };
-        blocks.extend_from_slice(full_blocks);
-        blocks.resize(blocks.len().next_multiple_of(BLOCK_BYTES as usize), 0);
-        bytes.extend_from_slice(tail);
-        meta[placed.meta_offset..placed.meta_offset + bytes.len()].copy_from_slice(&bytes);
-        Ok(())
+        })
     }
+}
+
+/// Whole blocks, and the tail that follows the inode.
+fn split_tail<'a>(placed: &Placed, contents: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let tail_bytes = if placed.is_inline {
+        contents.len() % BLOCK
+    } else {
+        0
+    };
+    contents.split_at(contents.len() - tail_bytes)
+}
+
+fn write_zeros(output: &mut impl Write, len: usize) -> Result<(), ErofsError> {
+    let zeros = [0; BLOCK];
+    let mut left = len;
+    while left > 0 {
+        let now = left.min(BLOCK);
+        output.write_all(&zeros[..now]).map_err(ErofsError::Write)?;
+        left -= now;
+    }
+    Ok(())
 }
 
 /// Streams one file, zero-padded to whole blocks.
@@ -175,7 +200,7 @@ fn write_data(
     let mut offset = 0;
     while offset < len_bytes {
         let len = (len_bytes - offset).min(chunk.len() as u64) as usize;
-        let padded = len.next_multiple_of(BLOCK_BYTES as usize);
+        let padded = len.next_multiple_of(BLOCK);
         contents.read_exact_at(&mut chunk[..len], offset)?;
         chunk[len..padded].fill(0);
         output

@@ -5,11 +5,13 @@
 //! |---|---|
 //! | [`blobs`] | blobs and references |
 //! | [`collection`] | what is collected, and what is not |
+//! | [`linked`] | outcomes of linking |
 //! | [`model`] | any order of changes, against a model |
 //! | [`unikernels`] | unikernels are built once |
 
 mod blobs;
 mod collection;
+mod linked;
 mod model;
 mod unikernels;
 
