@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use unikiln_builder::registry::Local;
-use unikiln_builder::{BuildOptions, ImageRef};
+use unikiln_builder::{BuildOptions, Digest, ImageRef};
 
 use super::registry::PullOptions;
 use crate::progress::Bar;
@@ -62,11 +62,19 @@ impl SourceOptions {
 impl Build {
     pub(super) fn execute(self) -> Result<u8> {
         let mut image = ImageRef::parse(&self.image)?;
+        let mut leases = Vec::new();
         if let ImageRef::Registry(reference) = &image {
             let store = self.pull.store.open()?;
-            if let Local::Unikernel { .. } = self.pull.obtain(&store, reference)? {
-                bail!("{reference} is a unikernel already; run takes it as it is");
+            let lease = store.lease()?;
+            match self.pull.obtain(&store, reference)? {
+                Local::Image { digest } => lease.keep(&Digest::parse(&digest)?)?,
+                Local::Unikernel { .. } => {
+                    bail!("{reference} is a unikernel already; run takes it as it is")
+                }
+                Local::Missing => bail!("{reference} is not in the store"),
             }
+            // Until the file is written.
+            leases.push(lease);
             image = ImageRef::Oci {
                 directory: store.root().to_owned(),
                 tag: Some(reference.to_string()),

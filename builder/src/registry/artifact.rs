@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use unikiln_unikernel::{OpenError, UnikernelFile};
 
 use super::document::{self, DOCUMENT_MAX_BYTES, Document, Kind};
+use super::platform::Platform;
 use crate::oci::{BlobError, Digest};
 use crate::store::{Store, StoreError};
 
@@ -77,7 +78,7 @@ pub enum ArtifactError {
 /// What a stored name is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Local {
-    /// Not stored.
+    /// Not stored, or not all of it.
     Missing,
     /// An image, to be converted.
     Image {
@@ -118,9 +119,22 @@ pub fn local(store: &Store, name: &str) -> Result<Local, ArtifactError> {
     };
     let typed = document::read(&bytes, Some(&declared)).map_err(unusable)?;
     let digest = digest.to_string();
-    let Document::Manifest(manifest) = typed.document else {
-        return Ok(Local::Image { digest });
+    let manifest = match typed.document {
+        Document::Manifest(manifest) => manifest,
+        Document::Index(index) => {
+            let chosen = Platform::default().choose(index.manifests()).cloned();
+            match chosen.and_then(|chosen| stored_manifest(store, &chosen)) {
+                Some(manifest) => manifest,
+                None => return Ok(Local::Missing),
+            }
+        }
     };
+    for blob in document::blobs(&manifest) {
+        let blob = Digest::parse(blob.digest().as_ref()).map_err(ArtifactError::Digest)?;
+        if !store.has_blob(&blob).map_err(failed)? {
+            return Ok(Local::Missing);
+        }
+    }
     match document::kind(&manifest).map_err(unusable)? {
         Kind::Image => Ok(Local::Image { digest }),
         Kind::Unikernel => {
@@ -128,6 +142,20 @@ pub fn local(store: &Store, name: &str) -> Result<Local, ArtifactError> {
             let path = file.path().to_owned();
             Ok(Local::Unikernel { digest, path })
         }
+    }
+}
+
+/// A manifest that an index names; none where it is not stored, or is not one
+/// that a pull takes as it is.
+fn stored_manifest(store: &Store, descriptor: &Descriptor) -> Option<Box<ImageManifest>> {
+    let digest = Digest::parse(descriptor.digest().as_ref()).ok()?;
+    let bytes = store.blob(&digest).ok()?.read(DOCUMENT_MAX_BYTES).ok()?;
+    match document::read(&bytes, Some(descriptor.media_type().as_ref())) {
+        Ok(document::Typed {
+            document: Document::Manifest(manifest),
+            ..
+        }) => Some(manifest),
+        _ => None,
     }
 }
 

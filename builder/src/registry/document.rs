@@ -79,7 +79,7 @@ pub enum DocumentError {
 #[derive(Debug)]
 pub(super) enum Document {
     Manifest(Box<ImageManifest>),
-    Index(ImageIndex),
+    Index(Box<ImageIndex>),
 }
 
 /// A document with its type.

@@ -44,9 +44,7 @@ impl FromStr for Platform {
         };
         let parts: Vec<_> = text.split('/').collect();
         match parts.as_slice() {
-            [os, architecture, variant @ ..]
-                if variant.len() < 2 && parts.iter().all(|part| is_word(&part)) =>
-            {
+            [os, architecture, variant @ ..] if variant.len() < 2 && parts.iter().all(is_word) => {
                 Ok(Self {
                     os: (*os).to_owned(),
                     architecture: (*architecture).to_owned(),

@@ -136,7 +136,7 @@ async fn platform_manifest(
     session: &Session<'_>,
     lease: &Lease,
     options: &RegistryOptions,
-    mut index: ImageIndex,
+    mut index: Box<ImageIndex>,
 ) -> Result<(ImageManifest, Digest), RegistryError> {
     let name = session.reference.to_string();
     for _ in 0..DEPTH_MAX {

@@ -260,7 +260,7 @@ async fn put_with_subject(
 ) -> Result<Pushed, RegistryError> {
     let is_listed = put(session, client, target, named).await?;
     if let Some(subject) = subject.filter(|_| !is_listed) {
-        list_referrer(session, client, named, &subject.digest().to_string()).await?;
+        list_referrer(session, client, named, subject.digest().as_ref()).await?;
     }
     Ok(Pushed {
         digest: named.digest.clone(),
