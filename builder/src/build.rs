@@ -9,6 +9,7 @@ use crate::hot::find_hot;
 use crate::libos::Libos;
 use crate::link::{self, LinkError};
 use crate::oci::{Image, ImageError};
+use crate::platform::Platform;
 use crate::program::DEFAULT_PATH;
 use crate::progress::Progress;
 use crate::reference::ImageRef;
@@ -22,8 +23,11 @@ use crate::user::{self, UserError};
 pub struct Limits {
     /// Bytes of all layers, unpacked.
     pub unpacked_bytes: u64,
-    /// Entries of all layers.
+    /// Entries of all layers, and directories that their paths imply.
     pub entries: u64,
+    /// Bytes of all names, targets of symbolic links and extended attributes,
+    /// which are kept in memory.
+    pub metadata_bytes: u64,
 }
 
 impl Default for Limits {
@@ -31,6 +35,7 @@ impl Default for Limits {
         Self {
             unpacked_bytes: 16 << 30,
             entries: 1_000_000,
+            metadata_bytes: 128 << 20,
         }
     }
 }
@@ -42,6 +47,8 @@ pub struct BuildOptions {
     pub include: Vec<PathBuf>,
     /// Bounds on what comes out of layers.
     pub limits: Limits,
+    /// Which image of an index to take.
+    pub platform: Platform,
     /// Leave `syscall` sites as they are: each call traps.
     pub no_link: bool,
 }
@@ -171,14 +178,14 @@ fn load(
     options: &BuildOptions,
     progress: &mut dyn Progress,
 ) -> Result<(RootFs, Manifest), BuildError> {
-    let limits = &options.limits;
+    let (limits, platform) = (&options.limits, options.platform);
     let image = match reference {
-        ImageRef::Oci { directory, tag } => Image::oci(directory, tag.as_deref()),
+        ImageRef::Oci { directory, tag } => Image::oci(directory, tag.as_deref(), platform),
         ImageRef::OciArchive { file, tag } => {
-            Image::oci_archive(file, tag.as_deref(), limits, spool_directory)
+            Image::oci_archive(file, tag.as_deref(), platform, limits, spool_directory)
         }
         ImageRef::DockerArchive { file, tag } => {
-            Image::docker_archive(file, tag.as_deref(), limits, spool_directory)
+            Image::docker_archive(file, tag.as_deref(), platform, limits, spool_directory)
         }
         ImageRef::Registry(_) => {
             return Err(BuildError::InRegistry {

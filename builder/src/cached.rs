@@ -38,10 +38,11 @@ pub fn build_cached(
     let store = lease.store();
     let descriptor = store.descriptor(digest)?;
     let failed = |source| explain(lease, digest, source);
-    let manifest = Image::stored_manifest(store.root(), &descriptor).map_err(failed)?;
+    let platform = options.platform;
+    let manifest = Image::stored_manifest(store.root(), &descriptor, platform).map_err(failed)?;
     let image = Digest::parse(manifest.digest().as_ref()).map_err(StoreError::Digest)?;
     lease.unikernel(&image, &key(options), |output| {
-        let (rootfs, config) = Image::stored(store.root(), &manifest)
+        let (rootfs, config) = Image::stored(store.root(), &manifest, platform)
             .and_then(|image| {
                 image.unpack(&options.limits, crate::unikernel::parent(output), progress)
             })
@@ -63,7 +64,8 @@ pub fn build_cached(
 /// Stands for all but the image that decides what a unikernel file is.
 fn key(options: &BuildOptions) -> String {
     let libos = Libos::identity().digest;
-    let text = format!("{libos} {} no_link={}", IDENTITY, options.no_link);
+    let (platform, no_link) = (options.platform, options.no_link);
+    let text = format!("{libos} {IDENTITY} {platform:?} no_link={no_link}");
     hex(&Sha256::digest(text)[..KEY_BYTES])
 }
 

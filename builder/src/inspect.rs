@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unikiln_unikernel::{Manifest, OpenError, UnikernelFile};
+use unikiln_unikernel::{ImageSource, Manifest, OpenError, UnikernelFile};
 
 /// Offset of the EROFS superblock's count of inodes.
 const INODE_COUNT_OFFSET: u64 = 1024 + 16;
@@ -95,14 +95,7 @@ impl fmt::Display for Inspection {
         let user = &manifest.user;
         writeln!(out, "file            {}", self.path.display())?;
         writeln!(out, "size            {}", size(self.file_bytes))?;
-        writeln!(
-            out,
-            "image           {}",
-            or_none(&manifest.image.digest, "made on the spot")
-        )?;
-        for layer in &manifest.image.layers {
-            writeln!(out, "  layer         {layer}")?;
-        }
+        write_image(out, &manifest.image)?;
         writeln!(out, "entrypoint      {}", words(&manifest.entrypoint))?;
         writeln!(out, "cmd             {}", words(&manifest.cmd))?;
         writeln!(out, "working dir     {}", manifest.working_dir)?;
@@ -157,6 +150,36 @@ impl fmt::Display for Inspection {
         }
         write!(out, "builder         {}", manifest.builder_version)
     }
+}
+
+/// What it was made of.
+fn write_image(out: &mut fmt::Formatter<'_>, image: &ImageSource) -> fmt::Result {
+    writeln!(
+        out,
+        "image           {}",
+        or_none(&image.digest, "made on the spot")
+    )?;
+    if !image.config_digest.is_empty() {
+        writeln!(out, "  config        {}", image.config_digest)?;
+    }
+    for (index, layer) in image.layers.iter().enumerate() {
+        writeln!(out, "  layer         {layer}")?;
+        if let Some(diff_id) = image.diff_ids.get(index).filter(|&id| id != layer) {
+            writeln!(out, "    unpacked    {diff_id}")?;
+        }
+    }
+    if image.architecture.is_empty() {
+        return Ok(());
+    }
+    write!(
+        out,
+        "platform        linux/{}",
+        printable(&image.architecture)
+    )?;
+    if let Some(variant) = &image.variant {
+        write!(out, "/{}", printable(variant))?;
+    }
+    writeln!(out)
 }
 
 fn write_linking(out: &mut fmt::Formatter<'_>, manifest: &Manifest) -> fmt::Result {

@@ -17,6 +17,7 @@
 //! | [`build_cached()`] (`cached`) | the same for an image of the store, once |
 //! | `oci` | images from OCI layouts and docker archives, and writing a layout |
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
+//! | [`Platform`] (`platform`) | which of an index's images is taken |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
 //! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
@@ -40,6 +41,7 @@ mod libos;
 mod link;
 mod oci;
 mod pack;
+mod platform;
 mod program;
 mod progress;
 mod reference;
@@ -60,6 +62,7 @@ pub use oci::{
     WriteLayerError, WriteLayoutError,
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
+pub use platform::{Platform, PlatformError};
 pub use progress::{NoProgress, Progress, Step, Transfer};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};

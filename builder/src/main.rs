@@ -6,18 +6,24 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use unikiln_builder::{BuildOptions, ImageRef, Limits, PackOptions};
+use unikiln_builder::{BuildOptions, ImageRef, Limits, PackOptions, Platform};
 
 mod bar;
+mod help;
 
 use bar::Bar;
 
 /// Exit code of a failure of this program itself, as in docker and podman.
 const EXIT_OWN_FAILURE: u8 = 125;
 
-/// Turns OCI images into unikernel files.
+/// Turns OCI images into unikernel files
+///
+/// A unikernel file is one file that a virtual machine boots: the image's root file
+/// system, its configuration, and a library OS that serves the program's system
+/// calls. The programs of the image run unmodified; their system calls are bound to
+/// the library OS as the file is made.
 #[derive(Debug, Parser)]
-#[command(name = "unikiln-builder", version)]
+#[command(name = "unikiln-builder", version, verbatim_doc_comment, after_long_help = help::PROGRAM)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -25,40 +31,76 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build a unikernel file of an image.
+    /// Build a unikernel file of an image
+    ///
+    /// Reads IMAGE, merges its layers, binds the system calls of its programs to
+    /// the library OS, and writes FILE.
+    #[command(verbatim_doc_comment, after_long_help = help::BUILD)]
     Build {
-        /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or host:PROGRAM.
+        /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], host:PROGRAM
         image: ImageRef,
-        /// The file to write.
-        #[arg(short, long)]
+        /// The unikernel file to write
+        ///
+        /// It appears when it is complete, and then replaces a file of the name.
+        #[arg(short, long, value_name = "FILE", verbatim_doc_comment)]
         output: PathBuf,
-        /// A file or directory of this machine to take along (host: images only).
-        #[arg(long, value_name = "PATH")]
+        /// Which of the images in an index to take, if it has several
+        ///
+        /// linux/amd64 (the default) or linux/amd64/VARIANT: v2, v3 and v4 are levels of
+        /// x86-64 that the machine which runs it must have. Of the images in an index
+        /// the one of the highest level up to this one is taken. This machine's own
+        /// level does not count.
+        #[arg(
+            long,
+            value_name = "PLATFORM",
+            verbatim_doc_comment,
+            default_value_t,
+            hide_default_value = true
+        )]
+        platform: Platform,
+        /// A file or directory of this machine to take along; may be repeated
+        ///
+        /// For host: images only. Programs among the files bring their libraries.
+        #[arg(long, value_name = "PATH", verbatim_doc_comment)]
         include: Vec<PathBuf>,
-        /// The most that layers may unpack to, such as 512M or 16G.
-        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        /// The most that layers may unpack to, such as 512M or 64G [default: 16G]
+        ///
+        /// Guards against layers that are made to fill the disk. Units are powers of
+        /// 1024: K, M, G, T.
+        #[arg(long, value_name = "SIZE", value_parser = parse_size, verbatim_doc_comment)]
         max_unpacked: Option<u64>,
-        /// Leave the programs' system calls as they are: each one traps.
-        #[arg(long)]
+        /// Leave the programs' system calls as they are: each one traps
+        ///
+        /// A trap works as well, but slower. The programs in the file are then byte
+        /// for byte those of the image.
+        #[arg(long, verbatim_doc_comment)]
         no_link: bool,
     },
-    /// Show what a unikernel file holds, and verify it.
+    /// Show what a unikernel file holds, and verify it
+    ///
+    /// Prints what the file runs, what it was made of and of which version, how many
+    /// system calls are bound, and its parts.
+    #[command(verbatim_doc_comment, after_long_help = help::INSPECT)]
     Inspect {
-        /// The file.
+        /// The unikernel file
         file: PathBuf,
-        /// Print JSON.
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Write programs of this machine, and the files that they need, as an OCI image.
+    /// Write programs of this machine, and the files that they need, as an OCI image
+    ///
+    /// Takes the programs, the libraries and interpreters that they need to start,
+    /// and what else is named, and writes an OCI image layout.
+    #[command(verbatim_doc_comment, after_long_help = help::PACK)]
     Pack {
-        /// Programs and directories; the first program is the entrypoint.
+        /// Programs and directories; the first program is the entrypoint
         #[arg(required = true)]
         paths: Vec<PathBuf>,
-        /// Where to write: oci:DIR[:TAG].
-        #[arg(short, long)]
+        /// Where to write: oci:DIR[:TAG]
+        #[arg(short, long, value_name = "IMAGE")]
         output: ImageRef,
-        /// A file or directory of this machine to take along.
+        /// A file or directory of this machine to take along; may be repeated
         #[arg(long, value_name = "PATH")]
         include: Vec<PathBuf>,
     },
@@ -91,6 +133,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Build {
             image,
             output,
+            platform,
             include,
             max_unpacked,
             no_link,
@@ -100,6 +143,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let options = BuildOptions {
                 include,
                 limits,
+                platform,
                 no_link,
             };
             unikiln_builder::build(&image, &output, &options, &mut Bar::new())?;

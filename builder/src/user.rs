@@ -9,7 +9,7 @@ use unikiln_unikernel::User;
 use crate::rootfs::tree::Kind;
 use crate::rootfs::{PathError, RootFs, StorageError};
 
-/// Most bytes that are read of each of the two files.
+/// Most bytes that each of the two files may have.
 const FILE_MAX_BYTES: u64 = 4 << 20;
 
 /// What is wrong with an image's user.
@@ -26,6 +26,30 @@ pub enum UserError {
     UnknownGroup {
         /// As the image has it.
         spec: String,
+    },
+    /// A number that no user or group can have.
+    #[error(
+        "the image's user {spec:?} stands for {number:?}, which is no number of a user or group"
+    )]
+    BadNumber {
+        /// As the image has it.
+        spec: String,
+        /// In the image's words.
+        number: String,
+    },
+    /// More groups than a program is given.
+    #[error("the image's user {spec:?} is in more than {GROUPS_MAX} groups of its /etc/group")]
+    TooManyGroups {
+        /// As the image has it.
+        spec: String,
+    },
+    /// One of the files is longer than any of its kind.
+    #[error("the image's /{path} has {len_bytes} bytes, more than {FILE_MAX_BYTES}")]
+    FileTooLarge {
+        /// Which.
+        path: &'static str,
+        /// Its length.
+        len_bytes: u64,
     },
     /// The way to one of the files is no path.
     #[error(transparent)]
@@ -45,8 +69,8 @@ pub(crate) struct Resolved {
 
 /// Resolves `spec`: `user`, `user:group`, each a name or a number; empty for root.
 pub(crate) fn resolve(rootfs: &RootFs, spec: &str) -> Result<Resolved, UserError> {
-    let passwd = read(rootfs, b"etc/passwd")?;
-    let group = read(rootfs, b"etc/group")?;
+    let passwd = read(rootfs, "etc/passwd")?;
+    let group = read(rootfs, "etc/group")?;
     resolve_in(&passwd, &group, spec)
 }
 
@@ -60,29 +84,45 @@ fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolved, UserErr
     let entry = records(passwd)
         .find(|fields| fields[0] == user_spec)
         .or_else(|| {
-            let uid: u32 = user_spec.parse().ok()?;
+            let uid = id(user_spec)?;
             records(passwd).find(|fields| number(fields, 2) == Some(uid))
         });
-    let uid = entry
-        .as_ref()
-        .and_then(|fields| number(fields, 2))
-        .or_else(|| user_spec.parse().ok())
-        .ok_or_else(|| UserError::UnknownUser {
-            spec: spec.to_owned(),
-        })?;
-    let mut gid = entry
-        .as_ref()
-        .and_then(|fields| number(fields, 3))
-        .unwrap_or(0);
+    let bad_number = |text: &str| UserError::BadNumber {
+        spec: spec.to_owned(),
+        number: text.to_owned(),
+    };
+    let uid = match &entry {
+        Some(fields) => {
+            let text = fields.get(2).copied().unwrap_or_default();
+            id(text).ok_or_else(|| bad_number(text))?
+        }
+        None if is_number(user_spec) => id(user_spec).ok_or_else(|| bad_number(user_spec))?,
+        None => {
+            return Err(UserError::UnknownUser {
+                spec: spec.to_owned(),
+            });
+        }
+    };
+    let mut gid = match entry.as_ref().and_then(|fields| fields.get(3)) {
+        Some(text) => id(text).ok_or_else(|| bad_number(text))?,
+        None => 0,
+    };
     let mut groups = BTreeSet::new();
     if let Some(group_spec) = group_spec {
-        gid = records(group)
-            .find(|fields| fields[0] == group_spec)
-            .and_then(|fields| number(&fields, 2))
-            .or_else(|| group_spec.parse().ok())
-            .ok_or_else(|| UserError::UnknownGroup {
-                spec: spec.to_owned(),
-            })?;
+        gid = match records(group).find(|fields| fields[0] == group_spec) {
+            Some(fields) => {
+                let text = fields.get(2).copied().unwrap_or_default();
+                id(text).ok_or_else(|| bad_number(text))?
+            }
+            None if is_number(group_spec) => {
+                id(group_spec).ok_or_else(|| bad_number(group_spec))?
+            }
+            None => {
+                return Err(UserError::UnknownGroup {
+                    spec: spec.to_owned(),
+                });
+            }
+        };
     } else if let Some(fields) = &entry {
         let is_member = |record: &Vec<&str>| {
             record
@@ -102,7 +142,12 @@ fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolved, UserErr
         .and_then(|fields| fields.get(5))
         .filter(|home| home.starts_with('/'))
         .map_or_else(|| "/".to_owned(), |home| (*home).to_owned());
-    let groups = groups.into_iter().take(GROUPS_MAX).collect();
+    if groups.len() > GROUPS_MAX {
+        return Err(UserError::TooManyGroups {
+            spec: spec.to_owned(),
+        });
+    }
+    let groups = groups.into_iter().collect();
     Ok(Resolved {
         user: User {
             spec: spec.to_owned(),
@@ -123,18 +168,34 @@ fn records(text: &str) -> impl Iterator<Item = Vec<&str>> {
 }
 
 fn number(fields: &[&str], index: usize) -> Option<u32> {
-    fields.get(index)?.parse().ok()
+    id(fields.get(index)?)
 }
 
-/// The start of a file of the image; empty where there is none.
-fn read(rootfs: &RootFs, path: &[u8]) -> Result<String, UserError> {
-    let Some(id) = rootfs.tree.resolve(path)? else {
+/// A user or group number. The highest one means "none" to Linux, and what does
+/// not fit must not wrap to another user's (CVE-2024-40635).
+fn id(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|&id| id != u32::MAX)
+}
+
+/// Whether a number is meant, one in range or not.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A file of the image; empty where there is none.
+fn read(rootfs: &RootFs, path: &'static str) -> Result<String, UserError> {
+    let Some(id) = rootfs.tree.resolve(path.as_bytes())? else {
         return Ok(String::new());
     };
     let Kind::File(data) = &rootfs.tree.inode(id).kind else {
         return Ok(String::new());
     };
-    let bytes = rootfs.storage.read_start(data, FILE_MAX_BYTES)?;
+    let len_bytes = data.len_bytes();
+    if len_bytes > FILE_MAX_BYTES {
+        return Err(UserError::FileTooLarge { path, len_bytes });
+    }
+    let bytes = rootfs.storage.read_start(data, len_bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -171,5 +232,33 @@ mod tests {
         let group = resolve_in(PASSWD, GROUP, "web:nginx");
         assert!(matches!(group, Err(UserError::UnknownGroup { .. })));
         assert!(resolve_in("", "", "web").is_err());
+    }
+
+    #[test]
+    fn numbers_that_linux_does_not_have_are_errors() {
+        let passwd = "big:x:4294967296:1::/:\nnobody:x:4294967295:1::/:\nminus:x:-1:1::/:\n\
+                      group:x:7:4294967296::/:\nnone:x::1::/:\n";
+        let group = "huge:x:4294967296:\n";
+        for spec in [
+            "4294967295",
+            "4294967296",
+            "18446744073709551616",
+            "-1",
+            "0:4294967296",
+            "0:-1",
+            "0:huge",
+            "big",
+            "nobody",
+            "minus",
+            "group",
+            "none",
+        ] {
+            let error = resolve_in(passwd, group, spec);
+            let is_bad = matches!(error, Err(UserError::BadNumber { .. }));
+            assert!(is_bad, "{spec}: {error:?}");
+        }
+        // Linux has users up to here, other runtimes end at half of it.
+        let found = resolve_in(passwd, group, "4294967294:2147483648").expect("in range");
+        assert_eq!((found.user.uid, found.user.gid), (u32::MAX - 1, 1 << 31));
     }
 }

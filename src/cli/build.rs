@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use unikiln_builder::registry::Local;
-use unikiln_builder::{BuildOptions, Digest, ImageRef};
+use unikiln_builder::{BuildOptions, Digest, ImageRef, Platform};
 
 use super::registry::PullOptions;
 use crate::progress::Bar;
@@ -34,6 +34,9 @@ pub(super) struct SourceOptions {
     /// Most that an image's layers may unpack to.
     #[arg(long, value_name = "SIZE", value_parser = super::size::parse)]
     max_unpacked: Option<u64>,
+    /// Which of the images in an index to take: linux/amd64, or linux/amd64/v2 to v4.
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
     /// Leave the programs' system calls as they are: each one traps.
     #[arg(long)]
     no_link: bool,
@@ -42,7 +45,10 @@ pub(super) struct SourceOptions {
 impl SourceOptions {
     /// Whether none of them is given.
     pub(super) fn is_empty(&self) -> bool {
-        self.include.is_empty() && self.max_unpacked.is_none() && !self.no_link
+        self.include.is_empty()
+            && self.max_unpacked.is_none()
+            && self.platform.is_none()
+            && !self.no_link
     }
 
     /// As the builder takes them.
@@ -50,6 +56,7 @@ impl SourceOptions {
         let mut options = BuildOptions {
             include: self.include.clone(),
             no_link: self.no_link,
+            platform: self.platform.unwrap_or_default(),
             ..BuildOptions::default()
         };
         if let Some(bytes) = self.max_unpacked {
@@ -61,12 +68,13 @@ impl SourceOptions {
 
 impl Build {
     pub(super) fn execute(self) -> Result<u8> {
+        let options = self.source.to_build_options();
         let mut image = ImageRef::parse(&self.image)?;
         let mut leases = Vec::new();
         if let ImageRef::Registry(reference) = &image {
             let store = self.pull.store.open()?;
             let lease = store.lease()?;
-            match self.pull.obtain(&store, reference)? {
+            match self.pull.obtain(&store, reference, options.platform)? {
                 Local::Image { digest } => lease.keep(&Digest::parse(&digest)?)?,
                 Local::Unikernel { .. } => {
                     bail!("{reference} is a unikernel already; run takes it as it is")
@@ -80,7 +88,6 @@ impl Build {
                 tag: Some(reference.to_string()),
             };
         }
-        let options = self.source.to_build_options();
         unikiln_builder::build(&image, &self.output, &options, &mut Bar::new())?;
         Ok(0)
     }

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use unikiln_builder::registry::{self, Platform};
-use unikiln_builder::{ImageRef, NoProgress, Progress};
+use unikiln_builder::registry;
+use unikiln_builder::{ImageRef, NoProgress, Platform, Progress};
 
 use super::registry::RegistryOptions;
 use super::store::StoreOptions;
@@ -15,8 +15,8 @@ use crate::progress::Bar;
 /// digest that its name stands for.
 #[derive(Debug, Args)]
 pub(super) struct Pull {
-    /// Which image of several.
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", default_value_t)]
+    /// Which of the images in an index to take: linux/amd64, or linux/amd64/v2 to v4.
+    #[arg(long, value_name = "PLATFORM", default_value_t)]
     platform: Platform,
     /// Print nothing but the digest.
     #[arg(short, long)]

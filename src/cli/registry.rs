@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use unikiln_builder::Store;
 use unikiln_builder::registry::{self, Credentials, Local, Reference};
+use unikiln_builder::{Platform, Store};
 
 use super::store::StoreOptions;
 use crate::progress::Bar;
@@ -81,10 +81,15 @@ impl PullOptions {
     }
 
     /// What the store has under the name, after a pull if need be.
-    pub(super) fn obtain(&self, store: &Store, reference: &Reference) -> Result<Local> {
+    pub(super) fn obtain(
+        &self,
+        store: &Store,
+        reference: &Reference,
+        platform: Platform,
+    ) -> Result<Local> {
         let name = reference.to_string();
         if self.pull != PullPolicy::Always {
-            let local = registry::local(store, &name)?;
+            let local = registry::local(store, &name, platform)?;
             if local != Local::Missing {
                 return Ok(local);
             }
@@ -93,9 +98,10 @@ impl PullOptions {
                 "{name} is not in the store, and --pull=never forbids to fetch it"
             );
         }
-        let options = self.registry.to_options()?;
+        let mut options = self.registry.to_options()?;
+        options.platform = platform;
         registry::pull(store, reference, &options, &mut Bar::new())?;
-        let local = registry::local(store, &name)?;
+        let local = registry::local(store, &name, platform)?;
         ensure!(
             local != Local::Missing,
             "{name} was removed from the store while it was to be used"

@@ -158,33 +158,33 @@ impl Run {
         if is_unikernel_file(&text) {
             ensure!(
                 self.source.is_empty() && self.pull.is_empty(),
-                "--include, --max-unpacked, --no-link, --root and options for registries are for \
+                "--include, --max-unpacked, --platform, --no-link, --root and options for registries are for \
                  images; {text} is taken as a unikernel file"
             );
             return Ok((PathBuf::from(image), None));
         }
         match ImageRef::parse(&text)? {
-            ImageRef::Registry(reference) => self.from_registry(&reference),
+            ImageRef::Registry(reference) => self.registry_unikernel(&reference),
             image => self.convert(&image),
         }
     }
 
     /// What the store has under the name; an image is converted once.
-    fn from_registry(&self, reference: &Reference) -> Result<(PathBuf, Option<File>)> {
+    fn registry_unikernel(&self, reference: &Reference) -> Result<(PathBuf, Option<File>)> {
         let store = self.pull.store.open()?;
         let lease = store.lease()?;
-        match self.pull.obtain(&store, reference)? {
+        let options = self.source.to_build_options();
+        match self.pull.obtain(&store, reference, options.platform)? {
             Local::Unikernel { path, .. } => {
                 ensure!(
                     self.source.is_empty(),
-                    "--include, --max-unpacked and --no-link are for images; {reference} is a \
+                    "--include, --max-unpacked, --platform and --no-link are for images; {reference} is a \
                      unikernel"
                 );
                 hold(&path)
             }
             Local::Image { digest } => {
                 let digest = Digest::parse(&digest)?;
-                let options = self.source.to_build_options();
                 hold(&unikiln_builder::build_cached(
                     &lease,
                     &digest,

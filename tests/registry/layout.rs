@@ -37,11 +37,12 @@ pub fn layer(path: &str, content: &[u8]) -> Vec<u8> {
 }
 
 /// The configuration of an image of these layers.
-pub fn config(architecture: &str, layers: &[Vec<u8>]) -> Vec<u8> {
+pub fn config(variant: &str, layers: &[Vec<u8>]) -> Vec<u8> {
     let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
     json!({
         "os": "linux",
-        "architecture": architecture,
+        "architecture": "amd64",
+        "variant": variant,
         "config": { "Entrypoint": ["/bin/busybox"] },
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     })
@@ -93,8 +94,8 @@ impl Layout {
     }
 
     /// Writes an image; its descriptor, with the platform.
-    pub fn image(&self, architecture: &str, layers: &[Vec<u8>]) -> Value {
-        let config = config(architecture, layers);
+    pub fn image(&self, variant: &str, layers: &[Vec<u8>]) -> Value {
+        let config = config(variant, layers);
         let manifest = manifest(&config, layers);
         for layer in layers {
             self.blob(layer);
@@ -102,7 +103,8 @@ impl Layout {
         self.blob(&config);
         self.blob(&manifest);
         let mut descriptor = descriptor(MANIFEST, &manifest);
-        descriptor["platform"] = json!({ "os": "linux", "architecture": architecture });
+        descriptor["platform"] =
+            json!({ "os": "linux", "architecture": "amd64", "variant": variant });
         descriptor
     }
 
@@ -123,7 +125,7 @@ pub fn busybox(files: usize) -> Layout {
         layers.push(layer(&format!("layers/{number:03}"), content.as_bytes()));
     }
     let layout = Layout::new();
-    let image = layout.image("amd64", &layers);
+    let image = layout.image("v1", &layers);
     layout.tag(image);
     layout
 }

@@ -248,7 +248,7 @@ impl Image {
         let content: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
         let layer = layout::layer("data", &content);
         let layers = [layer.clone()];
-        let config = layout::config("amd64", &layers);
+        let config = layout::config("v1", &layers);
         Self {
             manifest: layout::manifest(&config, &layers),
             config,

@@ -77,12 +77,23 @@ pub struct User {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSource {
-    /// Digest of the image manifest (`sha256:…`).
+    /// Digest of the image manifest (`sha256:…`); of the configuration where the
+    /// image came without a manifest (docker archives).
     pub digest: String,
-    /// Digests of its layers, lowest first.
+    /// Digest of the image configuration.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub config_digest: String,
+    /// Digests of its layers' blobs, lowest first; of what they unpack to where
+    /// the image came without a manifest.
     pub layers: Vec<String>,
+    /// Digests of what the layers unpack to, lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff_ids: Vec<String>,
     /// OCI architecture, `amd64`.
     pub architecture: String,
+    /// OCI variant, `v2` and so on, where the image has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
 }
 
 /// The libOS linked into a unikernel.

@@ -13,7 +13,7 @@ use crate::rootfs::storage::{Contents, StorageError};
 /// Longest file that is looked at.
 const FILE_MAX_BYTES: u64 = 1 << 30;
 /// Most bytes of it that are read.
-const READ_MAX_BYTES: u64 = 176 << 20;
+const READ_MAX_BYTES: u64 = 160 << 20;
 /// Bytes looked at behind a segment, for padding, and behind the table of
 /// segments, for one more.
 const AFTER_BYTES: u64 = 4096;

@@ -3,11 +3,10 @@
 //! ones, directories merge, `.wh.NAME` hides a name of lower layers and
 //! `.wh..wh..opq` all that lower layers put into a directory.
 
-use std::io::Read;
-
 use tar::EntryType;
 
-use super::tar::{Member, Reader, TarError};
+use super::tar::{Member, Reader, Source, TarError};
+use crate::build::Limits;
 use crate::rootfs::erofs::is_storable;
 use crate::rootfs::path::{PathError, components, display};
 use crate::rootfs::storage::{Storage, StorageError};
@@ -24,8 +23,13 @@ const TARGET_MAX_BYTES: usize = 4095;
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The stream is damaged.
-    #[error(transparent)]
-    Tar(#[from] TarError),
+    #[error("the layer is damaged behind {after}")]
+    Tar {
+        /// The member before the damage.
+        after: String,
+        /// How.
+        source: TarError,
+    },
     /// A path that cannot be inside the root.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -70,6 +74,12 @@ pub enum ApplyError {
         /// Group.
         gid: u64,
     },
+    /// Something else than a directory in place of the root.
+    #[error("{path:?} would replace the root directory")]
+    ReplacesRoot {
+        /// The member.
+        path: String,
+    },
     /// A kind of member that layers do not have.
     #[error("{path:?} is a tar member of unknown type {kind:#x}")]
     UnknownKind {
@@ -79,10 +89,20 @@ pub enum ApplyError {
         kind: u8,
     },
     /// More members than the limit.
-    #[error("the layers have more than {limit} entries")]
+    #[error("with {path:?} the layers have more than {limit} entries")]
     TooManyEntries {
+        /// The member.
+        path: String,
         /// The limit.
         limit: u64,
+    },
+    /// More names and attributes than memory should hold.
+    #[error("with {path:?} names and attributes of the layers exceed {limit_bytes} bytes")]
+    TooMuchMetadata {
+        /// The member.
+        path: String,
+        /// The limit.
+        limit_bytes: u64,
     },
     /// Sparse files that claim more than the limit.
     #[error(
@@ -102,59 +122,104 @@ pub(super) struct Applier<'a> {
     pub(super) storage: &'a mut Storage,
     /// The layer being applied, counted from 0.
     pub(super) layer: u32,
-    /// Entries allowed, and still to come.
-    pub(super) entries_limit: u64,
-    pub(super) entries_left: u64,
-    /// Bytes that files may still have, holes included.
-    pub(super) file_bytes_left: u64,
+    /// The member that was read last, for messages.
+    pub(super) path: Vec<u8>,
+    pub(super) limits: &'a Limits,
+    /// Entries so far, implied directories among them.
+    pub(super) entries: u64,
+    /// Bytes of targets and attributes so far; the tree counts names.
+    pub(super) attribute_bytes: u64,
+    /// Bytes of files so far, holes included.
+    pub(super) file_bytes: u64,
 }
 
 impl Applier<'_> {
     /// Merges all members of `stream`.
-    pub(super) fn apply(&mut self, stream: impl Read) -> Result<(), ApplyError> {
+    pub(super) fn apply(&mut self, stream: impl Source) -> Result<(), ApplyError> {
         let mut reader = Reader::new(stream);
         let mut hidden = Hidden::by(self.layer);
-        while let Some(member) = reader.next()? {
-            self.entries_left =
-                self.entries_left
-                    .checked_sub(1)
-                    .ok_or(ApplyError::TooManyEntries {
-                        limit: self.entries_limit,
-                    })?;
+        self.path.clear();
+        while let Some(member) = reader.next().map_err(|source| self.tar_error(source))? {
+            self.path.clone_from(&member.path);
+            let inodes = self.tree.inode_count();
             self.member(&member, &mut reader, &mut hidden)?;
+            self.charge(&member, self.tree.inode_count() - inodes)?;
         }
         Ok(self.storage.flush()?)
+    }
+
+    /// A damaged stream, with the place that it was found at.
+    pub(super) fn tar_error(&self, source: TarError) -> ApplyError {
+        let after = if self.path.is_empty() {
+            "its start".to_owned()
+        } else {
+            format!("{:?}", display(&self.path))
+        };
+        ApplyError::Tar { after, source }
+    }
+
+    /// Counts what a member costs. One alone cannot cost much, so this may follow it.
+    fn charge(&mut self, member: &Member, inodes: usize) -> Result<(), ApplyError> {
+        self.entries += (inodes as u64).max(1);
+        if self.entries > self.limits.entries {
+            return Err(ApplyError::TooManyEntries {
+                path: display(&member.path),
+                limit: self.limits.entries,
+            });
+        }
+        let xattrs = member.xattrs.iter();
+        let xattr_bytes: usize = xattrs.map(|(name, value)| name.len() + value.len()).sum();
+        self.attribute_bytes += xattr_bytes as u64;
+        if member.kind == EntryType::Symlink {
+            self.attribute_bytes += member.link.len() as u64;
+        }
+        let limit_bytes = self.limits.metadata_bytes;
+        if self.attribute_bytes + self.tree.name_bytes() > limit_bytes {
+            return Err(ApplyError::TooMuchMetadata {
+                path: display(&member.path),
+                limit_bytes,
+            });
+        }
+        Ok(())
     }
 
     fn member(
         &mut self,
         member: &Member,
-        reader: &mut Reader<impl Read>,
+        reader: &mut Reader<impl Source>,
         hidden: &mut Hidden,
     ) -> Result<(), ApplyError> {
         let path = components(&member.path)?;
         let Some((&name, parents)) = path.split_last() else {
             // The root itself brings its attributes.
-            if member.kind == EntryType::Directory {
-                self.tree.inode_mut(InodeId::ROOT).attributes = attributes(member)?;
-            }
-            return Ok(());
-        };
-        let parent = self.tree.make_directories(parents, self.layer)?;
-        if name == OPAQUE_NAME {
-            self.tree.hide_lower(parent, hidden);
-        } else if name.starts_with(AUFS_PREFIX) {
-        } else if let Some(name) = name.strip_prefix(WHITEOUT_PREFIX) {
-            if matches!(name, b"" | b"." | b"..") {
-                return Err(ApplyError::BadWhiteout {
+            if member.kind != EntryType::Directory {
+                return Err(ApplyError::ReplacesRoot {
                     path: display(&member.path),
                 });
             }
-            self.tree.hide_lower_name(parent, name, hidden);
-        } else {
-            self.entry(member, parent, name, reader)?;
+            self.tree.inode_mut(InodeId::ROOT).attributes = attributes(member)?;
+            return Ok(());
+        };
+        if let Some(hides) = name.strip_prefix(WHITEOUT_PREFIX) {
+            // One whose directory is not there hides nothing, and makes nothing.
+            let parent = self.tree.resolve(&parents.join(&b'/'))?;
+            return match (parent, hides) {
+                (_, b"" | b"." | b"..") => Err(ApplyError::BadWhiteout {
+                    path: display(&member.path),
+                }),
+                (Some(parent), _) if name == OPAQUE_NAME => {
+                    self.tree.hide_lower(parent, hidden);
+                    Ok(())
+                }
+                (Some(parent), _) if !name.starts_with(AUFS_PREFIX) => {
+                    self.tree.hide_lower_name(parent, hides, hidden);
+                    Ok(())
+                }
+                _ => Ok(()),
+            };
         }
-        Ok(())
+        let parent = self.tree.make_directories(parents, self.layer)?;
+        self.entry(member, parent, name, reader)
     }
 
     fn entry(
@@ -162,7 +227,7 @@ impl Applier<'_> {
         member: &Member,
         parent: InodeId,
         name: &[u8],
-        reader: &mut Reader<impl Read>,
+        reader: &mut Reader<impl Source>,
     ) -> Result<(), ApplyError> {
         let is_directory = member.kind == EntryType::Directory
             // How V7 tar writes them.
@@ -200,7 +265,12 @@ impl Applier<'_> {
                 });
             }
         };
-        let id = self.tree.add(attributes(member)?, kind);
+        let mut attributes = attributes(member)?;
+        if member.kind == EntryType::Symlink {
+            // Linux has no other symbolic links, whatever the archive says.
+            attributes.mode = 0o777;
+        }
+        let id = self.tree.add(attributes, kind);
         self.tree.link(parent, name, id, self.layer);
         Ok(())
     }
@@ -242,16 +312,16 @@ impl Applier<'_> {
     fn file(
         &mut self,
         member: &Member,
-        reader: &mut Reader<impl Read>,
+        reader: &mut Reader<impl Source>,
     ) -> Result<Kind, ApplyError> {
         // Holes cost nothing in the stream, so its own limit does not see them.
-        self.file_bytes_left = self
-            .file_bytes_left
-            .checked_sub(member.len_bytes)
-            .ok_or_else(|| ApplyError::TooLarge {
+        self.file_bytes = self.file_bytes.saturating_add(member.len_bytes);
+        if self.file_bytes > self.limits.unpacked_bytes {
+            return Err(ApplyError::TooLarge {
                 path: display(&member.path),
                 len_bytes: member.len_bytes,
-            })?;
+            });
+        }
         let data = self
             .storage
             .keep(reader)?

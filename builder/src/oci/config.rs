@@ -1,19 +1,22 @@
 //! What the image configuration says about running, and the digests of the
 //! unpacked layers.
 
-use oci_spec::image::{Arch, ImageConfiguration, Os};
+use oci_spec::image::ImageConfiguration;
 use unikiln_unikernel::{ImageSource, Manifest, User};
 
 use super::ImageError;
 use super::digest::Digest;
+use crate::platform::{Platform, describe};
 
 /// The documents of one image, verified.
 pub(super) struct Documents {
     pub(super) config: Vec<u8>,
     /// For messages.
     pub(super) config_name: String,
+    pub(super) config_digest: String,
     pub(super) image_digest: String,
     pub(super) layer_digests: Vec<String>,
+    pub(super) platform: Platform,
 }
 
 /// Reads the configuration into a manifest; the user is not resolved yet.
@@ -23,9 +26,11 @@ pub(super) fn read(documents: &Documents) -> Result<(Manifest, Vec<Digest>), Ima
             name: documents.config_name.clone(),
             source,
         })?;
-    if *image.os() != Os::Linux || *image.architecture() != Arch::Amd64 {
-        let found = format!("{}/{}", image.os(), image.architecture());
-        return Err(ImageError::WrongPlatform { found });
+    let (os, arch, variant) = (image.os(), image.architecture(), image.variant());
+    let wanted = documents.platform;
+    if wanted.level_of(os, arch, variant.as_deref()).is_none() {
+        let found = describe(os, arch, variant.as_deref());
+        return Err(wrong_platform(found, wanted));
     }
     let diff_ids = image.rootfs().diff_ids();
     if diff_ids.len() != documents.layer_digests.len() {
@@ -34,7 +39,7 @@ pub(super) fn read(documents: &Documents) -> Result<(Manifest, Vec<Digest>), Ima
             diff_ids: diff_ids.len(),
         });
     }
-    let diff_ids = diff_ids
+    let diff_ids: Vec<_> = diff_ids
         .iter()
         .map(|diff_id| Digest::parse(diff_id))
         .collect::<Result<_, _>>()?;
@@ -59,12 +64,29 @@ pub(super) fn read(documents: &Documents) -> Result<(Manifest, Vec<Digest>), Ima
         volumes: sorted(config.volumes()),
         image: ImageSource {
             digest: documents.image_digest.clone(),
+            config_digest: documents.config_digest.clone(),
             layers: documents.layer_digests.clone(),
-            architecture: image.architecture().to_string(),
+            diff_ids: diff_ids.iter().map(Digest::to_string).collect(),
+            architecture: arch.to_string(),
+            variant: variant.clone(),
         },
         ..Manifest::default()
     };
     Ok((manifest, diff_ids))
+}
+
+/// No image fits; says what does where there are images of a higher level.
+pub(super) fn wrong_platform(found: String, wanted: Platform) -> ImageError {
+    let hint = if found.contains("linux/amd64/v") {
+        ", or choose one of them by --platform if the machine that will run it can"
+    } else {
+        ""
+    };
+    ImageError::WrongPlatform {
+        found,
+        wanted,
+        hint,
+    }
 }
 
 fn absolute(directory: &str) -> String {

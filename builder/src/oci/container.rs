@@ -9,12 +9,17 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tar::EntryType;
+
 use super::compression::Compression;
+use super::tar::{Reader, Source, TarError};
 
 /// Links from name to name in an archive before it is taken for a circle.
 const LINKS_MAX: usize = 16;
 /// Bytes of a tar archive's smallest form: one header.
 const TAR_BLOCK_BYTES: u64 = 512;
+/// Most members of an archive. One of 127 layers has some five hundred.
+const MEMBERS_MAX: u32 = 65_536;
 
 /// What goes wrong with the place itself.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +32,33 @@ pub enum ContainerError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file of a layout is a device, a pipe or a directory.
+    #[error("{} is no regular file; copy the image again", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is no tar archive, or a damaged one.
     #[error("{} is not a whole tar archive; write it again", path.display())]
     NotAnArchive {
         /// The file.
         path: PathBuf,
         /// What the tar reader said.
+        source: TarError,
+    },
+    /// It cannot be decompressed.
+    #[error("{} is not a whole tar archive: it does not unpack; write it again", path.display())]
+    Decompress {
+        /// The file.
+        path: PathBuf,
+        /// What the decompressor said.
         source: io::Error,
+    },
+    /// More members than any image has.
+    #[error("{} has more than {MEMBERS_MAX} members; this is no image", path.display())]
+    TooManyMembers {
+        /// The file.
+        path: PathBuf,
     },
     /// A compressed archive exceeds the limit.
     #[error("{} unpacks to more than {limit_bytes} bytes; raise --max-unpacked if it is trusted", path.display())]
@@ -67,6 +92,16 @@ impl FileRange {
 pub(super) struct RangeReader {
     range: FileRange,
     position: u64,
+}
+
+impl Source for RangeReader {
+    fn pass(&mut self, len_bytes: u64) -> io::Result<()> {
+        let end = self.position.checked_add(len_bytes);
+        self.position = end
+            .filter(|&end| end <= self.range.len_bytes)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(())
+    }
 }
 
 impl Read for RangeReader {
@@ -125,19 +160,21 @@ impl Container {
         if compression != Compression::None {
             file = decompress(&file, compression, path, spool_directory, limit_bytes)?;
         }
-        let damaged = |source| ContainerError::NotAnArchive {
-            path: path.to_owned(),
-            source,
-        };
         let len_bytes = file.metadata().map_err(open_error(path))?.len();
         if len_bytes < TAR_BLOCK_BYTES {
-            return Err(damaged(io::ErrorKind::UnexpectedEof.into()));
+            return Err(ContainerError::NotAnArchive {
+                path: path.to_owned(),
+                source: TarError::Truncated,
+            });
         }
-        let members = index(&file, len_bytes).map_err(damaged)?;
-        Ok(Self::Archive {
-            file: Arc::new(file),
-            members,
-        })
+        let file = Arc::new(file);
+        let range = FileRange {
+            file: Arc::clone(&file),
+            offset: 0,
+            len_bytes,
+        };
+        let members = index(&range, path)?;
+        Ok(Self::Archive { file, members })
     }
 
     /// Finds a file by its name in the image; `None` where it is not there.
@@ -145,6 +182,10 @@ impl Container {
         match self {
             Self::Directory(directory) => {
                 let path = directory.join(name);
+                // Opening a pipe would wait for its writer.
+                if path.metadata().is_ok_and(|there| !there.is_file()) {
+                    return Err(ContainerError::NotAFile { path });
+                }
                 let file = match File::open(&path) {
                     Ok(file) => file,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -184,38 +225,47 @@ fn open_error(path: &Path) -> impl FnOnce(io::Error) -> ContainerError {
     move |source| ContainerError::Open { path, source }
 }
 
-fn index(file: &File, len_bytes: u64) -> io::Result<BTreeMap<Vec<u8>, Member>> {
+/// Lists the members. Nothing of them is read but headers and names.
+fn index(file: &FileRange, path: &Path) -> Result<BTreeMap<Vec<u8>, Member>, ContainerError> {
+    let damaged = |source| ContainerError::NotAnArchive {
+        path: path.to_owned(),
+        source,
+    };
     let mut members = BTreeMap::new();
-    let mut archive = tar::Archive::new(file);
-    for entry in archive.entries_with_seek()? {
-        let entry = entry?;
-        let name = normalize(&entry.path_bytes());
-        let offset = entry.raw_file_position();
-        let kind = entry.header().entry_type();
-        let end = offset.checked_add(entry.size());
-        if end.is_none_or(|end| end > len_bytes) {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("{} is cut off", String::from_utf8_lossy(&name)),
-            ));
-        }
-        let target = entry.link_name_bytes();
-        let member = match target {
-            Some(target) if kind.is_hard_link() => Member::Link(normalize(&target)),
-            Some(target) if kind.is_symlink() => {
+    let mut reader = Reader::new(file.reader());
+    let mut left = MEMBERS_MAX;
+    while let Some(member) = reader.next().map_err(damaged)? {
+        left = left
+            .checked_sub(1)
+            .ok_or_else(|| ContainerError::TooManyMembers {
+                path: path.to_owned(),
+            })?;
+        let name = normalize(&member.path);
+        let entry = match member.kind {
+            EntryType::Link => Member::Link(normalize(&member.link)),
+            EntryType::Symlink => {
                 let directory = name
                     .rsplitn(2, |&byte| byte == b'/')
                     .nth(1)
                     .unwrap_or_default();
-                Member::Link(normalize(&[directory, &target].join(&b'/')))
+                Member::Link(normalize(&[directory, &member.link].join(&b'/')))
             }
-            _ if kind.is_file() => Member::File {
-                offset,
-                len_bytes: entry.size(),
-            },
+            EntryType::Regular | EntryType::Continuous => {
+                let offset = reader.position();
+                let end = offset.checked_add(member.len_bytes);
+                if end.is_none_or(|end| end > file.len_bytes) {
+                    return Err(damaged(TarError::CutOff {
+                        path: String::from_utf8_lossy(&name).into_owned(),
+                    }));
+                }
+                Member::File {
+                    offset,
+                    len_bytes: member.len_bytes,
+                }
+            }
             _ => continue,
         };
-        members.insert(name, member);
+        members.insert(name, entry);
     }
     Ok(members)
 }
@@ -242,7 +292,7 @@ fn decompress(
     spool_directory: &Path,
     limit_bytes: u64,
 ) -> Result<File, ContainerError> {
-    let damaged = |source| ContainerError::NotAnArchive {
+    let damaged = |source| ContainerError::Decompress {
         path: path.to_owned(),
         source,
     };

@@ -13,6 +13,7 @@ use super::digest::{Digest, Hasher, HashingReader, read_document};
 use super::index::DOCUMENT_MAX_BYTES;
 use super::layer::Layer;
 use super::{BlobError, Image, ImageError};
+use crate::platform::Platform;
 
 const KIND: &str = "a docker archive (a file made by `docker save`)";
 
@@ -27,7 +28,11 @@ struct Entry {
 }
 
 /// Reads the documents of one image.
-pub(super) fn read(container: &Container, tag: Option<&str>) -> Result<Image, ImageError> {
+pub(super) fn read(
+    container: &Container,
+    tag: Option<&str>,
+    platform: Platform,
+) -> Result<Image, ImageError> {
     let name = "manifest.json";
     let range = container
         .find(name)?
@@ -48,8 +53,10 @@ pub(super) fn read(container: &Container, tag: Option<&str>) -> Result<Image, Im
     let mut documents = Documents {
         config,
         config_name: entry.config.clone(),
+        config_digest: image_digest.clone(),
         image_digest,
         layer_digests: entry.layers.clone(),
+        platform,
     };
     let (_, diff_ids) = config::read(&documents)?;
     documents.layer_digests = diff_ids.iter().map(ToString::to_string).collect();

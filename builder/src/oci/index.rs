@@ -1,6 +1,7 @@
 //! From the index of an OCI layout to one manifest: by tag, then by platform.
 
-use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType, Os, Platform};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType, Platform as OciPlatform};
+use serde::de::IgnoredAny;
 
 use super::compression::Compression;
 use super::config::{self, Documents};
@@ -8,6 +9,7 @@ use super::container::Container;
 use super::digest::{Digest, HashingReader, read_document};
 use super::layer::Layer;
 use super::{Image, ImageError, find_blob};
+use crate::platform::{Platform, describe};
 
 /// Most bytes of an index, a manifest or a configuration.
 pub(crate) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
@@ -19,16 +21,20 @@ pub(crate) const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
 const LAYOUT: &str = "an OCI image layout (a directory made by `skopeo copy … oci:DIR`)";
 
 /// Reads the documents of one image.
-pub(super) fn read(container: &Container, tag: Option<&str>) -> Result<Image, ImageError> {
+pub(super) fn read(
+    container: &Container,
+    tag: Option<&str>,
+    platform: Platform,
+) -> Result<Image, ImageError> {
     let name = "index.json";
     let range = container
         .find(name)?
         .ok_or(ImageError::NotAnImage { name, kind: LAYOUT })?;
     let bytes = read_document(&range, name, DOCUMENT_MAX_BYTES)?;
-    let index: ImageIndex = parse(&bytes, name)?;
+    let index: ImageIndex = parse_index(&bytes, name, None)?;
     let tagged = by_tag(index.manifests(), tag)?;
-    let descriptor = manifest_descriptor(container, tagged)?;
-    read_manifest(container, &descriptor)
+    let descriptor = manifest_descriptor(container, tagged, platform)?;
+    read_manifest(container, &descriptor, platform)
 }
 
 fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8], name: &str) -> Result<T, ImageError> {
@@ -36,6 +42,76 @@ fn parse<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8], name: &str) -> Result<T
         name: name.to_owned(),
         source,
     })
+}
+
+/// What tells an index from a manifest. A document must not pass for both:
+/// programs would disagree on what the image is (CVE-2021-41190).
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    media_type: Option<String>,
+    config: Option<IgnoredAny>,
+    layers: Option<IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+    manifests: Option<IgnoredAny>,
+}
+
+impl Shape {
+    /// Reads it, and compares the type with the descriptor's.
+    fn read(bytes: &[u8], name: &str, descriptor: Option<&Descriptor>) -> Result<Self, ImageError> {
+        let shape: Self = parse(bytes, name)?;
+        if let (Some(found), Some(descriptor)) = (&shape.media_type, descriptor)
+            && found != descriptor.media_type().as_ref()
+        {
+            return Err(ImageError::WrongMediaType {
+                name: name.to_owned(),
+                found: found.clone(),
+                expected: descriptor.media_type().to_string(),
+            });
+        }
+        Ok(shape)
+    }
+
+    fn refuse(
+        fields: &[(&'static str, &Option<IgnoredAny>)],
+        name: &str,
+        expected: &'static str,
+    ) -> Result<(), ImageError> {
+        match fields.iter().find(|(_, value)| value.is_some()) {
+            Some(&(field, _)) => Err(ImageError::Ambiguous {
+                name: name.to_owned(),
+                expected,
+                field,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse_index(
+    bytes: &[u8],
+    name: &str,
+    descriptor: Option<&Descriptor>,
+) -> Result<ImageIndex, ImageError> {
+    let shape = Shape::read(bytes, name, descriptor)?;
+    let foreign = [
+        ("config", &shape.config),
+        ("layers", &shape.layers),
+        ("fsLayers", &shape.fs_layers),
+    ];
+    Shape::refuse(&foreign, name, "image index")?;
+    parse(bytes, name)
+}
+
+fn parse_manifest(bytes: &[u8], descriptor: &Descriptor) -> Result<ImageManifest, ImageError> {
+    let name = descriptor.digest().to_string();
+    let shape = Shape::read(bytes, &name, Some(descriptor))?;
+    let foreign = [
+        ("manifests", &shape.manifests),
+        ("fsLayers", &shape.fs_layers),
+    ];
+    Shape::refuse(&foreign, &name, "image manifest")?;
+    parse(bytes, &name)
 }
 
 fn tag_of(descriptor: &Descriptor) -> Option<&str> {
@@ -81,8 +157,9 @@ fn by_tag<'a>(
 pub(super) fn manifest_descriptor(
     container: &Container,
     candidates: Vec<&Descriptor>,
+    platform: Platform,
 ) -> Result<Descriptor, ImageError> {
-    let mut descriptor = by_platform(&candidates)?.clone();
+    let mut descriptor = by_platform(&candidates, platform)?.clone();
     for _ in 0..DEPTH_MAX {
         match descriptor.media_type().as_ref() {
             "application/vnd.oci.image.manifest.v1+json"
@@ -90,8 +167,10 @@ pub(super) fn manifest_descriptor(
             "application/vnd.oci.image.index.v1+json"
             | "application/vnd.docker.distribution.manifest.list.v2+json" => {
                 let bytes = read_verified(container, &descriptor)?;
-                let index: ImageIndex = parse(&bytes, descriptor.digest().as_ref())?;
-                descriptor = by_platform(&index.manifests().iter().collect::<Vec<_>>())?.clone();
+                let name = descriptor.digest().to_string();
+                let index = parse_index(&bytes, &name, Some(&descriptor))?;
+                let candidates: Vec<_> = index.manifests().iter().collect();
+                descriptor = by_platform(&candidates, platform)?.clone();
             }
             other => {
                 return Err(ImageError::UnknownMediaType {
@@ -105,25 +184,38 @@ pub(super) fn manifest_descriptor(
     Err(ImageError::TooDeep { depth: DEPTH_MAX })
 }
 
-fn by_platform<'a>(descriptors: &[&'a Descriptor]) -> Result<&'a Descriptor, ImageError> {
-    let fits = |platform: &Platform| {
-        *platform.os() == Os::Linux && *platform.architecture() == Arch::Amd64
+/// The image of the highest level that fits, the first of equal ones.
+pub(crate) fn by_platform<'a>(
+    descriptors: &[&'a Descriptor],
+    wanted: Platform,
+) -> Result<&'a Descriptor, ImageError> {
+    let level = |platform: &OciPlatform| {
+        let variant = platform.variant().as_deref();
+        wanted.level_of(platform.os(), platform.architecture(), variant)
     };
-    let exact = descriptors
-        .iter()
-        .find(|entry| entry.platform().as_ref().is_some_and(fits));
+    let mut best: Option<(u8, &Descriptor)> = None;
+    for &entry in descriptors {
+        if let Some(level) = entry.platform().as_ref().and_then(level)
+            && best.is_none_or(|(best, _)| best < level)
+        {
+            best = Some((level, entry));
+        }
+    }
     // One without a platform shows it in its configuration.
     let unknown = || descriptors.iter().find(|entry| entry.platform().is_none());
-    exact.or_else(unknown).copied().ok_or_else(|| {
-        let found: Vec<_> = descriptors
-            .iter()
-            .filter_map(|entry| entry.platform().as_ref())
-            .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
-            .collect();
-        ImageError::WrongPlatform {
-            found: found.join(", "),
-        }
-    })
+    best.map(|(_, entry)| entry)
+        .or_else(|| unknown().copied())
+        .ok_or_else(|| {
+            let found: Vec<_> = descriptors
+                .iter()
+                .filter_map(|entry| entry.platform().as_ref())
+                .map(|platform| {
+                    let variant = platform.variant().as_deref();
+                    describe(platform.os(), platform.architecture(), variant)
+                })
+                .collect();
+            config::wrong_platform(found.join(", "), wanted)
+        })
 }
 
 fn read_verified(container: &Container, descriptor: &Descriptor) -> Result<Vec<u8>, ImageError> {
@@ -137,10 +229,11 @@ fn read_verified(container: &Container, descriptor: &Descriptor) -> Result<Vec<u
 pub(super) fn read_manifest(
     container: &Container,
     descriptor: &Descriptor,
+    platform: Platform,
 ) -> Result<Image, ImageError> {
     let digest = descriptor.digest().to_string();
     let bytes = read_verified(container, descriptor)?;
-    let manifest: ImageManifest = parse(&bytes, &digest)?;
+    let manifest = parse_manifest(&bytes, descriptor)?;
     let is_config = matches!(manifest.config().media_type(), MediaType::ImageConfig)
         || manifest.config().media_type().as_ref()
             == "application/vnd.docker.container.image.v1+json";
@@ -155,7 +248,9 @@ pub(super) fn read_manifest(
     let documents = Documents {
         config,
         config_name: manifest.config().digest().to_string(),
+        config_digest: manifest.config().digest().to_string(),
         image_digest: digest,
+        platform,
         layer_digests: manifest
             .layers()
             .iter()

@@ -10,7 +10,9 @@ use super::apply::{Applier, ApplyError};
 use super::compression::Compression;
 use super::container::FileRange;
 use super::digest::{BlobError, Digest, Hasher, HashingReader};
+use super::tar::{Source, TarError};
 use crate::progress::Progress;
+use crate::rootfs::path::display;
 
 /// Bytes of unpacked data handed over at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -41,9 +43,13 @@ pub enum LayerError {
     },
     /// The layers unpack to more than the limit.
     #[error(
-        "the layers unpack to more than {limit_bytes} bytes (decompression bomb?); raise --max-unpacked if the image is trusted"
+        "with {path:?} of layer {name} the layers unpack to more than {limit_bytes} bytes (decompression bomb?); raise --max-unpacked if the image is trusted"
     )]
     TooLarge {
+        /// The layer's digest or name.
+        name: String,
+        /// Its member that was read last.
+        path: String,
         /// The limit.
         limit_bytes: u64,
     },
@@ -177,10 +183,12 @@ impl Layer {
             // What follows the end of the archive counts for the digest.
             applied = io::copy(stream, &mut io::sink())
                 .map(drop)
-                .map_err(|source| apply_error(ApplyError::Tar(super::tar::TarError::Read(source))));
+                .map_err(|source| apply_error(applier.tar_error(TarError::Read(source))));
         }
         if stream.is_over_limit {
             return Err(LayerError::TooLarge {
+                name: self.name.clone(),
+                path: display(&applier.path),
                 limit_bytes: stream.allowance.limit_bytes,
             });
         }
@@ -261,6 +269,8 @@ impl Stream<'_> {
         Ok(true)
     }
 }
+
+impl Source for Stream<'_> {}
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

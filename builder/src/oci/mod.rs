@@ -33,7 +33,7 @@ pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
 pub(crate) use self::digest::Hasher;
 pub use self::digest::{BlobError, Digest};
-pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION};
+pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION, by_platform};
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
 pub use self::write::WriteLayoutError;
@@ -43,6 +43,7 @@ use self::apply::Applier;
 use self::container::Container;
 use self::layer::{Allowance, Layer};
 use crate::build::Limits;
+use crate::platform::Platform;
 use crate::progress::{Progress, Step};
 use crate::rootfs::storage::Storage;
 use crate::rootfs::tree::Tree;
@@ -94,10 +95,36 @@ pub enum ImageError {
         available: String,
     },
     /// No image for this machine.
-    #[error("the image is for {found}, not for linux/amd64; get it for linux/amd64")]
+    #[error("the image is for {found}, not for {wanted}; get it for linux/amd64{hint}")]
     WrongPlatform {
         /// Platforms that are there.
         found: String,
+        /// What was asked for.
+        wanted: Platform,
+        /// What else can be done.
+        hint: &'static str,
+    },
+    /// A document that one program may take for a manifest and another for an index.
+    #[error("{name} is no {expected}: it has {field:?}, too; copy the image again")]
+    Ambiguous {
+        /// Its digest.
+        name: String,
+        /// What its descriptor says.
+        expected: &'static str,
+        /// What does not belong there.
+        field: &'static str,
+    },
+    /// A document says another type of itself than its descriptor does.
+    #[error(
+        "{name} says that it is {found:?}, its descriptor says {expected:?}; copy the image again"
+    )]
+    WrongMediaType {
+        /// Its digest.
+        name: String,
+        /// Of the document.
+        found: String,
+        /// Of the descriptor.
+        expected: String,
     },
     /// A media type that is not understood.
     #[error("{name} has media type {media_type:?}, which is not {expected}")]
@@ -133,43 +160,55 @@ pub(crate) struct Image {
 
 impl Image {
     /// Reads an OCI layout in a directory.
-    pub(crate) fn oci(directory: &Path, tag: Option<&str>) -> Result<Self, ImageError> {
-        index::read(&Container::directory(directory)?, tag)
+    pub(crate) fn oci(
+        directory: &Path,
+        tag: Option<&str>,
+        platform: Platform,
+    ) -> Result<Self, ImageError> {
+        index::read(&Container::directory(directory)?, tag, platform)
     }
 
     /// Reads the image that a manifest is for, of a directory of blobs.
-    pub(crate) fn stored(directory: &Path, manifest: &Descriptor) -> Result<Self, ImageError> {
-        index::read_manifest(&Container::directory(directory)?, manifest)
+    pub(crate) fn stored(
+        directory: &Path,
+        manifest: &Descriptor,
+        platform: Platform,
+    ) -> Result<Self, ImageError> {
+        index::read_manifest(&Container::directory(directory)?, manifest, platform)
     }
 
-    /// The manifest for this platform that a manifest or an index leads to.
+    /// The manifest for the platform that a manifest or an index leads to.
     pub(crate) fn stored_manifest(
         directory: &Path,
         descriptor: &Descriptor,
+        platform: Platform,
     ) -> Result<Descriptor, ImageError> {
-        index::manifest_descriptor(&Container::directory(directory)?, vec![descriptor])
+        let container = Container::directory(directory)?;
+        index::manifest_descriptor(&container, vec![descriptor], platform)
     }
 
     /// Reads an OCI layout in a tar file.
     pub(crate) fn oci_archive(
         file: &Path,
         tag: Option<&str>,
+        platform: Platform,
         limits: &Limits,
         spool_directory: &Path,
     ) -> Result<Self, ImageError> {
         let container = Container::archive(file, spool_directory, limits.unpacked_bytes)?;
-        index::read(&container, tag)
+        index::read(&container, tag, platform)
     }
 
     /// Reads what `docker save` writes.
     pub(crate) fn docker_archive(
         file: &Path,
         tag: Option<&str>,
+        platform: Platform,
         limits: &Limits,
         spool_directory: &Path,
     ) -> Result<Self, ImageError> {
         let container = Container::archive(file, spool_directory, limits.unpacked_bytes)?;
-        docker::read(&container, tag)
+        docker::read(&container, tag, platform)
     }
 
     /// Unpacks and merges the layers.
@@ -191,9 +230,11 @@ impl Image {
             tree: &mut tree,
             storage: &mut storage,
             layer: 0,
-            entries_limit: limits.entries,
-            entries_left: limits.entries,
-            file_bytes_left: limits.unpacked_bytes,
+            path: Vec::new(),
+            limits,
+            entries: 0,
+            attribute_bytes: 0,
+            file_bytes: 0,
         };
         for (number, layer) in self.layers.iter().enumerate() {
             // Far fewer than 2^32 fit into a manifest.

@@ -6,13 +6,16 @@
 //! records. PAX global records are passed over, as container tools do.
 
 mod extension;
+mod source;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
-use extension::{Extensions, number_field};
+use extension::{Extensions, is_extension, is_header_only, number_field};
+
+pub(super) use source::Source;
 
 const BLOCK_BYTES: usize = 512;
 /// Most bytes of one extension record (long name, PAX records).
@@ -24,28 +27,32 @@ const PIECES_MAX: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
     /// The stream cannot be read or unpacked.
-    #[error("cannot unpack the layer")]
+    #[error("cannot unpack the tar stream")]
     Read(#[source] io::Error),
     /// The stream ends inside a member.
-    #[error("the layer's tar stream ends inside a member")]
+    #[error("the tar stream ends inside a member")]
     Truncated,
+    /// A member is longer than what is left.
+    #[error("{path:?} is cut off")]
+    CutOff {
+        /// The member.
+        path: String,
+    },
     /// A header has a wrong checksum or an unreadable number.
-    #[error("the layer's tar stream has a damaged header at byte {offset_bytes}")]
+    #[error("the tar stream has a damaged header at byte {offset_bytes}")]
     BadHeader {
         /// Where.
         offset_bytes: u64,
     },
     /// An extension record makes no sense or is too long.
-    #[error(
-        "the layer's tar stream has a damaged or overlong extension record at byte {offset_bytes}"
-    )]
+    #[error("the tar stream has a damaged or overlong extension record at byte {offset_bytes}")]
     BadExtension {
         /// Where.
         offset_bytes: u64,
     },
     /// A sparse file in a form that is not supported, or a damaged one.
     #[error(
-        "the layer's tar stream has a sparse file of an unsupported form at byte {offset_bytes}; pack the layer without --sparse"
+        "the tar stream has a sparse file of an unsupported form at byte {offset_bytes}; pack the layer without --sparse"
     )]
     BadSparse {
         /// Where.
@@ -92,7 +99,7 @@ pub(super) struct Reader<R> {
     file_bytes: u64,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Source> Reader<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
             input,
@@ -103,6 +110,11 @@ impl<R: Read> Reader<R> {
             file_position: 0,
             file_bytes: 0,
         }
+    }
+
+    /// Where the current member's stored contents begin; right after [`Self::next`].
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     /// Passes over what is left of the current member, and reads the next header.
@@ -312,14 +324,15 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn skip(&mut self, mut len_bytes: u64) -> Result<(), TarError> {
-        let mut scratch = [0; 16 * BLOCK_BYTES];
-        while len_bytes > 0 {
-            let len = len_bytes.min(scratch.len() as u64) as usize;
-            self.fill(&mut scratch[..len])?;
-            len_bytes -= len as u64;
+    fn skip(&mut self, len_bytes: u64) -> Result<(), TarError> {
+        match self.input.pass(len_bytes) {
+            Ok(()) => {
+                self.position += len_bytes;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(TarError::Truncated),
+            Err(error) => Err(TarError::Read(error)),
         }
-        Ok(())
     }
 
     fn read_input(&mut self, buffer: &mut [u8]) -> Result<usize, TarError> {
@@ -337,7 +350,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// Reads the current member's contents, holes as zeros.
-impl<R: Read> Read for Reader<R> {
+impl<R: Source> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self
             .pieces
@@ -373,26 +386,4 @@ impl<R: Read> Read for Reader<R> {
 
 fn clamp(len_bytes: u64) -> usize {
     usize::try_from(len_bytes).unwrap_or(usize::MAX)
-}
-
-fn is_extension(kind: EntryType) -> bool {
-    matches!(
-        kind,
-        EntryType::XGlobalHeader
-            | EntryType::XHeader
-            | EntryType::GNULongName
-            | EntryType::GNULongLink
-    )
-}
-
-fn is_header_only(kind: EntryType) -> bool {
-    matches!(
-        kind,
-        EntryType::Link
-            | EntryType::Symlink
-            | EntryType::Char
-            | EntryType::Block
-            | EntryType::Directory
-            | EntryType::Fifo
-    )
 }

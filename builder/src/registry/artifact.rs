@@ -10,13 +10,13 @@
 
 use std::path::PathBuf;
 
-use oci_spec::image::{Descriptor, ImageManifest};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde_json::{Value, json};
 use unikiln_unikernel::{OpenError, UnikernelFile};
 
-use super::document::{self, DOCUMENT_MAX_BYTES, Document, Kind};
-use super::platform::Platform;
-use crate::oci::{BlobError, Digest};
+use super::document::{self, Document, Kind};
+use crate::oci::{BlobError, DOCUMENT_MAX_BYTES, Digest};
+use crate::platform::Platform;
 use crate::store::{Store, StoreError};
 
 /// What registries list a unikernel as.
@@ -94,8 +94,8 @@ pub enum Local {
     },
 }
 
-/// What the store has under `name`.
-pub fn local(store: &Store, name: &str) -> Result<Local, ArtifactError> {
+/// What the store has under `name`; of an index, the platform's image.
+pub fn local(store: &Store, name: &str, platform: Platform) -> Result<Local, ArtifactError> {
     let failed = |source| ArtifactError::Store {
         name: name.to_owned(),
         source: Box::new(source),
@@ -121,13 +121,10 @@ pub fn local(store: &Store, name: &str) -> Result<Local, ArtifactError> {
     let digest = digest.to_string();
     let manifest = match typed.document {
         Document::Manifest(manifest) => manifest,
-        Document::Index(index) => {
-            let chosen = Platform::default().choose(index.manifests()).cloned();
-            match chosen.and_then(|chosen| stored_manifest(store, &chosen)) {
-                Some(manifest) => manifest,
-                None => return Ok(Local::Missing),
-            }
-        }
+        Document::Index(index) => match stored_manifest(store, index, platform) {
+            Some(manifest) => manifest,
+            None => return Ok(Local::Missing),
+        },
     };
     for blob in document::blobs(&manifest) {
         let blob = Digest::parse(blob.digest().as_ref()).map_err(ArtifactError::Digest)?;
@@ -145,18 +142,24 @@ pub fn local(store: &Store, name: &str) -> Result<Local, ArtifactError> {
     }
 }
 
-/// A manifest that an index names; none where it is not stored, or is not one
-/// that a pull takes as it is.
-fn stored_manifest(store: &Store, descriptor: &Descriptor) -> Option<Box<ImageManifest>> {
-    let digest = Digest::parse(descriptor.digest().as_ref()).ok()?;
-    let bytes = store.blob(&digest).ok()?.read(DOCUMENT_MAX_BYTES).ok()?;
-    match document::read(&bytes, Some(descriptor.media_type().as_ref())) {
-        Ok(document::Typed {
-            document: Document::Manifest(manifest),
-            ..
-        }) => Some(manifest),
-        _ => None,
+/// The platform's manifest; none where it is not stored, or is not one that a pull
+/// takes as it is.
+fn stored_manifest(
+    store: &Store,
+    mut index: Box<ImageIndex>,
+    platform: Platform,
+) -> Option<Box<ImageManifest>> {
+    for _ in 0..document::DEPTH_MAX {
+        let chosen = document::choose(&index, platform).ok()?;
+        let digest = Digest::parse(chosen.digest().as_ref()).ok()?;
+        let bytes = store.blob(&digest).ok()?.read(DOCUMENT_MAX_BYTES).ok()?;
+        let typed = document::read(&bytes, Some(chosen.media_type().as_ref())).ok()?;
+        match typed.document {
+            Document::Manifest(manifest) => return Some(manifest),
+            Document::Index(next) => index = next,
+        }
     }
+    None
 }
 
 /// The layer that is the file.

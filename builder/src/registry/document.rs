@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::artifact::ARTIFACT_TYPE;
+use crate::oci::{ImageError, by_platform};
+use crate::platform::Platform;
 
-/// Most bytes of a manifest or an index.
-pub(super) const DOCUMENT_MAX_BYTES: u64 = 8 << 20;
 /// What is asked for.
 pub(super) const ACCEPT: [&str; 4] = [
     OCI_IMAGE_MEDIA_TYPE,
@@ -21,6 +21,8 @@ pub(super) const ACCEPT: [&str; 4] = [
     IMAGE_MANIFEST_MEDIA_TYPE,
     IMAGE_MANIFEST_LIST_MEDIA_TYPE,
 ];
+/// Most indexes on the way to a manifest.
+pub(super) const DEPTH_MAX: usize = 4;
 const SCHEMA_1: [&str; 2] = [
     "application/vnd.docker.distribution.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v1+prettyjws",
@@ -60,12 +62,13 @@ pub enum DocumentError {
         found: String,
     },
     /// No image for the platform.
-    #[error("it has no image for {wanted}; there are: {found}")]
-    Platform {
-        /// What was asked for.
+    #[error(transparent)]
+    Platform(Box<ImageError>),
+    /// The platform's entry is an index, of which too little is in the layout.
+    #[error("its image for {wanted} is not in the layout")]
+    NotThere {
+        /// The platform.
         wanted: String,
-        /// What is there.
-        found: String,
     },
     /// Indexes that lead to indexes without end.
     #[error("indexes are nested more than {depth} deep")]
@@ -194,6 +197,15 @@ pub(super) fn kind(manifest: &ImageManifest) -> Result<Kind, DocumentError> {
     Err(DocumentError::Artifact {
         found: super::printable(artifact.unwrap_or(config)),
     })
+}
+
+/// The entry of an index that is the platform's.
+pub(super) fn choose(index: &ImageIndex, platform: Platform) -> Result<Descriptor, DocumentError> {
+    let entries: Vec<_> = index.manifests().iter().collect();
+    let chosen = by_platform(&entries, platform);
+    chosen
+        .cloned()
+        .map_err(|error| DocumentError::Platform(Box::new(error)))
 }
 
 /// All blobs of a manifest, each once.

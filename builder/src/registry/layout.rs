@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
-use super::document::DOCUMENT_MAX_BYTES;
-use crate::oci::{BlobError, Digest, TAG_ANNOTATION};
+use crate::oci::{BlobError, DOCUMENT_MAX_BYTES, Digest, TAG_ANNOTATION};
 
 /// What is wrong with a layout.
 #[derive(Debug, thiserror::Error)]

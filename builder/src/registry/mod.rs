@@ -22,12 +22,12 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`pull()`] (`pull`), `blob` | an image into the store; one blob, resumed |
-//! | [`push()`] (`push`), `layout`, `upload` | an image or a unikernel to a registry |
+//! | [`push()`] (`push`), `layout`, `upload`, `referrer` | an image or a unikernel to a registry |
 //! | [`local()`] (`artifact`) | unikernels as artifacts; what a stored name is |
 //! | [`Credentials`] (`credentials`), `token` | who one is, and bearer tokens |
 //! | [`HostsError`] (`hosts`) | `hosts.toml` |
-//! | [`Platform`] (`platform`), [`DocumentError`] (`document`) | manifests and indexes |
-//! | `client`, `retry` | HTTP |
+//! | [`DocumentError`] (`document`) | manifests and indexes |
+//! | `session`, `client`, `tls`, `retry` | HTTP |
 //! | [`Cancel`] (`cancel`) | giving up |
 
 mod artifact;
@@ -39,15 +39,18 @@ mod document;
 mod error;
 mod hosts;
 mod layout;
-mod platform;
 mod pull;
 mod push;
+mod referrer;
 mod retry;
 mod session;
+mod tls;
 mod token;
 mod upload;
 
 use std::path::PathBuf;
+
+use crate::platform::Platform;
 
 pub use artifact::{ARTIFACT_TYPE, ArtifactError, Local, local};
 pub use cancel::Cancel;
@@ -59,7 +62,6 @@ pub use hosts::HostsError;
 pub use layout::LayoutError;
 /// A name in a registry, parsed.
 pub use oci_distribution::Reference;
-pub use platform::{Platform, PlatformError};
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, Source, push};
 

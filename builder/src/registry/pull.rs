@@ -9,19 +9,16 @@ use super::RegistryOptions;
 use super::artifact;
 use super::blob::{self, claim, commit, keeping};
 use super::cancel;
-use super::document::{self, Document, DocumentError, Kind};
+use super::document::{self, DEPTH_MAX, Document, DocumentError, Kind};
 use super::error::RegistryError;
 use super::hosts::Capability;
-use super::platform;
 use super::session::{Expected, Fetched, Session};
-use crate::oci::Digest;
+use crate::oci::{DOCUMENT_MAX_BYTES, Digest};
 use crate::progress::Progress;
 use crate::store::{Lease, Store};
 
 /// Blobs on their way at once, as with docker.
 const PARALLEL: usize = 3;
-/// Most indexes on the way to a manifest.
-const DEPTH_MAX: usize = 4;
 
 /// What was pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,19 +137,14 @@ async fn platform_manifest(
 ) -> Result<(ImageManifest, Digest), RegistryError> {
     let name = session.reference.to_string();
     for _ in 0..DEPTH_MAX {
-        let entries = index.manifests();
-        let chosen = options
-            .platform
-            .choose(entries)
-            .ok_or_else(|| RegistryError::Document {
+        let chosen = document::choose(&index, options.platform).map_err(|source| {
+            RegistryError::Document {
                 what: name.clone(),
-                source: DocumentError::Platform {
-                    wanted: options.platform.to_string(),
-                    found: platform::names(entries),
-                },
-            })?;
-        let digest = blob::parse(chosen)?;
-        let fetched = child(session, lease, chosen, &digest).await?;
+                source,
+            }
+        })?;
+        let digest = blob::parse(&chosen)?;
+        let fetched = child(session, lease, &chosen, &digest).await?;
         let declared = chosen.media_type().to_string();
         let typed = document::read(&fetched.bytes, Some(&declared)).map_err(|source| {
             RegistryError::Document {
@@ -182,7 +174,7 @@ async fn child(
     if lease.has_blob(digest).map_err(keeping(digest))? {
         let blob = lease.store().blob(digest).map_err(keeping(digest))?;
         // A damaged one is moved away by this, and fetched again below.
-        if let Ok(bytes) = blob.read(document::DOCUMENT_MAX_BYTES) {
+        if let Ok(bytes) = blob.read(DOCUMENT_MAX_BYTES) {
             return Ok(Fetched {
                 bytes,
                 digest: digest.clone(),

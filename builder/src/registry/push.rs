@@ -1,37 +1,26 @@
 //! An image or a unikernel to a registry: blobs first, then what names them.
-//!
-//! A unikernel names its image as `subject` if the registry has it. A registry
-//! that does not list what refers to an image (it says so by leaving out the
-//! header `OCI-Subject`) gets the list under the tag `sha256-HEX`, as the OCI
-//! distribution specification has it; two that push at once may lose one entry.
 
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt};
 use oci_distribution::Reference;
-use oci_distribution::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE;
-use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use reqwest::header::HeaderName;
-use serde_json::{Value, json};
-use unikiln_unikernel::UnikernelFile;
 
-use super::artifact::{self, ArtifactError};
 use super::client::Client;
 use super::document::{self, Document};
 use super::error::RegistryError;
 use super::hosts::Capability;
 use super::layout::Layout;
-use super::session::{Expected, Session, digest_of};
+use super::referrer::{list_referrer, push_unikernel};
+use super::session::Session;
 use super::upload::{self, Content, Outgoing};
 use super::{RegistryOptions, blob, cancel};
-use crate::oci::{Digest, Hasher};
 use crate::progress::{Progress, Transfer};
 
 /// Blobs on their way at once.
 const PARALLEL: usize = 3;
 const SUBJECT_HEADER: HeaderName = HeaderName::from_static("oci-subject");
-/// Bytes hashed at a time.
-const PIECE_BYTES: usize = 256 << 10;
 
 /// What is pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +55,10 @@ enum Call {
 }
 
 /// A document to send.
-struct Named {
-    media_type: String,
-    bytes: Vec<u8>,
-    digest: String,
+pub(super) struct Named {
+    pub(super) media_type: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: String,
 }
 
 /// Pushes `source` as `reference`.
@@ -116,22 +105,25 @@ async fn push_layout(
         }
         // A store has only what was pulled.
         Document::Index(index) => {
-            let chosen = options.platform.choose(index.manifests());
-            let chosen = chosen.filter(|entry| layout.has(entry)).unwrap_or(&top);
+            let unusable = |source| RegistryError::Document {
+                what: named.digest.clone(),
+                source,
+            };
+            let chosen = document::choose(&index, options.platform).map_err(unusable)?;
+            let not_there = || document::DocumentError::NotThere {
+                wanted: options.platform.to_string(),
+            };
+            if !layout.has(&chosen) {
+                return Err(unusable(not_there()));
+            }
             let text = format!("only the image for {} is pushed", options.platform);
             session.tell(Transfer::Note(&text));
-            let (named, document) = read(&layout, chosen)?;
+            let (named, document) = read(&layout, &chosen)?;
             match document {
                 Document::Manifest(manifest) => {
                     push_manifest(session, client, &layout, &named, &manifest, Call::Name).await
                 }
-                Document::Index(_) => Err(RegistryError::Document {
-                    what: named.digest,
-                    source: document::DocumentError::Platform {
-                        wanted: options.platform.to_string(),
-                        found: "images that are not in the layout".to_owned(),
-                    },
-                }),
+                Document::Index(_) => Err(unusable(not_there())),
             }
         }
     }
@@ -208,7 +200,7 @@ async fn push_manifest(
     put_with_subject(session, client, &target, named, manifest.subject().as_ref()).await
 }
 
-async fn push_blobs(
+pub(super) async fn push_blobs(
     session: &Session<'_>,
     client: &Client,
     outgoing: Vec<Outgoing>,
@@ -222,7 +214,7 @@ async fn push_blobs(
 }
 
 /// What to call it: the tag, or the digest if that is what the name has.
-fn target(session: &Session<'_>, digest: &str) -> Result<String, RegistryError> {
+pub(super) fn target(session: &Session<'_>, digest: &str) -> Result<String, RegistryError> {
     match (session.reference.digest(), session.reference.tag()) {
         (Some(named), _) if named != digest => Err(RegistryError::OtherDigest {
             reference: session.reference.to_string(),
@@ -233,7 +225,7 @@ fn target(session: &Session<'_>, digest: &str) -> Result<String, RegistryError> 
     }
 }
 
-async fn put(
+pub(super) async fn put(
     session: &Session<'_>,
     client: &Client,
     target: &str,
@@ -251,7 +243,7 @@ async fn put(
     Ok(headers.contains_key(SUBJECT_HEADER))
 }
 
-async fn put_with_subject(
+pub(super) async fn put_with_subject(
     session: &Session<'_>,
     client: &Client,
     target: &str,
@@ -266,147 +258,4 @@ async fn put_with_subject(
         digest: named.digest.clone(),
         subject: subject.map(|subject| subject.digest().to_string()),
     })
-}
-
-async fn push_unikernel(
-    session: &Session<'_>,
-    client: &Client,
-    path: &Path,
-) -> Result<Pushed, RegistryError> {
-    let file = UnikernelFile::open(path).map_err(ArtifactError::Open)?;
-    file.verify_head().map_err(ArtifactError::Open)?;
-    let (digest, len_bytes) = hash(path)?;
-    let empty_digest = digest_of(artifact::EMPTY, Hasher::sha256());
-    let subject = subject(session, client, &file.manifest().image.digest).await?;
-    let manifest = artifact::manifest(&file, &digest, len_bytes, &empty_digest, subject.as_ref());
-    let outgoing = vec![
-        Outgoing {
-            digest: empty_digest,
-            len_bytes: artifact::EMPTY.len() as u64,
-            content: Content::Bytes(artifact::EMPTY),
-        },
-        Outgoing {
-            digest,
-            len_bytes,
-            content: Content::File(path.to_owned()),
-        },
-    ];
-    push_blobs(session, client, outgoing).await?;
-    let named = named(&manifest, oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE);
-    let target = target(session, &named.digest)?;
-    put_with_subject(session, client, &target, &named, subject.as_ref()).await
-}
-
-fn named(document: &Value, media_type: &str) -> Named {
-    let bytes = document.to_string().into_bytes();
-    Named {
-        media_type: media_type.to_owned(),
-        digest: digest_of(&bytes, Hasher::sha256()),
-        bytes,
-    }
-}
-
-/// Digest and length of a file.
-fn hash(path: &Path) -> Result<(String, u64), RegistryError> {
-    use std::io::Read;
-    let failed = |source| RegistryError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut hasher = Hasher::sha256();
-    let mut len_bytes = 0;
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let len = file.read(&mut piece).map_err(failed)?;
-        if len == 0 {
-            return Ok((hasher.finish(), len_bytes));
-        }
-        hasher.update(&piece[..len]);
-        len_bytes += len as u64;
-    }
-}
-
-/// The image that a unikernel was made of, if this repository has it.
-async fn subject(
-    session: &Session<'_>,
-    client: &Client,
-    digest: &str,
-) -> Result<Option<Descriptor>, RegistryError> {
-    let Ok(wanted) = Digest::parse(digest) else {
-        return Ok(None);
-    };
-    let expected = Expected::Digest(wanted);
-    let fetched = match session.document_of(client, digest, &expected).await {
-        Ok(fetched) => fetched,
-        Err(RegistryError::NotFound { .. }) => {
-            let text = format!(
-                "{} does not have the image {digest}: the unikernel refers to none",
-                session.reference.repository()
-            );
-            session.tell(Transfer::Note(&text));
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let typed =
-        document::read(&fetched.bytes, fetched.media_type.as_deref()).map_err(|source| {
-            RegistryError::Document {
-                what: digest.to_owned(),
-                source,
-            }
-        })?;
-    let media_type = MediaType::from(typed.media_type.as_str());
-    let len_bytes = fetched.bytes.len() as u64;
-    // Parsed above, and more strictly.
-    let digest: Result<oci_spec::image::Digest, _> = digest.parse();
-    Ok(digest
-        .ok()
-        .map(|digest| Descriptor::new(media_type, len_bytes, digest)))
-}
-
-/// Adds a manifest to the list of what refers to `subject`.
-async fn list_referrer(
-    session: &Session<'_>,
-    client: &Client,
-    named: &Named,
-    subject: &str,
-) -> Result<(), RegistryError> {
-    let tag = subject.replacen(':', "-", 1);
-    let found = session.document_of(client, &tag, &Expected::Any).await;
-    let mut list = match found {
-        Ok(fetched) => {
-            let unusable = |source| RegistryError::Document {
-                what: tag.clone(),
-                source,
-            };
-            let typed =
-                document::read(&fetched.bytes, fetched.media_type.as_deref()).map_err(unusable)?;
-            if matches!(typed.document, Document::Manifest(_)) {
-                return Err(unusable(document::DocumentError::MediaType {
-                    media_type: typed.media_type,
-                }));
-            }
-            serde_json::from_slice(&fetched.bytes)
-                .map_err(|source| unusable(document::DocumentError::Json(source)))?
-        }
-        Err(RegistryError::NotFound { .. }) => json!({
-            "schemaVersion": 2,
-            "mediaType": OCI_IMAGE_INDEX_MEDIA_TYPE,
-            "manifests": [],
-        }),
-        Err(error) => return Err(error),
-    };
-    let entry = json!({
-        "mediaType": named.media_type,
-        "digest": named.digest,
-        "size": named.bytes.len(),
-        "artifactType": artifact::ARTIFACT_TYPE,
-    });
-    if let Some(entries) = list["manifests"].as_array_mut() {
-        entries.retain(|old| old["digest"] != entry["digest"]);
-        entries.push(entry);
-    }
-    let list = self::named(&list, OCI_IMAGE_INDEX_MEDIA_TYPE);
-    put(session, client, &tag, &list).await.map(|_| ())
 }

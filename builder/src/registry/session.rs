@@ -9,10 +9,10 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::RegistryOptions;
 use super::client::{Ask, Client, Keyring};
-use super::document::{self, DOCUMENT_MAX_BYTES};
+use super::document;
 use super::error::RegistryError;
 use super::hosts::{self, Capability};
-use crate::oci::{Digest, Hasher};
+use crate::oci::{DOCUMENT_MAX_BYTES, Digest, Hasher};
 use crate::progress::{Progress, Transfer};
 
 /// What registries tell a document's digest by.

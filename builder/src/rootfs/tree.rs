@@ -75,6 +75,7 @@ pub(crate) struct Inode {
 #[derive(Debug)]
 pub(crate) struct Tree {
     inodes: Vec<Inode>,
+    name_bytes: u64,
 }
 
 impl Tree {
@@ -84,7 +85,10 @@ impl Tree {
             attributes: Attributes::with_mode(0o755),
             kind: Kind::Directory(Names::new()),
         };
-        Self { inodes: vec![root] }
+        Self {
+            inodes: vec![root],
+            name_bytes: 0,
+        }
     }
 
     pub(crate) fn inode(&self, id: InodeId) -> &Inode {
@@ -98,6 +102,11 @@ impl Tree {
     /// Inodes ever added: one more than the highest index.
     pub(crate) fn inode_count(&self) -> usize {
         self.inodes.len()
+    }
+
+    /// Bytes of all names ever given.
+    pub(crate) fn name_bytes(&self) -> u64 {
+        self.name_bytes
     }
 
     /// Adds an inode without a name.
@@ -134,6 +143,7 @@ impl Tree {
     pub(crate) fn link(&mut self, directory: InodeId, name: &[u8], inode: InodeId, layer: u32) {
         if let Some(names) = self.names_mut(directory) {
             names.insert(name.to_vec(), Dentry { inode, layer });
+            self.name_bytes += name.len() as u64;
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::usage::files;
 use super::{Reference, Store, StoreError, flat_name};
 use crate::oci::{DOCUMENT_MAX_BYTES, Digest, Image};
+use crate::platform::Platform;
 
 /// An image that has a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,7 +93,9 @@ impl Store {
             }
         }
         // What is wrong with it is told by who wants to use it.
-        let Ok(manifest) = Image::stored_manifest(self.root(), &reference.descriptor) else {
+        let Ok(manifest) =
+            Image::stored_manifest(self.root(), &reference.descriptor, Platform::default())
+        else {
             return Ok(image);
         };
         let Ok(manifest) = Digest::parse(manifest.digest().as_ref()) else {

@@ -62,7 +62,7 @@ proptest! {
         }
         mend(&mut bytes);
         let layout = Layout::new(&[Layer::plain(bytes)]);
-        let limits = Limits { unpacked_bytes: 64 << 20, entries: 1000 };
+        let limits = Limits { unpacked_bytes: 64 << 20, entries: 1000, ..Limits::default() };
         let built = layout.build_with(&BuildOptions { limits, ..BuildOptions::default() });
         if built.is_ok() {
             fsck(&layout.output());

@@ -184,7 +184,8 @@ impl Layout {
         let config = serde_json::to_vec(&self.config).expect("config");
         self.manifest["config"] = self.blob(&config, "application/vnd.oci.image.config.v1+json");
         let manifest = serde_json::to_vec(&self.manifest).expect("manifest");
-        let descriptor = self.blob(&manifest, MANIFEST);
+        let mut descriptor = self.blob(&manifest, MANIFEST);
+        descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": "v"});
         self.write_index(&[descriptor]);
     }
 

@@ -246,6 +246,7 @@ fn decompression_bombs() {
     let limits = Limits {
         unpacked_bytes: 4 << 20,
         entries: 100,
+        ..Limits::default()
     };
     let options = BuildOptions {
         limits,

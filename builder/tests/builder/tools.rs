@@ -13,7 +13,7 @@ use unikiln_builder::{BuildOptions, ImageRef, NoProgress, build};
 use crate::view::View;
 
 /// Runs a tool; `false`, loudly, where it is not installed.
-fn tool(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn tool(program: &str, arguments: &[&str]) -> bool {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -28,7 +28,7 @@ fn tool(program: &str, arguments: &[&str]) -> bool {
 }
 
 /// Everything that can be seen of a tree, by path.
-fn listing(root: &Path) -> BTreeMap<String, String> {
+pub(crate) fn listing(root: &Path) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     let mut pending = vec![root.to_owned()];
     while let Some(path) = pending.pop() {

@@ -46,6 +46,31 @@ impl View {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// What `name` leads to, symbolic links followed as after a chroot.
+    pub(crate) fn inside(&self, name: &str) -> PathBuf {
+        let mut found = PathBuf::new();
+        let mut pending: Vec<_> = name.split('/').rev().map(str::to_owned).collect();
+        while let Some(part) = pending.pop() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    found.pop();
+                    continue;
+                }
+                part => found.push(part),
+            }
+            if let Ok(target) = std::fs::read_link(self.root().join(&found)) {
+                found.pop();
+                let target = target.to_str().expect("utf-8");
+                if target.starts_with('/') {
+                    found.clear();
+                }
+                pending.extend(target.split('/').rev().map(str::to_owned));
+            }
+        }
+        self.root().join(found)
+    }
+
     /// Whether anything has the name, dangling links included.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.path(name).symlink_metadata().is_ok()

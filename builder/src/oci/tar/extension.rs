@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tar::EntryType;
+
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// Records that belong to the next member.
@@ -86,4 +88,28 @@ fn time(text: &[u8]) -> Option<(u64, u32)> {
         .take(9)
         .collect();
     Some((seconds.parse().ok()?, digits.parse().ok()?))
+}
+
+/// Whether it speaks of the next member.
+pub(super) fn is_extension(kind: EntryType) -> bool {
+    matches!(
+        kind,
+        EntryType::XGlobalHeader
+            | EntryType::XHeader
+            | EntryType::GNULongName
+            | EntryType::GNULongLink
+    )
+}
+
+/// Whether no contents follow, whatever its length says.
+pub(super) fn is_header_only(kind: EntryType) -> bool {
+    matches!(
+        kind,
+        EntryType::Link
+            | EntryType::Symlink
+            | EntryType::Char
+            | EntryType::Block
+            | EntryType::Directory
+            | EntryType::Fifo
+    )
 }
