@@ -205,7 +205,7 @@ fn load(
         }
     };
     image
-        .and_then(|image| image.unpack(limits, spool_directory, progress))
+        .and_then(|image| image.unpack(limits, spool_directory, None, progress))
         .map_err(|source| BuildError::Image {
             reference: reference.to_string(),
             source,

@@ -42,11 +42,22 @@ pub fn build_cached(
     let manifest = Image::stored_manifest(store.root(), &descriptor, platform).map_err(failed)?;
     let image = Digest::parse(manifest.digest().as_ref()).map_err(StoreError::Digest)?;
     lease.unikernel(&image, &key(options), |output| {
-        let (rootfs, config) = Image::stored(store.root(), &manifest, platform)
-            .and_then(|image| {
-                image.unpack(&options.limits, crate::unikernel::parent(output), progress)
-            })
-            .map_err(failed)?;
+        let directory = crate::unikernel::parent(output);
+        let mut unpack = || {
+            Image::stored(store.root(), &manifest, platform)?.unpack(
+                &options.limits,
+                directory,
+                Some(store),
+                progress,
+            )
+        };
+        let (rootfs, config) = loop {
+            match unpack() {
+                // It is gone, and unpacked again.
+                Err(ImageError::Layer(LayerError::KeptDamaged { .. })) => {}
+                unpacked => break unpacked.map_err(failed)?,
+            }
+        };
         let name = image.to_string();
         build::finish(
             &name,

@@ -95,6 +95,7 @@ fn usage_table(usage: &Usage) -> String {
     let kinds = [
         ("images", usage.blobs),
         ("unikernels", usage.unikernels),
+        ("unpacked layers", usage.layers),
         ("linked programs", usage.linked),
         ("unfinished downloads", usage.partial),
         ("damaged", usage.damaged),

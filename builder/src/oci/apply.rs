@@ -9,7 +9,7 @@ use super::tar::{Member, Reader, Source, TarError};
 use crate::build::Limits;
 use crate::rootfs::erofs::is_storable;
 use crate::rootfs::path::{PathError, components, display};
-use crate::rootfs::storage::{Storage, StorageError};
+use crate::rootfs::storage::{FileData, Storage, StorageError};
 use crate::rootfs::tree::{Attributes, Hidden, InodeId, Kind, Names, Tree};
 
 const WHITEOUT_PREFIX: &[u8] = b".wh.";
@@ -321,6 +321,15 @@ impl Applier<'_> {
                 path: display(&member.path),
                 len_bytes: member.len_bytes,
             });
+        }
+        if member.kind != EntryType::GNUSparse
+            && let Some(file) = reader.backing()
+        {
+            return Ok(Kind::File(FileData::Layer {
+                file,
+                offset: reader.position(),
+                len_bytes: member.len_bytes,
+            }));
         }
         let data = self
             .storage

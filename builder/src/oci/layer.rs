@@ -1,7 +1,9 @@
 //! Unpacks one layer: a thread reads, hashes and decompresses the blob while
 //! this one walks the tar stream and merges it into the tree.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -13,6 +15,7 @@ use super::digest::{BlobError, Digest, Hasher, HashingReader};
 use super::tar::{Source, TarError};
 use crate::progress::Progress;
 use crate::rootfs::path::display;
+use crate::store::{Store, StoreError, UnpackedWriter};
 
 /// Bytes of unpacked data handed over at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -40,6 +43,15 @@ pub enum LayerError {
         name: String,
         /// Why.
         source: ApplyError,
+    },
+    /// The layer cannot be kept unpacked.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// The layer was kept unpacked, and is damaged. It is removed.
+    #[error("layer {name} was damaged where it was kept unpacked, and is removed; try again")]
+    KeptDamaged {
+        /// Its digest.
+        name: String,
     },
     /// The layers unpack to more than the limit.
     #[error(
@@ -80,8 +92,21 @@ impl Layer {
         &self,
         applier: &mut Applier<'_>,
         allowance: &mut Allowance,
+        store: Option<&Store>,
         progress: &mut dyn Progress,
     ) -> Result<(), LayerError> {
+        let mut keeping = None;
+        if let Some(store) = store {
+            if let Some(file) = store.unpacked(&self.diff_id)? {
+                self.apply_kept(file, store, applier, allowance)?;
+                progress.advance(self.range.len_bytes);
+                return Ok(());
+            }
+            // The blob of one that is not compressed is as good.
+            if self.compression != Compression::None {
+                keeping = Some(store.unpacked_writer(&self.diff_id)?);
+            }
+        }
         let (full, chunks) = sync_channel(CHUNKS_WAITING);
         let (empty, recycled) = channel();
         let read_bytes = AtomicU64::new(0);
@@ -95,6 +120,8 @@ impl Layer {
                 hasher: self.diff_id.hasher(),
                 allowance,
                 is_over_limit: false,
+                keeping: keeping.as_mut(),
+                keep_error: None,
                 read_bytes: &read_bytes,
                 reported_bytes: 0,
                 progress,
@@ -113,6 +140,10 @@ impl Layer {
             // What the consumer saw of a producer's failure is a broken stream.
             (Err(error), Err(LayerError::Apply { .. }) | Ok(())) => Err(error),
             (_, applied) => applied,
+        }?;
+        match keeping {
+            Some(writer) => Ok(writer.commit()?),
+            None => Ok(()),
         }
     }
 
@@ -192,6 +223,9 @@ impl Layer {
                 limit_bytes: stream.allowance.limit_bytes,
             });
         }
+        if let Some(error) = stream.keep_error.take() {
+            return Err(error.into());
+        }
         applied?;
         stream.report();
         let found = std::mem::replace(&mut stream.hasher, self.diff_id.hasher()).finish();
@@ -238,6 +272,9 @@ struct Stream<'a> {
     hasher: Hasher,
     allowance: &'a mut Allowance,
     is_over_limit: bool,
+    /// Where the store keeps the stream, and what was wrong with that.
+    keeping: Option<&'a mut UnpackedWriter>,
+    keep_error: Option<StoreError>,
     read_bytes: &'a AtomicU64,
     reported_bytes: u64,
     progress: &'a mut dyn Progress,
@@ -263,6 +300,12 @@ impl Stream<'_> {
             return Err(io::ErrorKind::FileTooLarge.into());
         };
         self.allowance.left_bytes = left;
+        if let Some(writer) = &mut self.keeping
+            && let Err(error) = writer.write(&chunk)
+        {
+            self.keep_error = Some(error);
+            return Err(io::ErrorKind::Other.into());
+        }
         // The producer may be gone already.
         let _ = self.empty.send(std::mem::replace(&mut self.chunk, chunk));
         self.position = 0;
@@ -270,7 +313,11 @@ impl Stream<'_> {
     }
 }
 
-impl Source for Stream<'_> {}
+impl Source for Stream<'_> {
+    fn backing(&self) -> Option<Arc<File>> {
+        self.keeping.as_ref().map(|writer| writer.file())
+    }
+}
 
 impl Read for Stream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -9,6 +9,7 @@
 //! | [`index`] | the way from an OCI layout's index to one manifest |
 //! | [`docker`] | `manifest.json` of a docker archive |
 //! | [`config`] | what the image configuration says about running |
+//! | [`kept`] | layers that the store keeps unpacked |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
 //! | [`mod@write`], [`write_layer`] | writing an OCI layout |
 
@@ -19,6 +20,7 @@ mod container;
 mod digest;
 mod docker;
 mod index;
+mod kept;
 mod layer;
 mod tar;
 pub(crate) mod write;
@@ -48,6 +50,7 @@ use crate::progress::{Progress, Step};
 use crate::rootfs::storage::Storage;
 use crate::rootfs::tree::Tree;
 use crate::rootfs::{RootFs, StorageError};
+use crate::store::Store;
 
 /// What keeps an image from being read.
 #[derive(Debug, thiserror::Error)]
@@ -211,11 +214,12 @@ impl Image {
         docker::read(&container, tag, platform)
     }
 
-    /// Unpacks and merges the layers.
+    /// Unpacks and merges the layers. `store` keeps them unpacked.
     pub(crate) fn unpack(
         self,
         limits: &Limits,
         spool_directory: &Path,
+        store: Option<&Store>,
         progress: &mut dyn Progress,
     ) -> Result<(RootFs, Manifest), ImageError> {
         let total_bytes = self.layers.iter().map(|layer| layer.range.len_bytes).sum();
@@ -239,7 +243,7 @@ impl Image {
         for (number, layer) in self.layers.iter().enumerate() {
             // Far fewer than 2^32 fit into a manifest.
             applier.layer = number as u32;
-            layer.unpack(&mut applier, &mut allowance, progress)?;
+            layer.unpack(&mut applier, &mut allowance, store, progress)?;
         }
         Ok((
             RootFs {

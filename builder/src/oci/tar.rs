@@ -9,7 +9,9 @@ mod extension;
 mod source;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
@@ -115,6 +117,11 @@ impl<R: Source> Reader<R> {
     /// Where the current member's stored contents begin; right after [`Self::next`].
     pub(super) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// See [`Source::backing`].
+    pub(super) fn backing(&self) -> Option<Arc<File>> {
+        self.input.backing()
     }
 
     /// Passes over what is left of the current member, and reads the next header.

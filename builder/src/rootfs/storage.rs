@@ -46,6 +46,12 @@ pub(crate) enum FileData {
     Bytes(Arc<[u8]>),
     /// A range of the temporary file.
     Spooled { offset: u64, len_bytes: u64 },
+    /// A range of a layer that the store keeps unpacked.
+    Layer {
+        file: Arc<File>,
+        offset: u64,
+        len_bytes: u64,
+    },
     /// A file of the host, as long as it was when it was found.
     Host { path: Arc<Path>, len_bytes: u64 },
 }
@@ -54,7 +60,9 @@ impl FileData {
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Spooled { len_bytes, .. } | Self::Host { len_bytes, .. } => *len_bytes,
+            Self::Spooled { len_bytes, .. }
+            | Self::Layer { len_bytes, .. }
+            | Self::Host { len_bytes, .. } => *len_bytes,
         }
     }
 }
@@ -157,6 +165,10 @@ impl Storage {
             FileData::Bytes(bytes) => Contents::Bytes(bytes),
             FileData::Spooled { offset, .. } => Contents::Spooled {
                 file: &self.spool,
+                start: *offset,
+            },
+            FileData::Layer { file, offset, .. } => Contents::Spooled {
+                file,
                 start: *offset,
             },
             FileData::Host { path, .. } => {

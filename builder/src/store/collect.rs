@@ -6,6 +6,7 @@
 //! | partial blobs | while a lease names them, or for a day, to be resumed |
 //! | damaged blobs | never |
 //! | unikernels | while their image does and they were used in the last 30 days |
+//! | unpacked layers | while their image does and they were used in the last 7 days |
 //! | linked programs | if they were used in the last 30 days |
 //! | leases | while their process lives |
 //!
@@ -19,6 +20,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use super::disk::TEMPORARY_PREFIX;
 use super::lock::Wait;
 use super::unikernel::remove_directory;
 use super::usage::{Amount, Usage, files, names};
@@ -28,6 +30,8 @@ use crate::oci::Digest;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a partial blob waits to be resumed.
 const PARTIAL_AGE: Duration = DAY;
+/// How long an unpacked layer, which is large, stays unused.
+const UNPACKED_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long what can be made again stays unused.
 const UNUSED_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -80,6 +84,15 @@ impl Store {
         for directory in names(&self.building_path())? {
             self.collect_building(&directory, &mut freed.unikernels)?;
         }
+        for (path, metadata) in files(&self.layers_path())? {
+            let name = name_of(&path).unwrap_or_default();
+            let is_kept = kept.contains(name) && !is_older(&metadata, UNPACKED_AGE);
+            // Or one that is being unpacked, for a day at most.
+            let is_new = name.starts_with(TEMPORARY_PREFIX) && !is_older(&metadata, DAY);
+            if !is_kept && !is_new {
+                remove(&path, &metadata, &mut freed.layers)?;
+            }
+        }
         for (path, metadata) in files(&self.root.join("linked"))? {
             if is_older(&metadata, UNUSED_AGE) {
                 remove(&path, &metadata, &mut freed.linked)?;
@@ -87,7 +100,7 @@ impl Store {
         }
         for path in names(&self.root)? {
             let is_temporary =
-                name_of(&path).is_some_and(|name| name.starts_with(disk::TEMPORARY_PREFIX));
+                name_of(&path).is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
             if is_temporary && path.metadata().is_ok_and(|file| is_older(&file, DAY)) {
                 disk::remove(&path)?;
             }

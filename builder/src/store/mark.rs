@@ -1,4 +1,5 @@
-//! What must stay: everything that references and leases reach.
+//! What must stay: everything that references and leases reach. Layers that are
+//! kept unpacked go by the digests that configurations name.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -20,11 +21,20 @@ struct Document {
     config: Option<Child>,
     #[serde(default)]
     layers: Vec<Child>,
+    /// Of a configuration: layers by what they unpack to.
+    rootfs: Option<RootFs>,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    #[serde(default)]
+    diff_ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Child {
-    digest: String,
+    /// What a configuration calls `config` is no descriptor.
+    digest: Option<String>,
 }
 
 impl Store {
@@ -71,12 +81,18 @@ impl Store {
         let Ok(document) = serde_json::from_slice::<Document>(&bytes) else {
             return Ok(Vec::new());
         };
+        let diff_ids = document
+            .rootfs
+            .into_iter()
+            .flat_map(|rootfs| rootfs.diff_ids);
         Ok(document
             .config
             .into_iter()
             .chain(document.manifests)
             .chain(document.layers)
-            .filter_map(|child| Digest::parse(&child.digest).ok())
+            .filter_map(|child| child.digest)
+            .chain(diff_ids)
+            .filter_map(|digest| Digest::parse(&digest).ok())
             .collect())
     }
 }

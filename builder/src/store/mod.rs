@@ -10,6 +10,7 @@
 //!   partial/sha256-HEX  blobs on their way; locked by their writer
 //!   damaged/sha256-HEX  blobs that turned out wrong when they were read
 //!   unikernels/, building/  unikernels made of the images (unikernel.rs)
+//!   layers/             layers kept unpacked (unpacked.rs)
 //!   linked/             what became of programs when they were bound to the libOS (linked.rs)
 //!   leases/             one file for each lease, locked while its process lives
 //!   lock                shared: add to a lease; exclusive: references, collection
@@ -28,6 +29,7 @@
 //! | [`Reference`] (`reference`) | names |
 //! | [`StoredImage`] (`image`) | what is known of an image, and finding it |
 //! | `unikernel` | what was built of an image, once |
+//! | `unpacked` | layers, decompressed once |
 //! | `linked` | what became of programs, once |
 //! | `mark`, `collect` | what must stay; removing the rest |
 //! | [`Usage`] (`usage`) | what it takes of the disk |
@@ -45,6 +47,7 @@ mod lock;
 mod mark;
 mod reference;
 mod unikernel;
+mod unpacked;
 mod usage;
 mod writer;
 
@@ -58,6 +61,7 @@ pub use error::StoreError;
 pub use image::StoredImage;
 pub use lease::Lease;
 pub use reference::Reference;
+pub(crate) use unpacked::UnpackedWriter;
 pub use usage::{Amount, Usage};
 pub use writer::{BlobWriter, Claim};
 

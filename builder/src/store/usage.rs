@@ -32,6 +32,8 @@ pub struct Usage {
     pub damaged: Amount,
     /// Unikernels made of images, those being made included.
     pub unikernels: Amount,
+    /// Layers kept unpacked.
+    pub layers: Amount,
     /// What became of programs when they were bound to the libOS.
     pub linked: Amount,
 }
@@ -51,6 +53,7 @@ impl Usage {
             self.partial,
             self.damaged,
             self.unikernels,
+            self.layers,
             self.linked,
         ];
         Amount {
@@ -68,6 +71,7 @@ impl Store {
             ("blobs", &mut usage.blobs),
             ("partial", &mut usage.partial),
             ("damaged", &mut usage.damaged),
+            ("layers", &mut usage.layers),
             ("linked", &mut usage.linked),
         ];
         for (directory, amount) in kinds {

@@ -156,6 +156,56 @@ fn a_damaged_layer_is_named_and_can_be_fetched_again() {
     build_cached(&lease, &image, &BuildOptions::default(), &mut NoProgress).expect("build");
 }
 
+/// An image with the first layers of another, and one more.
+fn on_top(lower: &[(&str, &str)], name: &str, text: &str) -> Layout {
+    let layers = lower
+        .iter()
+        .map(|(name, text)| Tar::new().file(name, text).gzip());
+    let layers: Vec<_> = layers.chain([Tar::new().file(name, text).gzip()]).collect();
+    Layout::new(&layers)
+}
+
+#[test]
+fn layers_are_unpacked_once_and_give_the_same_file() {
+    let root = tempfile::tempdir().expect("directory");
+    let store = Store::open(root.path()).expect("store");
+    let base = [("lib", "of all images"), ("empty", "")];
+    let layouts = [on_top(&base, "app", "one"), on_top(&base, "lib", "another")];
+    let layers = || store.usage().expect("usage").layers.count;
+    let mut images = Vec::new();
+    for (layout, kept) in layouts.iter().zip([3, 4]) {
+        let image = import(&store, layout, &format!("image:{kept}"));
+        let lease = store.lease().expect("lease");
+        let cached = build_cached(&lease, &image, &BuildOptions::default(), &mut NoProgress);
+        layout.build().expect("build");
+        let cached = cached.expect("build");
+        assert!(fs::read(&cached).expect("read") == fs::read(layout.output()).expect("read"));
+        assert_eq!(layers(), kept);
+        images.push((image, cached));
+    }
+    // What is damaged is unpacked again.
+    for entry in root.path().join("layers").read_dir().expect("layers") {
+        let path = entry.expect("entry").path();
+        let mut bytes = fs::read(&path).expect("layer");
+        bytes[600] ^= 1;
+        fs::write(&path, bytes).expect("damage");
+    }
+    let (image, cached) = &images[1];
+    fs::remove_file(cached).expect("remove");
+    let lease = store.lease().expect("lease");
+    build_cached(&lease, image, &BuildOptions::default(), &mut NoProgress).expect("build");
+    assert!(fs::read(cached).expect("read") == fs::read(layouts[1].output()).expect("read"));
+    drop(lease);
+
+    assert_eq!(store.collect().expect("collect").layers.count, 0);
+    store.remove_reference("image:3").expect("remove");
+    assert_eq!(store.collect().expect("collect").layers.count, 1);
+    assert_eq!(layers(), 3);
+    store.remove_reference("image:4").expect("remove");
+    store.collect().expect("collect");
+    assert_eq!(store.usage().expect("usage").total().count, 0);
+}
+
 #[test]
 fn names_and_digests_find_images() {
     let root = tempfile::tempdir().expect("directory");

@@ -1,7 +1,9 @@
 //! Where a tar stream comes from: a layer on its way out of a decompressor, or a
 //! file in which contents can be passed over without reading them.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// Bytes read at a time that nobody wants.
 const SCRATCH_BYTES: usize = 8 << 10;
@@ -18,6 +20,12 @@ pub(in crate::oci) trait Source: Read {
         }
         Ok(())
     }
+
+    /// A file that holds the same bytes at the same offsets, those that were read
+    /// or passed over.
+    fn backing(&self) -> Option<Arc<File>> {
+        None
+    }
 }
 
 impl Source for &[u8] {}
@@ -25,5 +33,9 @@ impl Source for &[u8] {}
 impl<S: Source> Source for &mut S {
     fn pass(&mut self, len_bytes: u64) -> io::Result<()> {
         (**self).pass(len_bytes)
+    }
+
+    fn backing(&self) -> Option<Arc<File>> {
+        (**self).backing()
     }
 }
