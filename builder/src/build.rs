@@ -80,6 +80,15 @@ pub enum BuildError {
         /// Why.
         source: UserError,
     },
+    /// Building does not use the network.
+    #[error(
+        "image {reference} is in a registry, which building does not reach: \
+         `unikiln build` or `unikiln pull` does, or `skopeo copy docker://{reference} oci:DIR:TAG`"
+    )]
+    InRegistry {
+        /// The reference.
+        reference: String,
+    },
     /// `--include` is for `host:` images.
     #[error("files can be included in host: images only, not in {reference}")]
     IncludeNotPossible {
@@ -177,6 +186,11 @@ fn load(
         }
         ImageRef::DockerArchive { file, tag } => {
             Image::docker_archive(file, tag.as_deref(), platform, limits, spool_directory)
+        }
+        ImageRef::Registry(_) => {
+            return Err(BuildError::InRegistry {
+                reference: reference.to_string(),
+            });
         }
         ImageRef::Host { program } => {
             return host::image(

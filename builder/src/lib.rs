@@ -25,6 +25,7 @@
 //! | `rootfs` | inode tree and EROFS |
 //! | `link` | binding `syscall` sites to the libOS |
 //! | [`Store`] (`store`) | images by digest, shared by all processes |
+//! | [`registry`] | pulling and pushing images and unikernels |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
 //! | `fuzz` | entries for `tests/fuzz` |
@@ -47,6 +48,7 @@ mod platform;
 mod program;
 mod progress;
 mod reference;
+pub mod registry;
 mod rootfs;
 mod store;
 mod unikernel;
@@ -64,7 +66,7 @@ pub use oci::{
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use platform::{Platform, PlatformError};
-pub use progress::{NoProgress, Progress, Step};
+pub use progress::{NoProgress, Progress, Step, Transfer};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
 pub use store::{

@@ -19,7 +19,7 @@
 //! | `report.rs` | rows, targets, the table, JSON |
 //! | `machine.rs` | what the figures were measured on; what must be installed |
 //! | `runc.rs` | the container that cold starts are compared with |
-//! | `cold_start.rs` … `build_time.rs` | one section each |
+//! | `cold_start.rs` … `pull.rs` | one section each |
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,7 @@ mod measure;
 mod microcosts;
 mod network;
 mod programs;
+mod pull;
 mod report;
 mod runc;
 mod runtimes;
@@ -83,6 +84,7 @@ enum Part {
     Network,
     Footprint,
     BuildTime,
+    Pull,
 }
 
 impl Part {
@@ -98,6 +100,7 @@ impl Part {
             Self::Network => network::measure(bench),
             Self::Footprint => footprint::measure(bench),
             Self::BuildTime => build_time::measure(bench),
+            Self::Pull => pull::measure(bench),
         }
     }
 }

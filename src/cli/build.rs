@@ -2,22 +2,27 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
-use unikiln_builder::{BuildOptions, ImageRef, Platform};
+use unikiln_builder::registry::Local;
+use unikiln_builder::{BuildOptions, Digest, ImageRef, Platform};
 
+use super::registry::PullOptions;
 use crate::progress::Bar;
 
 /// Turn an image into a unikernel file.
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or host:PROGRAM.
+    /// [REGISTRY/]NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:TAG] or host:PROGRAM.
     image: String,
     /// The unikernel file to write.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
     source: SourceOptions,
+    #[command(flatten)]
+    pull: PullOptions,
 }
 
 /// Options of every command that reads an image.
@@ -63,8 +68,26 @@ impl SourceOptions {
 
 impl Build {
     pub(super) fn execute(self) -> Result<u8> {
-        let image = ImageRef::parse(&self.image)?;
         let options = self.source.to_build_options();
+        let mut image = ImageRef::parse(&self.image)?;
+        let mut leases = Vec::new();
+        if let ImageRef::Registry(reference) = &image {
+            let store = self.pull.store.open()?;
+            let lease = store.lease()?;
+            match self.pull.obtain(&store, reference, options.platform)? {
+                Local::Image { digest } => lease.keep(&Digest::parse(&digest)?)?,
+                Local::Unikernel { .. } => {
+                    bail!("{reference} is a unikernel already; run takes it as it is")
+                }
+                Local::Missing => bail!("{reference} is not in the store"),
+            }
+            // Until the file is written.
+            leases.push(lease);
+            image = ImageRef::Oci {
+                directory: store.root().to_owned(),
+                tag: Some(reference.to_string()),
+            };
+        }
         unikiln_builder::build(&image, &self.output, &options, &mut Bar::new())?;
         Ok(0)
     }

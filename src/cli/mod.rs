@@ -6,6 +6,8 @@
 //! | `build.rs` | `unikiln build IMAGE -o FILE.uk` |
 //! | `inspect.rs` | `unikiln inspect FILE.uk` |
 //! | `pack.rs` | `unikiln pack PATH… -o oci:DIR` |
+//! | `pull.rs`, `push.rs` | `unikiln pull NAME`, `unikiln push SOURCE NAME` |
+//! | `registry.rs` | `--creds` and `--registry-config-dir` |
 //! | `images.rs` | `unikiln images` |
 //! | `rmi.rs` | `unikiln rmi IMAGE…` |
 //! | `store.rs` | where stored images are |
@@ -19,6 +21,9 @@ mod images;
 mod inspect;
 mod network;
 mod pack;
+mod pull;
+mod push;
+mod registry;
 mod rmi;
 mod run;
 mod size;
@@ -28,8 +33,8 @@ use clap::{Parser, Subcommand};
 
 /// Run any OCI image as a unikernel.
 ///
-/// IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM, or
-/// a unikernel file (.uk).
+/// IMAGE is a name in a registry ([REGISTRY/]NAME[:TAG][@DIGEST]), oci:DIR[:TAG],
+/// oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM, or a unikernel file (.uk).
 #[derive(Debug, Parser)]
 #[command(name = "unikiln", version)]
 pub(crate) struct Cli {
@@ -43,6 +48,8 @@ enum Command {
     Build(build::Build),
     Inspect(inspect::Inspect),
     Pack(pack::Pack),
+    Pull(pull::Pull),
+    Push(push::Push),
     Images(images::Images),
     Rmi(rmi::Rmi),
 }
@@ -56,6 +63,8 @@ impl Cli {
             Command::Build(build) => build.execute(),
             Command::Inspect(inspect) => inspect.execute(),
             Command::Pack(pack) => pack.execute(),
+            Command::Pull(pull) => pull.execute(),
+            Command::Push(push) => push.execute(),
             Command::Images(images) => images.execute(),
             Command::Rmi(rmi) => rmi.execute(),
         }
