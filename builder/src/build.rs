@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use unikiln_unikernel::Manifest;
 
+use crate::check;
 use crate::host::{self, HostError};
 use crate::hot::find_hot;
 use crate::libos::Libos;
@@ -99,23 +100,10 @@ pub fn build(
     options: &BuildOptions,
     progress: &mut dyn Progress,
 ) -> Result<BuildReport, BuildError> {
-    let is_host = matches!(reference, ImageRef::Host { .. });
-    if !is_host && !options.include.is_empty() {
-        return Err(BuildError::IncludeNotPossible {
-            reference: reference.to_string(),
-        });
-    }
     let spool_directory = unikernel::parent(output);
-    let (mut rootfs, mut manifest) = load(reference, spool_directory, options, progress)?;
-    let resolved =
-        user::resolve(&rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
-            reference: reference.to_string(),
-            source,
-        })?;
-    manifest.user = resolved.user;
-    // What docker adds to every container.
-    add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
-    add_variable(&mut manifest.env, "HOME", &resolved.home);
+    let (mut rootfs, mut manifest) = prepare(reference, spool_directory, options, progress)?;
+    // Linking moves what the verdict looks at.
+    manifest.verdict = Some(check::examine(&rootfs, &manifest));
     if !options.no_link {
         let linking = link::link(&mut rootfs).map_err(|source| BuildError::Link {
             reference: reference.to_string(),
@@ -129,6 +117,31 @@ pub fn build(
     manifest.libos = Libos::identity();
     manifest.builder_version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(unikernel::write(&rootfs, manifest, output, progress)?)
+}
+
+/// The image as it came, its user resolved, with what docker adds to every container.
+pub(crate) fn prepare(
+    reference: &ImageRef,
+    spool_directory: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<(RootFs, Manifest), BuildError> {
+    let is_host = matches!(reference, ImageRef::Host { .. });
+    if !is_host && !options.include.is_empty() {
+        return Err(BuildError::IncludeNotPossible {
+            reference: reference.to_string(),
+        });
+    }
+    let (rootfs, mut manifest) = load(reference, spool_directory, options, progress)?;
+    let resolved =
+        user::resolve(&rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
+            reference: reference.to_string(),
+            source,
+        })?;
+    manifest.user = resolved.user;
+    add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
+    add_variable(&mut manifest.env, "HOME", &resolved.home);
+    Ok((rootfs, manifest))
 }
 
 fn load(

@@ -17,6 +17,7 @@
 //! | `oci` | images from OCI layouts and docker archives, and writing a layout |
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
+//! | [`check()`] (`check`) | whether an image will run |
 //! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
 //! | `program` | what a program needs to start |
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod check;
 mod host;
 mod hot;
 mod inspect;
@@ -44,6 +46,7 @@ mod unikernel;
 mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
+pub use check::{CheckError, CheckOptions, check, check_file};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;

@@ -10,6 +10,7 @@
 //! | [`damage`] | layers with random damage |
 //! | [`file`] | unikernel files that must be refused |
 //! | [`host`] | `host:` images and `pack` |
+//! | [`verdict`] | whether images run |
 //! | [`tools`] | agreement with umoci and skopeo |
 
 mod damage;
@@ -19,4 +20,5 @@ mod image;
 mod layers;
 mod refused;
 mod tools;
+mod verdict;
 mod view;
