@@ -6,8 +6,7 @@ use std::collections::HashMap;
 
 use goblin::elf::dynamic::{
     DF_TEXTREL, DT_FLAGS, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ,
-    DT_SONAME, DT_STRTAB, DT_SYMTAB, DT_TEXTREL, DT_VERDEF, DT_VERDEFNUM, DT_VERNEED,
-    DT_VERNEEDNUM,
+    DT_SONAME, DT_STRTAB, DT_SYMTAB, DT_TEXTREL,
 };
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_STACK, PT_LOAD};
@@ -23,10 +22,8 @@ const PT_GNU_PROPERTY: u32 = 0x6474_e553;
 const ISA_NEEDED: u32 = 0xc000_8002;
 /// R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT.
 const SYMBOL_RELOCATIONS: [u32; 3] = [1, 6, 7];
-/// VER_FLG_WEAK.
-const VERSION_WEAK: u16 = 2;
 /// Most entries of any table that is walked.
-const ENTRIES_MAX: usize = 1 << 20;
+pub(super) const ENTRIES_MAX: usize = 1 << 20;
 /// Most program headers that are looked at.
 const SEGMENTS_MAX: usize = 128;
 /// Longest name of a symbol, a version or a file.
@@ -40,14 +37,6 @@ struct Segment {
     offset: u64,
     address: u64,
     file_bytes: u64,
-}
-
-/// A version of a library's symbols that a file needs.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NeededVersion<'a> {
-    /// As DT_NEEDED names the library.
-    pub(super) library: &'a [u8],
-    pub(super) version: &'a [u8],
 }
 
 /// See the module documentation.
@@ -83,6 +72,16 @@ impl<'a> Mapped<'a> {
                 })
             })
             .collect();
+        let mut left = bytes.len() as u64 * 2;
+        let mut segments = segments;
+        // Nobody maps the same again and again, but to be looked at for ever.
+        segments.retain(|segment| {
+            let is_taken = segment.kind != PT_LOAD || segment.file_bytes <= left;
+            if segment.kind == PT_LOAD && is_taken {
+                left -= segment.file_bytes;
+            }
+            is_taken
+        });
         let mut mapped = Self {
             bytes,
             segments,
@@ -144,7 +143,8 @@ impl<'a> Mapped<'a> {
         stack.is_some_and(|segment| segment.flags & PF_X != 0)
     }
 
-    fn value(&self, tag: u64) -> Option<u64> {
+    /// The first dynamic entry with this tag.
+    pub(super) fn value(&self, tag: u64) -> Option<u64> {
         let entry = self.dynamic.iter().find(|entry| entry.0 == tag)?;
         Some(entry.1)
     }
@@ -155,7 +155,8 @@ impl<'a> Mapped<'a> {
         self.value(DT_TEXTREL).is_some() || self.value(DT_FLAGS).is_some_and(has_flag)
     }
 
-    fn string(&self, offset: u64) -> Option<&'a [u8]> {
+    /// A string of the dynamic linker's.
+    pub(super) fn string(&self, offset: u64) -> Option<&'a [u8]> {
         let rest = self.at(self.value(DT_STRTAB)?.checked_add(offset)?)?;
         let rest = &rest[..rest.len().min(NAME_MAX_BYTES)];
         Some(&rest[..rest.iter().position(|&byte| byte == 0)?])
@@ -234,79 +235,6 @@ impl<'a> Mapped<'a> {
             .skip(skipped as usize)
             .position(|entry| entry[0] & 1 != 0)?;
         Some(u64::from(last) + more as u64 + 1)
-    }
-
-    /// Versions without which glibc's dynamic linker does not start it.
-    pub(super) fn needed_versions(&self) -> Vec<NeededVersion<'a>> {
-        let mut needed = Vec::new();
-        let (Some(mut at), Some(count)) = (self.value(DT_VERNEED), self.value(DT_VERNEEDNUM))
-        else {
-            return needed;
-        };
-        let mut left = ENTRIES_MAX;
-        for _ in 0..count.min(ENTRIES_MAX as u64) {
-            let Some(entry) = self.at(at) else { break };
-            let field = |offset| u32_at(entry, offset).map(u64::from);
-            let (Some(file), Some(first), Some(next)) = (field(4), field(8), field(12)) else {
-                break;
-            };
-            let library = self.string(file).unwrap_or_default();
-            let first = at.wrapping_add(first);
-            self.versions_of(library, first, &mut left, &mut needed);
-            if next == 0 {
-                break;
-            }
-            at = at.wrapping_add(next);
-        }
-        needed
-    }
-
-    /// Adds the versions of one library, of the list at `at`; all lists have `left` entries.
-    fn versions_of(
-        &self,
-        library: &'a [u8],
-        mut at: u64,
-        left: &mut usize,
-        needed: &mut Vec<NeededVersion<'a>>,
-    ) {
-        while *left > 0
-            && let Some(entry) = self.at(at)
-            && let (Some(flags), Some(name)) = (u16_at(entry, 4), u32_at(entry, 8))
-            && let Some(next) = u32_at(entry, 12)
-        {
-            *left -= 1;
-            if flags & VERSION_WEAK == 0
-                && let Some(version) = self.string(name.into())
-            {
-                needed.push(NeededVersion { library, version });
-            }
-            if next == 0 {
-                break;
-            }
-            at = at.wrapping_add(next.into());
-        }
-    }
-
-    /// Versions that it defines; empty where its symbols have none.
-    pub(super) fn defined_versions(&self) -> Vec<&'a [u8]> {
-        let mut defined = Vec::new();
-        let (Some(mut at), Some(count)) = (self.value(DT_VERDEF), self.value(DT_VERDEFNUM)) else {
-            return defined;
-        };
-        for _ in 0..count.min(ENTRIES_MAX as u64) {
-            let Some(entry) = self.at(at) else { break };
-            let (Some(first), Some(next)) = (u32_at(entry, 12), u32_at(entry, 16)) else {
-                break;
-            };
-            let name = self.at(at.wrapping_add(first.into()));
-            let name = name.and_then(|entry| u32_at(entry, 0));
-            defined.extend(name.and_then(|name| self.string(name.into())));
-            if next == 0 {
-                break;
-            }
-            at = at.wrapping_add(next.into());
-        }
-        defined
     }
 
     /// The x86-64 architecture level that it says it needs, 1 to 4.

@@ -13,6 +13,10 @@ const MAGIC_ADDRESSES: u32 = 0xffff_fffa;
 const SIZES: [u8; 4] = [0, 0, 1, 8];
 /// The table begins at a multiple of this.
 const ALIGN_BYTES: usize = 16;
+/// Longest name of a function.
+const NAME_MAX_BYTES: usize = 4096;
+/// Places that look like a table and may be none.
+const TABLES_MAX: usize = 8;
 /// The program's first instruction is this function's.
 const START: &[u8] = b"_rt0_amd64_linux";
 
@@ -28,9 +32,8 @@ pub(super) fn functions<'a>(file: &Mapped<'a>) -> Vec<Function<'a>> {
             let skip = (address.wrapping_neg() % ALIGN_BYTES as u64) as usize;
             let starts = (skip..bytes.len()).step_by(ALIGN_BYTES);
             let tables = starts.map(|at| &bytes[at..]);
-            tables
-                .filter(|table| is_header(table))
-                .find_map(|table| read(file, table))
+            let mut tables = tables.filter(|table| is_header(table)).take(TABLES_MAX);
+            tables.find_map(|table| read(file, table))
         })
         .unwrap_or_default();
     functions.sort_unstable();
@@ -85,9 +88,6 @@ fn read<'a>(file: &Mapped<'a>, table: &'a [u8]) -> Option<Vec<Function<'a>>> {
     functions.retain(|&(address, _)| file.is_code(address));
     Some(functions)
 }
-
-/// Longest name of a function.
-const NAME_MAX_BYTES: usize = 4096;
 
 /// Whether a function begins what the program's author wrote.
 pub(super) fn is_root(name: &[u8]) -> bool {

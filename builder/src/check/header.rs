@@ -38,8 +38,9 @@ pub(super) enum Refusal {
     Bad(&'static str),
 }
 
-/// A file that would be mapped: whether what it maps is all there.
-pub(super) fn check(bytes: &[u8]) -> Result<bool, Refusal> {
+/// A file of `len_bytes`, of which the beginning is enough: whether what it maps
+/// is all there.
+pub(super) fn check(bytes: &[u8], len_bytes: u64) -> Result<bool, Refusal> {
     if bytes.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -85,7 +86,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<bool, Refusal> {
     let table = start
         .and_then(|start| bytes.get(start..start.checked_add(table_bytes)?))
         .ok_or(Refusal::Bad("its program headers lie past its end"))?;
-    segments(table, bytes.len() as u64)
+    segments(table, len_bytes)
 }
 
 fn segments(table: &[u8], file_len: u64) -> Result<bool, Refusal> {

@@ -2,9 +2,10 @@
 //! whether it will run. `builder/CHECK.md` says what can be known and what not.
 //!
 //! ```text
-//! tree, configuration ─► program.rs: file, script, ELF file, its libraries
+//! tree, configuration ─► program.rs, loaded.rs: file, script, ELF file, its libraries
 //!                          ├─ header.rs: what the libOS would say of an ELF file
 //!                          ├─ script.rs, shell.rs: what a shell does and becomes
+//!                          ├─ elf.rs, versions.rs: what the dynamic linker would say
 //!                          └─ elf.rs, go.rs ─► reach.rs, sweep.rs: what its code does
 //!                                                └─ calls.rs: what the libOS has of it
 //! ```
@@ -17,12 +18,14 @@ mod devices;
 mod elf;
 mod go;
 mod header;
+mod loaded;
 mod machine;
 mod program;
 mod reach;
 mod script;
 mod shell;
 mod sweep;
+mod versions;
 
 #[cfg(test)]
 mod tests;

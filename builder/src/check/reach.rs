@@ -26,6 +26,8 @@ const CODE_MAX_BYTES: usize = 8 << 20;
 const SMALL_MAIN_BYTES: usize = 96;
 /// Functions between the entry and the one that calls `main`.
 const START_DEPTH: usize = 3;
+/// How many of them are looked at, side by side.
+const START_WIDTH: usize = 32;
 /// CLONE_THREAD.
 const CLONE_THREAD: u64 = 0x1_0000;
 const SYS_CLONE: u64 = 56;
@@ -167,6 +169,7 @@ fn roots(program: &File<'_>) -> Vec<u64> {
                 Target::Address(address) => Some(address),
                 Target::Slot(_) => None,
             })
+            .take(START_WIDTH)
             .collect();
     }
     vec![program.mapped.entry]

@@ -22,13 +22,17 @@ impl TreeFiles<'_> {
 
     /// A whole regular file of at most `limit_bytes`; `None` where there is none.
     pub(crate) fn read(&self, path: &[u8], limit_bytes: u64) -> Option<Vec<u8>> {
+        let (bytes, len_bytes) = self.read_start(path, limit_bytes)?;
+        (bytes.len() as u64 == len_bytes).then_some(bytes)
+    }
+
+    /// Up to `limit_bytes` of a regular file from its beginning, and its length.
+    pub(crate) fn read_start(&self, path: &[u8], limit_bytes: u64) -> Option<(Vec<u8>, u64)> {
         let Kind::File(data) = &self.inode(path)?.kind else {
             return None;
         };
-        if data.len_bytes() > limit_bytes {
-            return None;
-        }
-        self.0.storage.read_start(data, limit_bytes).ok()
+        let bytes = self.0.storage.read_start(data, limit_bytes).ok()?;
+        Some((bytes, data.len_bytes()))
     }
 
     /// A path of the first file that has this name, wherever it is.
