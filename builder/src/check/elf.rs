@@ -9,7 +9,9 @@ use goblin::elf::dynamic::{
     DT_SONAME, DT_STRTAB, DT_SYMTAB, DT_TEXTREL,
 };
 use goblin::elf::header::{ET_DYN, ET_EXEC};
-use goblin::elf::program_header::{PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_STACK, PT_LOAD};
+use goblin::elf::program_header::{
+    PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_GNU_STACK, PT_LOAD,
+};
 
 const HEADER_BYTES: usize = 64;
 const PHDR_BYTES: usize = 56;
@@ -20,6 +22,8 @@ const RELA_BYTES: usize = 24;
 const PT_GNU_PROPERTY: u32 = 0x6474_e553;
 /// GNU_PROPERTY_X86_ISA_1_NEEDED.
 const ISA_NEEDED: u32 = 0xc000_8002;
+/// R_X86_64_RELATIVE.
+const RELATIVE: u32 = 8;
 /// R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT.
 const SYMBOL_RELOCATIONS: [u32; 3] = [1, 6, 7];
 /// Most entries of any table that is walked.
@@ -37,6 +41,15 @@ struct Segment {
     offset: u64,
     address: u64,
     file_bytes: u64,
+}
+
+/// Places that the dynamic linker fills, by their addresses.
+#[derive(Debug, Default)]
+pub(super) struct Slots<'a> {
+    /// With the address of a symbol.
+    pub(super) symbols: HashMap<u64, &'a [u8]>,
+    /// With that of code of the same file.
+    pub(super) addresses: HashMap<u64, u64>,
 }
 
 /// See the module documentation.
@@ -177,9 +190,9 @@ impl<'a> Mapped<'a> {
         Some((name, is_here.then_some(u64_at(entry, 8)?)))
     }
 
-    /// Places that the dynamic linker fills with a symbol's address.
-    pub(super) fn slots(&self) -> HashMap<u64, &'a [u8]> {
-        let mut slots = HashMap::new();
+    /// Places that the dynamic linker fills.
+    pub(super) fn slots(&self) -> Slots<'a> {
+        let mut slots = Slots::default();
         for (start, bytes) in [(DT_RELA, DT_RELASZ), (DT_JMPREL, DT_PLTRELSZ)] {
             let (Some(start), Some(bytes)) = (self.value(start), self.value(bytes)) else {
                 continue;
@@ -187,18 +200,32 @@ impl<'a> Mapped<'a> {
             let table = self.at(start).unwrap_or_default();
             let bytes = usize::try_from(bytes).map_or(table.len(), |len| len.min(table.len()));
             for entry in table[..bytes].chunks_exact(RELA_BYTES).take(ENTRIES_MAX) {
-                let (Some(place), Some(info)) = (u64_at(entry, 0), u64_at(entry, 8)) else {
-                    continue;
-                };
+                let word = |at| u64_at(entry, at).unwrap_or(0);
+                let (place, info, addend) = (word(0), word(8), word(16));
                 if SYMBOL_RELOCATIONS.contains(&(info as u32))
                     && let Some((name, _)) = self.symbol(info >> 32)
                     && !name.is_empty()
                 {
-                    slots.insert(place, name);
+                    slots.symbols.insert(place, name);
+                } else if info as u32 == RELATIVE && self.is_constant(place) && self.is_code(addend)
+                {
+                    slots.addresses.insert(place, addend);
                 }
             }
         }
         slots
+    }
+
+    /// Whether nobody but the dynamic linker writes there.
+    fn is_constant(&self, address: u64) -> bool {
+        let constant = self.segment(PT_GNU_RELRO);
+        constant.is_some_and(|s| address.wrapping_sub(s.address) < s.file_bytes)
+    }
+
+    /// The address of code that is in a place from the beginning, and stays.
+    pub(super) fn constant_at(&self, place: u64) -> Option<u64> {
+        let address = u64_at(self.at(place)?, 0)?;
+        (self.is_constant(place) && self.is_code(address)).then_some(address)
     }
 
     /// Symbols that others find here.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use unikiln_abi::strace;
 
 use super::calls;
-use super::elf::{Mapped, u32_at};
+use super::elf::{Mapped, Slots, u32_at};
 use super::go;
 use super::sweep::{Call, Site, Sweep, Target, sweep};
 
@@ -44,7 +44,7 @@ const NUMBER_DISTANCE: usize = 24;
 pub(super) struct File<'a> {
     path: String,
     mapped: Mapped<'a>,
-    slots: HashMap<u64, &'a [u8]>,
+    slots: Slots<'a>,
     exports: HashMap<&'a [u8], u64>,
     beginnings: Vec<u64>,
     /// Of functions, as far as they are known.
@@ -82,7 +82,39 @@ impl<'a> File<'a> {
 
     /// Whether the C library is part of it.
     fn is_static(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.symbols.is_empty()
+    }
+
+    /// What a call leads to.
+    fn callee(&self, target: Target) -> Option<Callee<'a>> {
+        match target {
+            Target::Address(address) => Some(match self.stub(address) {
+                Some(name) => Callee::Symbol(name),
+                None => Callee::Address(address),
+            }),
+            Target::Slot(slot) => {
+                let name = self.slots.symbols.get(&slot).copied();
+                let address = self.slots.addresses.get(&slot).copied();
+                let address = || address.or_else(|| self.mapped.constant_at(slot));
+                name.map(Callee::Symbol)
+                    .or_else(|| address().map(Callee::Address))
+            }
+        }
+    }
+
+    /// The symbol to which the jump at `address` leads, in the procedure linkage table.
+    fn stub(&self, address: u64) -> Option<&'a [u8]> {
+        const JUMPS: [&[u8]; 2] = [&[0xff, 0x25], &[0xf2, 0xff, 0x25]];
+        const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+        let bytes = self.mapped.at(address)?;
+        let start = if bytes.starts_with(&ENDBR64) { 4 } else { 0 };
+        let bytes = &bytes[start..];
+        let jump = JUMPS.iter().find(|jump| bytes.starts_with(jump))?;
+        let displacement = u32_at(bytes, jump.len())? as i32;
+        let len = start + jump.len() + size_of::<u32>();
+        let slot = address.wrapping_add(len as u64);
+        let slot = slot.wrapping_add_signed(displacement.into());
+        self.slots.symbols.get(&slot).copied()
     }
 
     fn function(&self, address: u64) -> String {
@@ -91,6 +123,14 @@ impl<'a> File<'a> {
             None => format!("{address:#x}"),
         }
     }
+}
+
+/// What a call leads to.
+enum Callee<'a> {
+    /// A function in some file, by its name.
+    Symbol(&'a [u8]),
+    /// One in the same file.
+    Address(u64),
 }
 
 /// What was found, each with the function that does it.
@@ -229,24 +269,18 @@ impl<'a> Walk<'a, '_> {
 
     fn call(&mut self, index: usize, call: &Call, doings: &mut Doings) {
         let file = &self.files[index];
-        let name = match call.target {
-            Target::Slot(slot) => file.slots.get(&slot).copied(),
-            Target::Address(address) => match stub(file, address) {
-                Some(name) => Some(name),
-                None => {
-                    if !(file.is_go || file.is_static())
-                        || !file
-                            .names
-                            .get(&address)
-                            .is_some_and(|name| doings.see_own(file, name, call))
-                    {
-                        self.push(index, address);
-                    }
-                    return;
+        let name = match file.callee(call.target) {
+            Some(Callee::Symbol(name)) => name,
+            Some(Callee::Address(address)) => {
+                let has_all = file.is_go || file.is_static();
+                let name = file.names.get(&address).filter(|_| has_all);
+                if !name.is_some_and(|name| doings.see_own(file, name, call)) {
+                    self.push(index, address);
                 }
-            },
+                return;
+            }
+            None => return,
         };
-        let Some(name) = name else { return };
         let found = (self.files.iter().enumerate())
             .find_map(|(index, file)| Some((index, *file.exports.get(name)?)));
         match found {
@@ -258,7 +292,7 @@ impl<'a> Walk<'a, '_> {
     /// Notes what a file could do, whoever calls it.
     fn see_present(&mut self, file: &File<'a>) {
         let reach = &mut self.reach;
-        for name in file.slots.values() {
+        for name in file.slots.symbols.values() {
             reach.has_fork |= calls::makes_process(name) || calls::runs_command(name);
             reach.present.extend(calls::of_function(name));
         }
@@ -285,22 +319,6 @@ fn number_before(bytes: &[u8]) -> Option<u64> {
     let number = u32::from_le_bytes([load[1], load[2], load[3], load[4]]).into();
     // Bytes that look like one by chance have no name.
     strace::name(number).map(|_| number)
-}
-
-/// The symbol to which the jump at `address` leads, in the procedure linkage table.
-fn stub<'a>(file: &File<'a>, address: u64) -> Option<&'a [u8]> {
-    const JUMPS: [&[u8]; 2] = [&[0xff, 0x25], &[0xf2, 0xff, 0x25]];
-    const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
-    let bytes = file.mapped.at(address)?;
-    let start = if bytes.starts_with(&ENDBR64) { 4 } else { 0 };
-    let bytes = &bytes[start..];
-    let jump = JUMPS.iter().find(|jump| bytes.starts_with(jump))?;
-    let displacement = u32_at(bytes, jump.len())? as i32;
-    let len = start + jump.len() + size_of::<u32>();
-    let slot = address.wrapping_add(len as u64);
-    file.slots
-        .get(&slot.wrapping_add_signed(displacement.into()))
-        .copied()
 }
 
 impl Doings {

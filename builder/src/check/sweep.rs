@@ -14,6 +14,11 @@ const FUNCTION_MAX_BYTES: usize = 1 << 20;
 /// The same, where its end is not known.
 const UNKNOWN_MAX_BYTES: usize = 64 << 10;
 
+/// General registers.
+const REGISTERS: usize = 16;
+/// Those of them that a call keeps: RBX, RSP, RBP, R12 to R15.
+const KEPT: [usize; 7] = [3, 4, 5, 12, 13, 14, 15];
+
 /// Whom a call or a jump leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -59,6 +64,8 @@ struct Known {
     rdi: Option<u64>,
     /// Of a `push` just before.
     pushed: Option<u64>,
+    /// Places whose contents are in a register, by the register's number.
+    loaded: [Option<u64>; REGISTERS],
 }
 
 /// Decodes the function at `address`; `beginnings` are those of all functions, sorted.
@@ -153,6 +160,15 @@ impl Sweep {
             {
                 Target::Slot(instruction.ip_rel_memory_address())
             }
+            FlowControl::IndirectCall | FlowControl::IndirectBranch
+                if instruction.op_kind(0) == OpKind::Register =>
+            {
+                let loaded = number(instruction.op0_register()).and_then(|n| known.loaded[n]);
+                match loaded {
+                    Some(slot) => Target::Slot(slot),
+                    None => return,
+                }
+            }
             _ => return,
         };
         self.calls.push(Call {
@@ -189,7 +205,10 @@ impl Known {
             }
             // A call keeps neither; the others write RAX without naming it.
             Mnemonic::Call | Mnemonic::Syscall => {
-                *self = Self::default();
+                let loaded = std::mem::take(self).loaded;
+                for kept in KEPT {
+                    self.loaded[kept] = loaded[kept];
+                }
                 return;
             }
             Mnemonic::Mul
@@ -211,11 +230,23 @@ impl Known {
             *known = None;
         }
         let register = instruction.op0_register();
+        if let Some(number) = number(register) {
+            let is_load =
+                instruction.code() == Code::Mov_r64_rm64 && instruction.is_ip_rel_memory_operand();
+            let place = is_load.then(|| instruction.ip_rel_memory_address());
+            self.loaded[number] = place;
+        }
         let is_whole = register.size() >= 4;
         if let Some(known) = self.register(register) {
             *known = value.filter(|_| is_whole);
         }
     }
+}
+
+/// A general register's number.
+fn number(register: Register) -> Option<usize> {
+    let full = register.full_register();
+    full.is_gpr64().then(|| full.number())
 }
 
 /// The value that an instruction gives to its first operand, if it is one for all times.

@@ -1,19 +1,33 @@
 //! Verdicts against what happens: what "runs" does run, what "may not run" has a
 //! reason that a run shows, what "cannot run" is refused before there is a guest.
 
-#[path = "common/mod.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use common::compile::{self, GO};
 use common::guest::{self, Build};
+use common::image::tool;
 use common::skip::{Need, has_all};
-use common::{Outcome, Unikiln};
+use common::{Outcome, Unikiln, cache_dir};
 use unikiln_builder::{CheckOptions, ImageRef, NoProgress, check};
 use unikiln_unikernel::{Answer, Verdict};
 
+const PROGRAMS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verdicts/programs");
+/// Compilers of C and Rust, and their options.
+const BUILDS: [(&str, &str, &[&str]); 8] = [
+    ("gcc", "forks.c", &["-O2"]),
+    ("gcc", "forks.c", &["-O0", "-no-pie", "-fno-plt", "-s"]),
+    ("gcc", "forks.c", &["-O2", "-static", "-s"]),
+    ("gcc", "forks.c", &["-O2", "-static-pie", "-s"]),
+    ("musl-gcc", "forks.c", &["-O2", "-static", "-s"]),
+    ("musl-gcc", "forks.c", &["-O2", "-s"]),
+    ("rustc", "forks.rs", &["-Copt-level=3", "-Cstrip=symbols"]),
+    ("rustc", "forks.rs", &["-Copt-level=0"]),
+];
 /// Guests that make processes or calls which are not there, to see that they fail.
 const MAY_NOT: [&str; 3] = ["enosys", "refused", "traced"];
 
@@ -91,6 +105,45 @@ fn shells_that_need_processes_fail_as_they_are_judged() {
         );
         let outcome = run(shell, args);
         assert!(!outcome.stderr.is_empty(), "{shell}: {}", outcome.story());
+    }
+}
+
+#[track_caller]
+fn assert_forks(program: &str) {
+    let verdict = verdict(program, &[]);
+    assert_eq!(verdict.answer, Answer::MayNot, "{program}: {verdict}");
+    assert_eq!(verdict.findings[0].code, "fork", "{program}: {verdict}");
+    let outcome = run(program, &[]);
+    assert_ne!(outcome.code, 0, "{}", outcome.story());
+}
+
+#[test]
+fn programs_that_make_processes_fail_as_they_are_judged() {
+    for (number, (compiler, source, options)) in BUILDS.iter().enumerate() {
+        if has_all("processes", &[Need::Kvm, Need::Program(compiler)]) {
+            let program = cache_dir("verdicts").join(format!("forks-{number}"));
+            let program = program.to_str().expect("UTF-8");
+            let source = format!("{PROGRAMS}/{source}");
+            tool(compiler, &[*options, &["-o", program, &source]].concat());
+            assert_forks(program);
+        }
+    }
+}
+
+#[test]
+fn go_programs_run_as_they_are_judged() {
+    if has_all("go_programs", &[Need::Kvm, Need::File(GO)]) {
+        let cache = cache_dir("runtimes").join("go");
+        let words = ["build", "-ldflags=-s"];
+        let make = |name: &str| {
+            let source = format!("{PROGRAMS}/{name}.go");
+            compile::go(&cache, &format!("verdict-{name}"), &words, &source)
+        };
+        assert_forks(&make("forks"));
+        let hello = make("hello");
+        let verdict = verdict(&hello, &[]);
+        assert_eq!(verdict.answer, Answer::Runs, "{verdict}");
+        run(&hello, &[]).assert_code(0).assert_stdout("hello\n");
     }
 }
 
