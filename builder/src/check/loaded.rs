@@ -16,8 +16,11 @@ use crate::rootfs::path::display;
 
 /// Most bytes of a program and its libraries together that are read.
 const CONTENTS_MAX_BYTES: u64 = 128 << 20;
-/// Bytes that hold an ELF file's headers, unless it is made to hide them.
-const HEADERS_MAX_BYTES: u64 = 1 << 20;
+/// Most libraries that are named, and that are said to be missing.
+const LIBRARIES_MAX: usize = 1024;
+const LACKING_MAX: usize = 16;
+/// Largest dynamic linker that is read as a whole.
+const INTERPRETER_MAX_BYTES: u64 = 16 << 20;
 /// Programs that start the one that they are given, and stay.
 const WRAPPERS: [&str; 6] = [
     "catatonit",
@@ -85,16 +88,19 @@ impl Examiner<'_> {
             path: name.clone(),
             kind: "elf".to_owned(),
             interpreter: closure.interpreter.as_deref().map(display),
-            libraries: libraries.map(|path| display(path)).collect(),
+            libraries: libraries
+                .take(LIBRARIES_MAX)
+                .map(|path| display(path))
+                .collect(),
             position_independent: mapped.is_relocatable,
             isa_level: mapped.isa_level(),
         });
         self.see_kind(path, &name, &mapped);
-        if !self.linked(&name, &closure, certainty) {
+        let Some(sure_versions) = self.linked(&name, &closure, certainty) else {
             return;
-        }
+        };
         let (contents, is_cut) = self.contents(path, bytes, len_bytes, &closure);
-        if closure.is_musl || self.versioned(&contents, certainty) {
+        if closure.is_musl || self.versioned(&contents, sure_versions) {
             let is_shell = script::command(self, path, command, certainty);
             self.does(&name, &contents, is_shell, is_cut);
         }
@@ -147,8 +153,13 @@ impl Examiner<'_> {
         }
     }
 
-    /// Whether the dynamic linker finds what it looks for.
-    fn linked(&mut self, name: &str, closure: &Closure, certainty: Certainty) -> bool {
+    /// Whether the dynamic linker finds what it looks for: how sure the rest is then.
+    fn linked(
+        &mut self,
+        name: &str,
+        closure: &Closure,
+        mut certainty: Certainty,
+    ) -> Option<Certainty> {
         if let Some(interpreter) = &closure.interpreter {
             let text = display(interpreter);
             let place = join(self.manifest.working_dir.as_bytes(), interpreter);
@@ -157,24 +168,29 @@ impl Examiner<'_> {
                 let advice = "add the C library that the program was made for to the image";
                 let code = problem.code_of_interpreter();
                 self.fails(certainty, code, what, advice, problem.exit_code);
-                return false;
+                return None;
             }
-            let start = self.files.read_start(&place, HEADERS_MAX_BYTES);
+            let start = self.files.read_start(&place, INTERPRETER_MAX_BYTES);
             let (bytes, len_bytes) = start.unwrap_or_default();
             if let Err(refusal) = header::check(&bytes, len_bytes) {
                 let (code, what, advice) = refusal_text(&text, refusal);
                 self.fails(certainty, code, what, advice, 126);
-                return false;
+                return None;
+            }
+            // Others may find libraries by rules of their own.
+            if !closure.is_musl && !is_glibc(&bytes) {
+                certainty = Certainty::Likely;
             }
         }
         let missing = closure.missing.iter();
         let missing: Vec<_> = missing
             .filter(|(name, _)| Some(name) != closure.interpreter.as_ref())
+            .take(LACKING_MAX)
             .cloned()
             .collect();
         for (library, by) in &missing {
             let (library, by) = (display(library), display(by));
-            match self.files.find_name(library.as_bytes()) {
+            match self.files.find_name(base_name(library.as_bytes())) {
                 None => {
                     let what = format!("{by} needs {library}, which is not in the image");
                     let advice = "add the library to the image";
@@ -191,7 +207,7 @@ impl Examiner<'_> {
                 }
             }
         }
-        missing.is_empty()
+        missing.is_empty().then_some(certainty)
     }
 
     /// Whether libraries have the versions of symbols that others need.
@@ -216,7 +232,7 @@ impl Examiner<'_> {
                 }
             }
         }
-        for (by, version, library) in &lacking {
+        for (by, version, library) in lacking.iter().take(LACKING_MAX) {
             let what = format!("{by} needs version {version} of {library}, which is older");
             let advice = "take a newer C library, or build the program on the image's own system";
             self.fails(certainty, "missing-version", what, advice, 126);
@@ -305,6 +321,13 @@ fn refusal_text(name: &str, refusal: Refusal) -> (&'static str, String, &'static
             "build the image again",
         ),
     }
+}
+
+/// Whether a dynamic linker is glibc's, which finds libraries and versions as
+/// [`closure`] and [`Examiner::versioned`] do.
+fn is_glibc(bytes: &[u8]) -> bool {
+    let own: &[u8] = b"GLIBC_PRIVATE";
+    Mapped::parse(bytes).is_some_and(|mapped| mapped.defined_versions().contains(&own))
 }
 
 fn is_c_library(path: &[u8]) -> bool {

@@ -21,6 +21,13 @@ const SCRIPTS_MAX: usize = 4;
 const START_BYTES: u64 = 256;
 /// Programs that start each other by `exec`.
 const DEPTH_MAX: usize = 8;
+/// Most findings of an image: one that is made to have more says no more by them.
+const FINDINGS_MAX: usize = 64;
+/// Most bytes of a finding's text.
+const TEXT_MAX_BYTES: usize = 1024;
+/// Most system calls of one kind that are named.
+const CALLS_MAX: usize = 512;
+
 /// What is known of an image so far.
 pub(super) struct Examiner<'a> {
     pub(super) files: TreeFiles<'a>,
@@ -68,20 +75,27 @@ impl<'a> Examiner<'a> {
         }
     }
 
+    fn add(&mut self, severity: Severity, code: &'static str, mut what: String, advice: &str) {
+        if self.findings.len() < FINDINGS_MAX || severity == Severity::Error {
+            if what.len() > TEXT_MAX_BYTES {
+                what.truncate(what.floor_char_boundary(TEXT_MAX_BYTES));
+                what.push('…');
+            }
+            self.findings.push(finding(severity, code, what, advice));
+        }
+    }
+
     pub(super) fn note(&mut self, code: &'static str, what: String, advice: &str) {
-        self.findings
-            .push(finding(Severity::Note, code, what, advice));
+        self.add(Severity::Note, code, what, advice);
     }
 
     pub(super) fn warn(&mut self, code: &'static str, what: String, advice: &str) {
-        self.findings
-            .push(finding(Severity::Warning, code, what, advice));
+        self.add(Severity::Warning, code, what, advice);
     }
 
     /// A guest would end with `exit_code`.
     pub(super) fn error(&mut self, code: &'static str, what: String, advice: &str, exit_code: u8) {
-        self.findings
-            .push(finding(Severity::Error, code, what, advice));
+        self.add(Severity::Error, code, what, advice);
         self.exit_code.get_or_insert(exit_code);
     }
 
@@ -101,7 +115,10 @@ impl<'a> Examiner<'a> {
     }
 
     pub(super) fn verdict(mut self) -> Verdict {
-        let names = |numbers: &BTreeSet<u64>| numbers.iter().copied().map(calls::name).collect();
+        let names = |numbers: &BTreeSet<u64>| {
+            let numbers = numbers.iter().copied().take(CALLS_MAX);
+            numbers.map(calls::name).collect()
+        };
         self.needs.system_calls.missing = names(&self.missing);
         self.needs.system_calls.refused = names(&self.refused);
         self.needs.system_calls.partial = names(&self.partial);

@@ -57,7 +57,7 @@ pub(super) fn command(
     true
 }
 
-/// `env [-i] [NAME=VALUE]… PROGRAM…`.
+/// `env [-S] [NAME=VALUE]… PROGRAM…`.
 fn env(examiner: &mut Examiner<'_>, command: &[String], certainty: Certainty) {
     let split: Vec<String> = match command.get(1).and_then(|word| word.strip_prefix("-S")) {
         // All words of a `#!` line are one argument.
@@ -67,13 +67,20 @@ fn env(examiner: &mut Examiner<'_>, command: &[String], certainty: Certainty) {
         }
         None => command.iter().skip(1).cloned().collect(),
     };
-    let is_setting = |word: &&String| word.starts_with('-') || word.contains('=');
+    let is_setting = |word: &&String| word.contains('=') && !word.starts_with('-');
     let settings = split.iter().take_while(is_setting).count();
+    // Other options, and another PATH, are for `env` to know.
+    if split
+        .get(settings)
+        .is_some_and(|word| word.starts_with('-'))
+        || split[..settings]
+            .iter()
+            .any(|word| word.starts_with("PATH="))
+    {
+        return;
+    }
     // Only a `#!` line, whose script is an argument, is always the same.
-    let is_line = examiner
-        .needs
-        .programs
-        .iter()
+    let is_line = (examiner.needs.programs.iter())
         .any(|program| program.kind == "script" && split.contains(&program.path));
     let certainty = if is_line {
         certainty
