@@ -178,6 +178,69 @@ fn script(directory: &Path, name: &str, text: &str) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
+/// Changes of an ELF file's headers, one at a time: where, and what is written there.
+fn damage(file: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    let mut changes: Vec<(usize, Vec<u8>)> = vec![
+        (0, b"X".to_vec()),
+        (4, vec![1]),
+        (5, vec![2]),
+        (16, vec![1]),
+        (16, vec![4]),
+        (18, vec![183]),
+        (32, vec![0xff; 8]),
+        (54, vec![55]),
+        (56, vec![0, 0]),
+        (56, vec![0xff, 0xff]),
+    ];
+    let headers = usize::from(u16::from_le_bytes([file[56], file[57]]));
+    for at in (0..headers).map(|number| 64 + number * 56) {
+        if file[at..at + 4] == [1, 0, 0, 0] {
+            // Type, offset, address, bytes in the file, bytes in memory.
+            changes.push((at, vec![2]));
+            changes.push((at + 8, vec![1]));
+            changes.push((at + 8, vec![0xff; 8]));
+            changes.push((at + 16, vec![0, 0, 0, 0, 0, 0xff]));
+            changes.push((at + 37, vec![0xff]));
+            changes.push((at + 40, vec![0; 8]));
+        }
+    }
+    changes
+}
+
+/// The builder refuses exactly the headers that the libOS refuses.
+#[test]
+fn damaged_headers_are_refused_as_the_libos_refuses_them() {
+    if !has_all("damaged_headers", &[Need::Kvm, Need::Program("gcc")]) {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let source = script(directory.path(), "p.c", "int main(void) { return 0; }");
+    let program = directory.path().join("p");
+    let program = program.to_str().expect("UTF-8");
+    tool("gcc", &["-static", "-o", program, &source]);
+    let good = fs::read(program).expect("it was made");
+    let mut refused = 0;
+    for (at, bytes) in damage(&good) {
+        let mut file = good.clone();
+        file[at..at + bytes.len()].copy_from_slice(&bytes);
+        fs::write(program, file).expect("writable");
+        let verdict = verdict(program, &[]);
+        // Another entrypoint, the same as it is, is not refused by the verdict.
+        let outcome = Unikiln::run(format!("host:{program}"))
+            .options(["--entrypoint", program])
+            .output();
+        let by_libos = outcome.code == 126 && outcome.err().contains("cannot start");
+        let by_builder = verdict.exit_code == Some(126);
+        let story = outcome.story();
+        assert_eq!(
+            by_builder, by_libos,
+            "{bytes:x?} at {at}: {verdict}\n{story}"
+        );
+        refused += u32::from(by_libos);
+    }
+    assert!(refused > 20, "{refused}");
+}
+
 /// Neither needs KVM: there is no guest.
 #[test]
 fn what_cannot_run_is_refused_before_there_is_a_guest() {
