@@ -51,7 +51,7 @@ pub fn build_cached(
                 progress,
             )
         };
-        let (rootfs, config) = loop {
+        let (rootfs, mut config) = loop {
             match unpack() {
                 // It is gone, and unpacked again.
                 Err(ImageError::Layer(LayerError::KeptDamaged { .. })) => {}
@@ -59,16 +59,9 @@ pub fn build_cached(
             }
         };
         let name = image.to_string();
-        build::finish(
-            &name,
-            rootfs,
-            config,
-            Some(store),
-            output,
-            options,
-            progress,
-        )
-        .map(drop)
+        build::complete(&name, &rootfs, &mut config)?;
+        let store = Some(store);
+        build::finish(&name, rootfs, config, store, output, options, progress).map(drop)
     })
 }
 

@@ -19,6 +19,7 @@
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
 //! | [`Platform`] (`platform`) | which of an index's images is taken |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
+//! | [`check()`] (`check`) | whether an image will run |
 //! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
 //! | `program` | what a program needs to start |
@@ -35,6 +36,7 @@
 
 mod build;
 mod cached;
+mod check;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
@@ -56,6 +58,7 @@ mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
 pub use cached::build_cached;
+pub use check::{CheckError, CheckOptions, check, check_file};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;

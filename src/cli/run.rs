@@ -145,7 +145,17 @@ impl Run {
         config.volumes = volumes;
         config.forward_signals = true;
         config.start_tsc = Some(start_tsc);
-        let outcome = unikiln_vmm::run(config)?;
+        let outcome = match unikiln_vmm::run(config) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let (code, is_told) = error.exit_code();
+                return if is_told {
+                    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+                } else {
+                    Err(error.into())
+                };
+            }
+        };
         if let Some(format) = self.stats {
             print_stats(format, &outcome.stats)?;
         }

@@ -1,4 +1,5 @@
-//! Why a guest could not be started or served: the monitor's own failures, exit code 125.
+//! Why a guest could not be started or served: the monitor's own failures, exit code 125,
+//! and programs of which it is known that they cannot run.
 
 use std::io;
 
@@ -11,7 +12,9 @@ use crate::loader::LoadError;
 use crate::log::LogError;
 use crate::memory::MemoryError;
 use crate::net::{NamespaceError, PortError};
+use crate::outcome::CODE_OWN_FAILURE;
 use crate::program::ProgramError;
+use crate::refusal::Refusal;
 use crate::rootfs::RootfsError;
 use crate::vcpu::VcpuError;
 use crate::vm::VmError;
@@ -26,6 +29,12 @@ pub enum Error {
     /// The program to run is not clear.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The builder has seen that the program cannot run; the log says it, too.
+    #[error("{}", refusal.summary)]
+    CannotRun {
+        /// Why, and the exit code.
+        refusal: Refusal,
+    },
     /// The memory limit is below what the unikernel needs.
     #[error("{} MiB of memory are too little for this unikernel; give it at least {} MiB (--memory {}M)", limit_bytes >> 20, mebibytes_up(*needed_bytes), mebibytes_up(*needed_bytes))]
     MemoryTooSmall {
@@ -85,6 +94,16 @@ pub enum Error {
     /// The host gave no randomness.
     #[error("the host gives no random bytes")]
     Entropy(#[source] io::Error),
+}
+
+impl Error {
+    /// The exit code of the end, and whether the log has said why.
+    pub fn exit_code(&self) -> (i32, bool) {
+        match self {
+            Self::CannotRun { refusal } => (refusal.exit_code.into(), true),
+            _ => (CODE_OWN_FAILURE, false),
+        }
+    }
 }
 
 fn mebibytes_up(bytes: u64) -> u64 {

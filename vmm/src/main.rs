@@ -42,7 +42,10 @@ fn run(options: cli::Options) -> i32 {
             let _ = writeln!(std::io::stderr(), "{text}");
             outcome.exit_code
         }
-        Err(error) => fail(&error),
+        Err(error) => match error.exit_code() {
+            (code, true) => code,
+            (_, false) => fail(&error),
+        },
     }
 }
 
