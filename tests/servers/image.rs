@@ -40,7 +40,7 @@ pub(crate) fn debian() -> PathBuf {
         let tars = [0, 1, 2].map(|number| work.path().join(format!("{number}.tar")));
         for (tree, file) in trees.iter().zip(&tars) {
             let [tree, file] = [tree, file].map(|path| path.to_str().expect("UTF-8"));
-            let owner = ["--owner=0", "--group=0"];
+            let owner = ["--owner=0", "--group=0", "--mode=go=rX"];
             tool(
                 "tar",
                 &[&owner[..], &["-C", tree, "-cf", file, "."]].concat(),
