@@ -4,6 +4,7 @@ set -euo pipefail
 
 packages=(
     gcc libc6-dev musl-tools                              # compilers of tests/guests
+    g++                                                   # libFuzzer (tests/fuzz)
     busybox-static coreutils findutils diffutils grep sed # programs that run unmodified
     gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
     strace                                                # what --strace is compared with
