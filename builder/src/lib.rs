@@ -27,12 +27,15 @@
 //! | [`Store`] (`store`) | images by digest, shared by all processes |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
+//! | `fuzz` | entries for `tests/fuzz` |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
 
 #![forbid(unsafe_code)]
 
 mod build;
 mod cached;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod hot;
 mod inspect;

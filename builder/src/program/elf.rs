@@ -14,6 +14,13 @@ const DYN_BYTES: usize = 16;
 const INTERPRETER_MAX_BYTES: u64 = 4096;
 const DYNAMIC_MAX_BYTES: u64 = 1 << 20;
 const STRINGS_MAX_BYTES: u64 = 64 << 20;
+/// Most bytes of a library's name or a list of directories. Entries may share the
+/// string table's bytes, so that a small file could ask for many large ones.
+const NAME_MAX_BYTES: usize = 16 << 10;
+/// Most libraries that one file needs.
+const NEEDED_MAX: usize = 1024;
+/// Most directories in one list.
+const DIRECTORIES_MAX: usize = 256;
 
 /// What one ELF file asks of the dynamic linker.
 #[derive(Debug, Default)]
@@ -115,19 +122,20 @@ impl Linkage {
         files.read_exact_at(path, &mut strings, offset)?;
         let string = |at: u64| {
             let rest = strings.get(usize::try_from(at).ok()?..)?;
+            let rest = &rest[..rest.len().min(NAME_MAX_BYTES)];
             Some(rest[..rest.iter().position(|&byte| byte == 0)?].to_vec())
         };
         let paths = |value: u64| -> Option<Vec<Vec<u8>>> {
-            Some(
-                string(value)?
-                    .split(|&byte| byte == b':')
-                    .map(<[u8]>::to_vec)
-                    .collect(),
-            )
+            let list: Vec<_> = string(value)?
+                .split(|&byte| byte == b':')
+                .map(<[u8]>::to_vec)
+                .collect();
+            (list.len() <= DIRECTORIES_MAX).then_some(list)
         };
         for &(tag, value) in &entries {
             match tag {
-                DT_NEEDED => self.needed.push(string(value)?),
+                DT_NEEDED if self.needed.len() < NEEDED_MAX => self.needed.push(string(value)?),
+                DT_NEEDED => return None,
                 DT_RPATH => self.rpath = paths(value)?,
                 DT_RUNPATH => self.runpath = paths(value)?,
                 _ => {}
