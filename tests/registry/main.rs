@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `images.rs` | pull, run, push: platforms, formats, many layers |
 //! | `unikernels.rs` | unikernels as artifacts |
+//! | `uploads.rs` | pushes to registries of other kinds |
 //! | `trust.rs` | TLS, client certificates, passwords, credential helpers |
 //! | `mirrors.rs` | `hosts.toml` with mirrors |
 //! | `lies.rs` | wrong digests and lengths, endless bodies, ambiguous documents |
@@ -26,6 +27,7 @@ mod tokens;
 mod trouble;
 mod trust;
 mod unikernels;
+mod uploads;
 
 use std::fs;
 use std::path::{Path, PathBuf};
