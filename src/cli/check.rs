@@ -2,7 +2,6 @@
 //! What it says is the builder's verdict, the one that a unikernel file holds.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -10,7 +9,7 @@ use unikiln_builder::{CheckOptions, ImageRef};
 use unikiln_unikernel::{Answer, Verdict};
 
 use super::build::SourceOptions;
-use super::run::TRANSPORTS;
+use super::run::{TRANSPORTS, check_named};
 use crate::progress::Bar;
 
 /// Exit code where it may not run.
@@ -88,6 +87,6 @@ impl Check {
             "a unikernel file holds the verdict on its own command: {image} takes neither arguments nor \
              --entrypoint, --include, --max-unpacked or --no-link"
         );
-        Ok(unikiln_builder::check_file(Path::new(image))?)
+        Ok(unikiln_builder::check_file(&check_named(image.into())?)?)
     }
 }

@@ -190,7 +190,7 @@ impl Run {
 }
 
 /// A word that can be neither file nor image gets the answer for both.
-fn check_named(path: PathBuf) -> Result<PathBuf> {
+pub(super) fn check_named(path: PathBuf) -> Result<PathBuf> {
     let is_file =
         path.exists() || path.is_absolute() || path.extension().is_some_and(|uk| uk == "uk");
     ensure!(
