@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use unikiln_builder::{BuildOptions, CheckOptions, ImageRef, Limits, PackOptions, Platform};
@@ -105,6 +105,13 @@ enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// The program's arguments, instead of the image's command.
+        #[arg(
+            value_name = "ARG",
+            trailing_var_arg = true,
+            allow_hyphen_values = true
+        )]
+        args: Vec<String>,
     },
     /// Show what a unikernel file holds, and verify it
     ///
@@ -185,6 +192,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
             max_unpacked,
             entrypoint,
             json,
+            args,
         } => {
             let mut build = BuildOptions {
                 include,
@@ -194,12 +202,17 @@ fn run(command: Command) -> anyhow::Result<u8> {
             let options = CheckOptions {
                 build,
                 entrypoint,
-                args: Vec::new(),
+                args,
             };
             let verdict = match ImageRef::parse(&image) {
                 Ok(image) => unikiln_builder::check(&image, &options, &mut Bar::new())?,
                 // A name without a transport is a file's.
                 Err(_) if Path::new(&image).is_file() => {
+                    ensure!(
+                        options.entrypoint.is_none() && options.args.is_empty(),
+                        "a unikernel file holds the verdict on its own command: {image} takes neither \
+                         arguments nor --entrypoint"
+                    );
                     unikiln_builder::check_file(Path::new(&image))?
                 }
                 Err(error) => return Err(error.into()),

@@ -147,14 +147,7 @@ impl Run {
         config.start_tsc = Some(start_tsc);
         let outcome = match unikiln_vmm::run(config) {
             Ok(outcome) => outcome,
-            Err(error) => {
-                let (code, is_told) = error.exit_code();
-                return if is_told {
-                    Ok(u8::try_from(code).unwrap_or(u8::MAX))
-                } else {
-                    Err(error.into())
-                };
-            }
+            Err(error) => return error.refusal_code().ok_or_else(|| error.into()),
         };
         if let Some(format) = self.stats {
             print_stats(format, &outcome.stats)?;

@@ -170,6 +170,20 @@ fn guests_run_as_they_are_judged() {
     assert_eq!(may_not, MAY_NOT);
 }
 
+#[test]
+fn what_cannot_be_checked_is_told() {
+    for (words, told) in [
+        (&["check", "no-such-transport:x"][..], "no-such-transport:x"),
+        (&["check", "/absent.uk"], "/absent.uk"),
+        (&["check", "/bin/ls"], "/bin/ls"),
+        (&["check", "oci:/absent"], "/absent"),
+        (&["check", "/absent.uk", "argument"], "/absent.uk"),
+    ] {
+        Unikiln::command(words).output().assert_own_failure(&[told]);
+    }
+    Unikiln::command(["check"]).output().assert_code(125);
+}
+
 /// An executable file of this machine, to be made an image.
 fn script(directory: &Path, name: &str, text: &str) -> String {
     let path = directory.join(name);

@@ -12,7 +12,6 @@ use crate::loader::LoadError;
 use crate::log::LogError;
 use crate::memory::MemoryError;
 use crate::net::{NamespaceError, PortError};
-use crate::outcome::CODE_OWN_FAILURE;
 use crate::program::ProgramError;
 use crate::refusal::Refusal;
 use crate::rootfs::RootfsError;
@@ -97,11 +96,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit code of the end, and whether the log has said why.
-    pub fn exit_code(&self) -> (i32, bool) {
+    /// The exit code of a start that was refused; the log has said why.
+    pub fn refusal_code(&self) -> Option<u8> {
         match self {
-            Self::CannotRun { refusal } => (refusal.exit_code.into(), true),
-            _ => (CODE_OWN_FAILURE, false),
+            Self::CannotRun { refusal } => Some(refusal.exit_code),
+            _ => None,
         }
     }
 }

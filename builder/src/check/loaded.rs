@@ -30,9 +30,9 @@ const WRAPPERS: [&str; 6] = [
     "supervisord",
     "tini",
 ];
-/// Programs that do what the text says that they are given, by the beginnings of their names.
-const TOLD: [&str; 10] = [
-    "busybox", "java", "lua", "node", "perl", "php", "python", "ruby", "tclsh", "toybox",
+/// Programs that do what the text says that they are given, without their versions.
+const TOLD: [&str; 11] = [
+    "busybox", "java", "lua", "node", "nodejs", "perl", "php", "python", "ruby", "tclsh", "toybox",
 ];
 /// Parts of the C library and of the compiler's: known by the names of their functions.
 const C_LIBRARY: [&str; 14] = [
@@ -188,9 +188,15 @@ impl Examiner<'_> {
             .take(LACKING_MAX)
             .cloned()
             .collect();
-        for (library, by) in &missing {
+        let names: Vec<_> = missing.iter().map(|(name, _)| base_name(name)).collect();
+        let places = if names.is_empty() {
+            Vec::new()
+        } else {
+            self.files.find_names(&names)
+        };
+        for ((library, by), place) in missing.iter().zip(places) {
             let (library, by) = (display(library), display(by));
-            match self.files.find_name(base_name(library.as_bytes())) {
+            match place {
                 None => {
                     let what = format!("{by} needs {library}, which is not in the image");
                     let advice = "add the library to the image";
@@ -261,7 +267,8 @@ impl Examiner<'_> {
         }
         let has_processes = !matches!(calls::state(SYS_FORK), calls::State::Stub(..));
         let base = display(base_name(name.as_bytes()));
-        let is_told = TOLD.iter().any(|told| base.starts_with(told));
+        let version = |char: char| char.is_ascii_digit() || char == '.';
+        let is_told = TOLD.contains(&base.trim_end_matches(version));
         if let Some(place) = reach.fork.as_ref().filter(|_| !is_told) {
             self.needs.fork = true;
             if !has_processes {

@@ -46,3 +46,30 @@ fn level() -> u8 {
         (false, ..) => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use unikiln_unikernel::{Answer, Needs, ProgramNeeds, Verdict};
+
+    use super::{compare, level};
+
+    #[test]
+    fn programs_for_newer_machines_are_named() {
+        let verdict = |isa_level| {
+            let program = ProgramNeeds {
+                path: "/p".into(),
+                isa_level,
+                ..ProgramNeeds::default()
+            };
+            let needs = Needs {
+                programs: vec![program],
+                ..Needs::default()
+            };
+            compare(Verdict::new(Vec::new(), needs, None))
+        };
+        assert_eq!(verdict(level()).answer, Answer::Runs);
+        let newer = verdict(level() + 1);
+        assert_eq!(newer.answer, Answer::MayNot);
+        assert!(newer.summary.contains("/p is made for x86-64-v"), "{newer}");
+    }
+}

@@ -63,7 +63,10 @@ impl<'a> File<'a> {
         beginnings.extend(exports.values());
         beginnings.sort_unstable();
         beginnings.dedup();
-        let mut names: HashMap<_, _> = exports.iter().map(|(name, at)| (*at, *name)).collect();
+        // Of several names the first, so that a file always gives the same verdict.
+        let mut sorted: Vec<_> = exports.iter().map(|(name, at)| (*at, *name)).collect();
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        let mut names: HashMap<_, _> = sorted.into_iter().collect();
         names.extend(symbols);
         Self {
             path,

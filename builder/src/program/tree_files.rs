@@ -35,20 +35,27 @@ impl TreeFiles<'_> {
         Some((bytes, data.len_bytes()))
     }
 
-    /// A path of the first file that has this name, wherever it is.
-    pub(crate) fn find_name(&self, name: &[u8]) -> Option<Vec<u8>> {
+    /// Paths of the first files that have these names, wherever they are.
+    pub(crate) fn find_names(&self, names: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
         let tree = &self.0.tree;
+        let mut found = vec![None; names.len()];
         let mut pending = VecDeque::from([(InodeId::ROOT, Vec::new())]);
-        while let Some((id, path)) = pending.pop_front() {
+        while let Some((id, directory)) = pending.pop_front() {
             for (entry, dentry) in tree.names(id).into_iter().flatten() {
-                let path = [path.as_slice(), b"/", entry].concat();
-                if entry == name && self.inode(&path).is_some() {
-                    return Some(path);
+                let path = || [directory.as_slice(), b"/", entry].concat();
+                if tree.names(dentry.inode).is_some() {
+                    pending.push_back((dentry.inode, path()));
+                    continue;
                 }
-                pending.push_back((dentry.inode, path));
+                for (name, found) in names.iter().zip(&mut found) {
+                    // A symbolic link may lead nowhere.
+                    if *name == entry.as_slice() && found.is_none() {
+                        *found = Some(path()).filter(|path| self.inode(path).is_some());
+                    }
+                }
             }
         }
-        None
+        found
     }
 }
 

@@ -165,3 +165,20 @@ fn libraries_say_which_versions_they_have() {
     let exports = mapped.exports();
     assert!(exports.contains_key(b"fork".as_slice()) && exports.len() > 1000);
 }
+
+#[test]
+fn a_file_always_gives_the_same_names() {
+    let aliases: String = (0..64)
+        .map(|number| format!("int alias{number}(void) __attribute__((alias(\"real\")));\n"))
+        .collect();
+    let text = format!(
+        "#include <unistd.h>\n__attribute__((noinline)) int real(void) {{ return fork(); }}\n{aliases}
+        int main(void) {{ return real(); }}"
+    );
+    let bytes = compile(&text, &["-rdynamic", "-s"]);
+    for _ in 0..8 {
+        let mapped = Mapped::parse(&bytes).unwrap();
+        let reach = reach(&[File::new("/p".to_owned(), mapped)]);
+        assert_eq!(reach.fork.as_deref(), Some("alias0 in /p"));
+    }
+}

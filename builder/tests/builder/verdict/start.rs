@@ -249,6 +249,8 @@ fn the_command_line_says_it_by_exit_code_and_json() {
     assert_eq!(json["answer"], "may-not");
     assert_eq!(json["findings"][0]["code"], "shell");
     assert_eq!(json["needs"]["programs"][0]["kind"], "elf");
+    let (code, text) = run(&["host:/bin/dash", "-c", "exec dash -c :"]);
+    assert_eq!(code, Some(0), "{text}");
     assert_eq!(run(&["oci:/absent"]).0, Some(125));
     assert_eq!(run(&["/bin/ls"]).0, Some(125));
 }
