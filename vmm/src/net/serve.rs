@@ -298,7 +298,10 @@ impl Table {
         let rings = socket.rings.take();
         let ended = match rest {
             Some(bytes) if !bytes.is_empty() => self.send_later(socket, bytes),
-            _ => Ok(drop(socket)),
+            _ => {
+                drop(socket);
+                Ok(())
+            }
         };
         if let Some(rings) = rings {
             rings.show_closed(&self.memory);
