@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use unikiln_unikernel::ProgramNeeds;
 
+use super::calls::State;
 use super::elf::Mapped;
 use super::header::{self, Refusal};
 use super::program::{Certainty, Examiner, base_name};
-use super::reach::{self, File};
+use super::reach::{self, File, Reach};
 use super::{calls, devices, script};
 use crate::program::closure::{Closure, closure};
 use crate::program::{join, variable};
@@ -52,7 +53,6 @@ const C_LIBRARY: [&str; 14] = [
     "libutil.",
 ];
 const SET_ID: u16 = 0o6000;
-const SYS_FORK: u64 = 57;
 
 /// A file of the image, read.
 type Contents = (Vec<u8>, Vec<u8>);
@@ -254,46 +254,12 @@ impl Examiner<'_> {
             .filter_map(|(path, bytes)| Some(File::new(display(path), Mapped::parse(bytes)?)))
             .collect();
         let reach = reach::reach(&files);
-        for &number in &reach.present {
-            match calls::state(number) {
-                calls::State::Full => {}
-                calls::State::Partial(_) => drop(self.partial.insert(number)),
-                calls::State::Stub("ENOSYS", _) => drop(self.missing.insert(number)),
-                calls::State::Stub(..) => drop(self.refused.insert(number)),
-            }
-        }
+        self.name_calls(&reach);
         if is_shell {
             return;
         }
-        let has_processes = !matches!(calls::state(SYS_FORK), calls::State::Stub(..));
-        let base = display(base_name(name.as_bytes()));
-        let version = |char: char| char.is_ascii_digit() || char == '.';
-        let is_told = TOLD.contains(&base.trim_end_matches(version));
-        if let Some(place) = reach.fork.as_ref().filter(|_| !is_told) {
-            self.needs.fork = true;
-            if !has_processes {
-                let what = format!("{name} starts other processes (by {place})");
-                let is_wrapper = WRAPPERS.contains(&base.as_str());
-                let advice = if is_wrapper {
-                    "start the program that it is given by itself, with --entrypoint"
-                } else {
-                    "tell it to work as one process, if it can"
-                };
-                self.warn("fork", what, advice);
-            }
-        } else if (reach.has_fork || reach.fork.is_some()) && !has_processes {
-            let what = format!("{name} can start other processes when it is told to, which fails");
-            self.note("fork-possible", what, "");
-        }
-        for (&number, place) in &reach.calls {
-            if calls::may_fail(number) {
-                let call = calls::name(number);
-                let what =
-                    format!("{name} makes the system call {call}, which is not there (by {place})");
-                let advice = "libos/SYSCALLS.md says more";
-                self.warn("missing-call", what, advice);
-            }
-        }
+        self.makes_processes(name, &reach);
+        self.makes_calls(name, &reach);
         if reach.is_cut || is_cut {
             let what = format!("{name} has more code on its way than is looked at");
             self.note("code-not-followed", what, "");
@@ -301,6 +267,60 @@ impl Examiner<'_> {
         for device in program.iter().flat_map(|(_, bytes)| devices::named(bytes)) {
             let what = format!("{name} names {device}, which is not there");
             self.note("device", what, "");
+        }
+    }
+
+    /// Adds calls that are not whole to the list.
+    fn name_calls(&mut self, reach: &Reach) {
+        for &number in &reach.present {
+            match calls::state(number) {
+                State::Full => {}
+                State::Partial(_) => drop(self.partial.insert(number)),
+                State::Stub("ENOSYS", _) => drop(self.missing.insert(number)),
+                State::Stub(..) => drop(self.refused.insert(number)),
+            }
+        }
+    }
+
+    fn makes_processes(&mut self, name: &str, reach: &Reach) {
+        let base = display(base_name(name.as_bytes()));
+        let version = |char: char| char.is_ascii_digit() || char == '.';
+        let is_told = TOLD.contains(&base.trim_end_matches(version));
+        let place = reach.fork.as_ref().filter(|_| !is_told);
+        self.needs.fork |= place.is_some();
+        if calls::has_processes() {
+            return;
+        }
+        if let Some(place) = place {
+            let what = format!("{name} starts other processes (by {place})");
+            let advice = if WRAPPERS.contains(&base.as_str()) {
+                "start the program that it is given by itself, with --entrypoint"
+            } else {
+                "tell it to work as one process, if it can"
+            };
+            self.warn("fork", what, advice);
+        } else if reach.has_fork || reach.fork.is_some() {
+            let what = format!("{name} can start other processes when it is told to, which fails");
+            self.note("fork-possible", what, "");
+        }
+    }
+
+    fn makes_calls(&mut self, name: &str, reach: &Reach) {
+        for (&number, place) in &reach.calls {
+            let State::Stub(errno, why) = calls::state(number) else {
+                continue;
+            };
+            if calls::may_fail(number) {
+                let call = calls::name(number);
+                let what = format!(
+                    "{name} makes the system call {call}, which gives {errno}: {why} (by {place})"
+                );
+                self.warn(
+                    "missing-call",
+                    what,
+                    "libos/SYSCALLS.md lists what is there",
+                );
+            }
         }
     }
 }

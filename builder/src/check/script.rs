@@ -1,6 +1,7 @@
 //! Programs that start another one in their own place: shells, by what their
 //! script says, and `env`.
 
+use super::calls;
 use super::program::{Certainty, Examiner, base_name};
 use super::shell::{self, Word};
 use crate::rootfs::path::display;
@@ -105,12 +106,14 @@ fn shell(examiner: &mut Examiner<'_>, path: &[u8], command: &[String]) {
     match (script.last, script.fork) {
         (Some(last), _) if becomes_last => execs.push(last),
         (_, Some(fork)) => {
-            let what = format!(
-                "{} starts processes, which is not possible yet: {} in line {}",
-                given.place, fork.what, fork.line
-            );
             examiner.needs.fork = true;
-            examiner.warn("shell", what, ADVICE);
+            if !calls::has_processes() {
+                let what = format!(
+                    "{} starts processes, which is not possible yet: {} in line {}",
+                    given.place, fork.what, fork.line
+                );
+                examiner.warn("shell", what, ADVICE);
+            }
         }
         (_, None) => {}
     }
