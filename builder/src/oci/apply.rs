@@ -7,7 +7,7 @@ use tar::EntryType;
 
 use super::tar::{Member, Reader, Source, TarError};
 use crate::build::Limits;
-use crate::rootfs::erofs::is_storable;
+use crate::rootfs::erofs::{excess_bytes, is_storable};
 use crate::rootfs::path::{PathError, components, display};
 use crate::rootfs::storage::{FileData, Storage, StorageError};
 use crate::rootfs::tree::{Attributes, Hidden, InodeId, Kind, Names, Tree};
@@ -79,6 +79,14 @@ pub enum ApplyError {
     ReplacesRoot {
         /// The member.
         path: String,
+    },
+    /// More extended attributes than an inode can hold.
+    #[error("extended attributes of {path:?} have {len_bytes} bytes, too many for EROFS")]
+    XattrsTooLarge {
+        /// The member.
+        path: String,
+        /// Their bytes.
+        len_bytes: usize,
     },
     /// A kind of member that layers do not have.
     #[error("{path:?} is a tar member of unknown type {kind:#x}")]
@@ -343,7 +351,9 @@ impl Applier<'_> {
 }
 
 fn attributes(member: &Member) -> Result<Attributes, ApplyError> {
-    let (Ok(uid), Ok(gid)) = (u32::try_from(member.uid), u32::try_from(member.gid)) else {
+    // The highest number means "none" to Linux.
+    let id = |id: u64| u32::try_from(id).ok().filter(|&id| id != u32::MAX);
+    let (Some(uid), Some(gid)) = (id(member.uid), id(member.gid)) else {
         let path = display(&member.path);
         return Err(ApplyError::BadOwner {
             path,
@@ -351,17 +361,21 @@ fn attributes(member: &Member) -> Result<Attributes, ApplyError> {
             gid: member.gid,
         });
     };
+    let storable = member.xattrs.iter();
+    let storable = storable.filter(|(name, value)| is_storable(name, value));
+    let xattrs = storable
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if let Some(len_bytes) = excess_bytes(&xattrs) {
+        let path = display(&member.path);
+        return Err(ApplyError::XattrsTooLarge { path, len_bytes });
+    }
     Ok(Attributes {
         mode: (member.mode & 0o7777) as u16,
         uid,
         gid,
         mtime_s: member.mtime_s,
         mtime_ns: member.mtime_ns,
-        xattrs: member
-            .xattrs
-            .iter()
-            .filter(|(name, value)| is_storable(name, value))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
+        xattrs,
     })
 }

@@ -136,12 +136,16 @@ fn layer(blobs: &Path, kind: &str) -> (Value, String) {
             tar.finish()
         }
     };
+    (put_layer(blobs, kind, file), diff_id)
+}
+
+/// Names the blob `new` by its digest; its descriptor.
+fn put_layer(blobs: &Path, kind: &str, file: Hashing<File>) -> Value {
     let len_bytes = file.len_bytes;
     let (_, digest) = file.finish();
     let name = digest.trim_start_matches("sha256:");
-    fs::rename(&temporary, blobs.join(name)).expect("rename");
-    let descriptor = json!({"mediaType": kind, "digest": digest, "size": len_bytes});
-    (descriptor, diff_id)
+    fs::rename(blobs.join("new"), blobs.join(name)).expect("rename");
+    json!({"mediaType": kind, "digest": digest, "size": len_bytes})
 }
 
 fn blob(blobs: &Path, value: &Value, media_type: &str) -> Value {
@@ -158,6 +162,12 @@ fn write_layout(layout: &Path) {
         .map(|kind| layer(&blobs, kind))
         .into_iter()
         .unzip();
+    write_documents(layout, layers, diff_ids);
+}
+
+/// Configuration, manifest and index.
+fn write_documents(layout: &Path, layers: Vec<Value>, diff_ids: Vec<String>) {
+    let blobs = layout.join("blobs/sha256");
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/true"]},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
@@ -203,6 +213,46 @@ fn peak_kib(image: &str, output: &Path) -> u64 {
     assert!(ended.success(), "{image}: {ended}");
     assert!(looks > 20, "the build was hardly seen");
     peak
+}
+
+/// A layout of one gzip layer with one file.
+fn write_layout_of(layout: &Path, name: &str, file: &Path) {
+    let blobs = layout.join("blobs/sha256");
+    fs::create_dir_all(&blobs).expect("blobs");
+    let temporary = blobs.join("new");
+    let output = Hashing::new(File::create(&temporary).expect("create"));
+    let fast = flate2::Compression::fast();
+    let mut tar = Builder::new(Hashing::new(flate2::write::GzEncoder::new(output, fast)));
+    tar.append_path_with_name(file, name).expect("append");
+    let (encoder, diff_id) = tar.into_inner().expect("finish").finish();
+    let output = encoder.finish().expect("gzip");
+    write_documents(layout, vec![put_layer(&blobs, GZIP, output)], vec![diff_id]);
+}
+
+#[test]
+fn debugging_information_of_a_large_program_takes_no_memory() {
+    let directory = tempfile::tempdir().expect("directory");
+    let [section, program, layout, output] =
+        ["section", "libc.so.6", "layout", "a.uk"].map(|name| directory.path().join(name));
+    let file = File::create(&section).expect("create");
+    file.set_len(320 << 20).expect("set length");
+    let add = format!(".debug_large={}", section.display());
+    let paths = [
+        "/lib/x86_64-linux-gnu/libc.so.6",
+        program.to_str().expect("utf-8"),
+    ];
+    if !tool(
+        "objcopy",
+        &[&["--add-section", &add], paths.as_slice()].concat(),
+    ) {
+        return;
+    }
+    write_layout_of(&layout, "lib/libc.so.6", &program);
+    let peak = peak_kib(&format!("oci:{}", layout.display()), &output);
+    assert!(peak < MEMORY_MAX_KIB / 4, "{peak} KiB");
+    let manifest = unikiln_builder::inspect(&output).expect("inspect").manifest;
+    let linking = manifest.linking.expect("linked");
+    assert!(linking.bound_sites > 400, "{linking:?}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ use crate::progress::{Progress, Step};
 use layout::{Layout, Placed};
 
 pub(crate) use format::{BLOCK_BYTES, SUPERBLOCK_OFFSET, Superblock};
-pub(crate) use xattr::is_storable;
+pub(crate) use xattr::{excess_bytes, is_storable};
 
 /// Bytes copied at a time; a whole number of blocks.
 const CHUNK_BYTES: usize = 512 << 10;

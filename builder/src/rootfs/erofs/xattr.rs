@@ -57,6 +57,12 @@ pub(super) fn encoded_bytes(xattrs: &Xattrs) -> usize {
     }
 }
 
+/// Bytes of the attributes where they are too many for an inode.
+pub(crate) fn excess_bytes(xattrs: &Xattrs) -> Option<usize> {
+    let len_bytes = encoded_bytes(xattrs);
+    count(len_bytes).is_err().then_some(len_bytes)
+}
+
 /// `i_xattr_icount` for so many bytes.
 pub(super) fn count(len_bytes: usize) -> Result<u16, ErofsError> {
     if len_bytes == 0 {

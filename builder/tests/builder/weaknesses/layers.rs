@@ -87,6 +87,11 @@ fn cve_2024_40635_numbers_that_overflow() {
         let said = layout.refusal(&BuildOptions::default());
         assert_says(&said, &[user, "no number of a user or group"]);
     }
+    let none = Tar::new()
+        .pax(&[("gid", b"4294967295")])
+        .file("a", "1")
+        .gzip();
+    assert_says(&refusal(&[none]), &["\"a\"", "1:4294967295"]);
     let owner = Tar::new()
         .pax(&[("uid", b"4294967296")])
         .file("a", "1")

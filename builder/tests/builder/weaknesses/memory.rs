@@ -129,6 +129,19 @@ fn names_and_attributes_without_end() {
     let said = Layout::new(&[layer]).refusal(&limited(64 << 20, 1000, 1 << 20));
     assert_says(&said, &[&name, "\"f17\"", "1048576"]);
 
+    // Those of one file, which an inode has to hold.
+    let names: Vec<_> = (0..6)
+        .map(|number| format!("SCHILY.xattr.user.{number}"))
+        .collect();
+    let records: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), value.as_slice()))
+        .collect();
+    let layer = Tar::new().pax(&records).file("much", "").gzip();
+    let name = digest(&layer.blob);
+    let said = refusal(&[layer]);
+    assert_says(&said, &[&name, "\"much\"", "too many for EROFS"]);
+
     let mut tar = Tar::new();
     for number in 0..100 {
         tar = tar.file(&format!("{number}/{}x", "d/".repeat(40)), "");
