@@ -5,8 +5,9 @@
 //! directory of its own below OUT_DIR: the outer cargo holds the lock of its
 //! own. `UNIKILN_LIBOS=FILE` embeds a ready-made ELF file instead.
 //!
-//! `UNIKILN_BUILDER_SOURCES` stands for the sources of builder and file format:
-//! what was made by another builder is made again.
+//! `UNIKILN_BUILDER_SOURCES` stands for the sources of builder and file format,
+//! `UNIKILN_LIBOS_HASH` for the libOS: what was made by another builder, or with
+//! another libOS, is made again. Neither has to be computed when a program starts.
 
 use std::env;
 use std::error::Error;
@@ -61,7 +62,7 @@ fn build() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={}", Path::new(&ready).display());
         fs::copy(&ready, &embedded)
             .map_err(|error| format!("cannot copy UNIKILN_LIBOS={}: {error}", ready.display()))?;
-        return Ok(());
+        return tell_libos(&embedded);
     }
 
     let target_dir = out_dir.join("libos-target");
@@ -83,6 +84,16 @@ fn build() -> Result<(), Box<dyn Error>> {
         target_dir.join(TARGET).join("libos/unikiln-libos"),
         &embedded,
     )?;
+    tell_libos(&embedded)
+}
+
+fn tell_libos(embedded: &Path) -> Result<(), Box<dyn Error>> {
+    let mut hasher = DefaultHasher::new();
+    fs::read(embedded)?.hash(&mut hasher);
+    println!(
+        "cargo::rustc-env=UNIKILN_LIBOS_HASH={:016x}",
+        hasher.finish()
+    );
     Ok(())
 }
 

@@ -4,6 +4,7 @@ set -euo pipefail
 
 packages=(
     gcc libc6-dev musl-tools                              # compilers of tests/guests
+    g++                                                   # libFuzzer (tests/fuzz)
     busybox-static coreutils findutils diffutils grep sed # programs that run unmodified
     gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
     strace                                                # what --strace is compared with
@@ -13,6 +14,7 @@ packages=(
     libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
+    python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
 )
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest as _, Sha256};
 
 use crate::build::{self, BuildError, BuildOptions};
-use crate::libos::{Libos, hex};
+use crate::libos::hex;
 use crate::oci::{BlobError, Digest, Image, ImageError, LayerError};
 use crate::progress::Progress;
 use crate::store::{Lease, StoreError};
@@ -17,6 +17,8 @@ pub(crate) const IDENTITY: &str = concat!(
     "-",
     env!("UNIKILN_BUILDER_SOURCES")
 );
+/// The libOS that this builder embeds.
+const LIBOS: &str = env!("UNIKILN_LIBOS_HASH");
 /// Bytes of a key, of the digest that it is cut from.
 const KEY_BYTES: usize = 16;
 
@@ -51,7 +53,7 @@ pub fn build_cached(
                 progress,
             )
         };
-        let (rootfs, config) = loop {
+        let (rootfs, mut config) = loop {
             match unpack() {
                 // It is gone, and unpacked again.
                 Err(ImageError::Layer(LayerError::KeptDamaged { .. })) => {}
@@ -59,24 +61,16 @@ pub fn build_cached(
             }
         };
         let name = image.to_string();
-        build::finish(
-            &name,
-            rootfs,
-            config,
-            Some(store),
-            output,
-            options,
-            progress,
-        )
-        .map(drop)
+        build::complete(&name, &rootfs, &mut config)?;
+        let store = Some(store);
+        build::finish(&name, rootfs, config, store, output, options, progress).map(drop)
     })
 }
 
 /// Stands for all but the image that decides what a unikernel file is.
 fn key(options: &BuildOptions) -> String {
-    let libos = Libos::identity().digest;
     let (platform, no_link) = (options.platform, options.no_link);
-    let text = format!("{libos} {IDENTITY} {platform:?} no_link={no_link}");
+    let text = format!("{LIBOS} {IDENTITY} {platform:?} no_link={no_link}");
     hex(&Sha256::digest(text)[..KEY_BYTES])
 }
 

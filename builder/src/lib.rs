@@ -19,6 +19,7 @@
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
 //! | [`Platform`] (`platform`) | which of an index's images is taken |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
+//! | [`check()`] (`check`) | whether an image will run |
 //! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
 //! | `program` | what a program needs to start |
@@ -28,12 +29,16 @@
 //! | [`registry`] | pulling and pushing images and unikernels |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
+//! | `fuzz` | entries for `tests/fuzz` |
 //! | [`Progress`] (`progress`) | how callers see what takes long |
 
 #![forbid(unsafe_code)]
 
 mod build;
 mod cached;
+mod check;
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod hot;
 mod inspect;
@@ -53,6 +58,7 @@ mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
 pub use cached::build_cached;
+pub use check::{CheckError, CheckOptions, check, check_file};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;

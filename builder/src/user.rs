@@ -74,7 +74,7 @@ pub(crate) fn resolve(rootfs: &RootFs, spec: &str) -> Result<Resolved, UserError
     resolve_in(&passwd, &group, spec)
 }
 
-fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolved, UserError> {
+pub(crate) fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolved, UserError> {
     let (user_spec, group_spec) = match spec.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (spec, None),

@@ -15,6 +15,7 @@
 //! | `bench.rs` | scratch directory, guest programs, unikernel files |
 //! | `command.rs` | starting processes and timing them |
 //! | `measure.rs` | turns and medians |
+//! | `cpu.rs` | CPU time of a server and its clients |
 //! | `report.rs` | rows, targets, the table, JSON |
 //! | `machine.rs` | what the figures were measured on; what must be installed |
 //! | `runc.rs` | the container that cold starts are compared with |
@@ -27,6 +28,7 @@ mod boot_size;
 mod build_time;
 mod cold_start;
 mod command;
+mod cpu;
 mod files;
 mod footprint;
 mod machine;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use unikiln_builder::registry::Local;
-use unikiln_builder::{BuildOptions, Digest, ImageRef, Platform};
+use unikiln_builder::{BuildOptions, ImageRef, Platform};
 
-use super::registry::PullOptions;
+use super::registry::{PullOptions, Pulled};
 use crate::progress::Bar;
 
 /// Turn an image into a unikernel file.
@@ -69,25 +68,17 @@ impl SourceOptions {
 impl Build {
     pub(super) fn execute(self) -> Result<u8> {
         let options = self.source.to_build_options();
-        let mut image = ImageRef::parse(&self.image)?;
-        let mut leases = Vec::new();
-        if let ImageRef::Registry(reference) = &image {
-            let store = self.pull.store.open()?;
-            let lease = store.lease()?;
-            match self.pull.obtain(&store, reference, options.platform)? {
-                Local::Image { digest } => lease.keep(&Digest::parse(&digest)?)?,
-                Local::Unikernel { .. } => {
-                    bail!("{reference} is a unikernel already; run takes it as it is")
+        let (image, _lease) = match ImageRef::parse(&self.image)? {
+            ImageRef::Registry(reference) => {
+                match self.pull.to_local(&reference, options.platform)? {
+                    Pulled::Image(image, lease) => (image, Some(lease)),
+                    Pulled::Unikernel(_) => {
+                        bail!("{reference} is a unikernel already; run takes it as it is")
+                    }
                 }
-                Local::Missing => bail!("{reference} is not in the store"),
             }
-            // Until the file is written.
-            leases.push(lease);
-            image = ImageRef::Oci {
-                directory: store.root().to_owned(),
-                tag: Some(reference.to_string()),
-            };
-        }
+            image => (image, None),
+        };
         unikiln_builder::build(&image, &self.output, &options, &mut Bar::new())?;
         Ok(0)
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `run.rs` | `unikiln run IMAGE [ARG…]` |
 //! | `build.rs` | `unikiln build IMAGE -o FILE.uk` |
+//! | `check.rs` | `unikiln check IMAGE [ARG…]` |
 //! | `inspect.rs` | `unikiln inspect FILE.uk` |
 //! | `pack.rs` | `unikiln pack PATH… -o oci:DIR` |
 //! | `pull.rs`, `push.rs` | `unikiln pull NAME`, `unikiln push SOURCE NAME` |
@@ -16,6 +17,7 @@
 //! | `size.rs` | sizes such as `256M` |
 
 mod build;
+mod check;
 mod environment;
 mod images;
 mod inspect;
@@ -46,6 +48,7 @@ pub(crate) struct Cli {
 enum Command {
     Run(Box<run::Run>),
     Build(build::Build),
+    Check(check::Check),
     Inspect(inspect::Inspect),
     Pack(pack::Pack),
     Pull(pull::Pull),
@@ -61,6 +64,7 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(start_tsc),
             Command::Build(build) => build.execute(),
+            Command::Check(check) => check.execute(),
             Command::Inspect(inspect) => inspect.execute(),
             Command::Pack(pack) => pack.execute(),
             Command::Pull(pull) => pull.execute(),

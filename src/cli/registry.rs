@@ -4,11 +4,11 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use unikiln_builder::registry::{self, Credentials, Local, Reference};
-use unikiln_builder::{Platform, Store};
+use unikiln_builder::{Digest, ImageRef, Lease, Platform, Store};
 
 use super::store::StoreOptions;
 use crate::progress::Bar;
@@ -51,6 +51,14 @@ impl RegistryOptions {
     }
 }
 
+/// What a name in a registry stands for, on the disk.
+pub(super) enum Pulled {
+    /// An image of the store, and what keeps it there.
+    Image(ImageRef, Lease),
+    /// A unikernel file of the store.
+    Unikernel(PathBuf),
+}
+
 /// When a command pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PullPolicy {
@@ -78,6 +86,25 @@ impl PullOptions {
     /// Whether none of them is given.
     pub(super) fn is_empty(&self) -> bool {
         self.pull == PullPolicy::Missing && self.registry.is_empty() && self.store.is_empty()
+    }
+
+    /// The image of that name, pulled if need be, as one that lies on the disk for as long as
+    /// the lease lives; or the unikernel file that the name stands for.
+    pub(super) fn to_local(&self, reference: &Reference, platform: Platform) -> Result<Pulled> {
+        let store = self.store.open()?;
+        let lease = store.lease()?;
+        match self.obtain(&store, reference, platform)? {
+            Local::Image { digest } => {
+                lease.keep(&Digest::parse(&digest)?)?;
+                let image = ImageRef::Oci {
+                    directory: store.root().to_owned(),
+                    tag: Some(reference.to_string()),
+                };
+                Ok(Pulled::Image(image, lease))
+            }
+            Local::Unikernel { path, .. } => Ok(Pulled::Unikernel(path)),
+            Local::Missing => bail!("{reference} is not in the store"),
+        }
     }
 
     /// What the store has under the name, after a pull if need be.

@@ -145,7 +145,10 @@ impl Run {
         config.volumes = volumes;
         config.forward_signals = true;
         config.start_tsc = Some(start_tsc);
-        let outcome = unikiln_vmm::run(config)?;
+        let outcome = match unikiln_vmm::run(config) {
+            Ok(outcome) => outcome,
+            Err(error) => return error.refusal_code().ok_or_else(|| error.into()),
+        };
         if let Some(format) = self.stats {
             print_stats(format, &outcome.stats)?;
         }

@@ -38,7 +38,7 @@ use sha2::{Digest as _, Sha256};
 use unikiln_unikernel::Linking;
 
 use crate::rootfs::RootFs;
-use crate::rootfs::storage::{FileData, StorageError};
+use crate::rootfs::storage::{Contents, FileData, StorageError};
 use crate::rootfs::tree::{InodeId, Kind, Tree};
 use crate::store::{Store, StoreError};
 use object::Object;
@@ -130,7 +130,7 @@ fn files(tree: &Tree) -> BTreeSet<InodeId> {
 }
 
 fn file(
-    rootfs: &mut RootFs,
+    rootfs: &RootFs,
     data: &FileData,
     digest: Option<[u8; 32]>,
     cache: &mut Cache,
@@ -140,10 +140,7 @@ fn file(
         return Ok(known.clone());
     }
     let result = match outcome(rootfs, data, digest.as_ref().zip(store))?.0 {
-        Ok((edits, counts)) if counts.bound > 0 => {
-            let new = rootfs.storage.keep_changed(data, &edits)?;
-            Ok((Some(new), counts))
-        }
+        Ok((edits, counts)) if counts.bound > 0 => Ok((Some(data.changed(edits)), counts)),
         Ok((_, counts)) => Ok((None, counts)),
         Err(reason) => Err(reason),
     };
@@ -189,4 +186,12 @@ fn digest(rootfs: &RootFs, data: &FileData) -> Result<[u8; 32], StorageError> {
         offset += len as u64;
     }
     Ok(hasher.finalize().into())
+}
+
+/// Where a file with these bytes would end if it were bound; `None` where it is left.
+pub(crate) fn fuzz_end(bytes: &[u8]) -> Option<usize> {
+    let contents = Contents::Bytes(bytes);
+    let loaded = load::load(&contents, bytes.len() as u64).ok()?.ok()?;
+    let (edits, _) = rewrite::edits(&loaded).ok()?;
+    edits.iter().map(|(at, bytes)| at + bytes.len()).max()
 }

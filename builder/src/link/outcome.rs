@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::report::{Counts, LeftFile};
-use super::rewrite::Edit;
 use crate::libos::hex;
+use crate::rootfs::storage::Edit;
 
 /// What is to be changed of a file and what is left in it, or why all of it is
 /// left.

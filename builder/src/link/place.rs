@@ -25,7 +25,7 @@ use goblin::elf::header::ET_DYN;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_PROPERTY, PT_LOAD, PT_PHDR};
 
 use super::object::{HEADER_BYTES, Object, PHDR_BYTES};
-use super::rewrite::Edit;
+use crate::rootfs::storage::Edit;
 
 const PAGE_BYTES: u64 = 4096;
 /// Alignment of the room.

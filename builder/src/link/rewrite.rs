@@ -21,6 +21,7 @@ use super::place;
 use super::report::{Counts, LeftFile, LeftSite};
 use super::sites::{self, JUMP_BYTES, SHORT_JUMP_BYTES, Site};
 use super::{targets, unwind};
+use crate::rootfs::storage::Edit;
 
 /// `lea disp32(%rip), %rcx`.
 const LOAD_RETURN: [u8; 3] = [0x48, 0x8d, 0x0d];
@@ -44,9 +45,6 @@ const JUMP: u8 = 0xe9;
 const TRAP: u8 = 0xcc;
 /// Trampolines begin at multiples of this.
 const ALIGN_BYTES: usize = 8;
-
-/// Bytes to be written over what a file has at an offset, or behind its end.
-pub(super) type Edit = (usize, Vec<u8>);
 
 /// What is to be changed of the file. See the module documentation.
 pub(super) fn edits(bytes: &[u8]) -> Result<(Vec<Edit>, Counts), LeftFile> {

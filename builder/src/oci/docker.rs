@@ -89,6 +89,17 @@ pub(super) fn read(
     })
 }
 
+/// Looks for an image in a `manifest.json`.
+pub(super) fn fuzz_manifest(bytes: &[u8]) {
+    if let Ok(entries) = serde_json::from_slice::<Vec<Entry>>(bytes) {
+        for tag in [None, Some("a:1"), Some("library/a")] {
+            if let Ok(entry) = by_tag(&entries, tag) {
+                let _ = verify_config(&entry.config, bytes);
+            }
+        }
+    }
+}
+
 fn missing(name: &str) -> BlobError {
     BlobError::Missing {
         digest: name.to_owned(),

@@ -103,15 +103,36 @@ fn parse_index(
     parse(bytes, name)
 }
 
-fn parse_manifest(bytes: &[u8], descriptor: &Descriptor) -> Result<ImageManifest, ImageError> {
-    let name = descriptor.digest().to_string();
-    let shape = Shape::read(bytes, &name, Some(descriptor))?;
+fn parse_manifest(
+    bytes: &[u8],
+    name: &str,
+    descriptor: Option<&Descriptor>,
+) -> Result<ImageManifest, ImageError> {
+    let shape = Shape::read(bytes, name, descriptor)?;
     let foreign = [
         ("manifests", &shape.manifests),
         ("fsLayers", &shape.fs_layers),
     ];
-    Shape::refuse(&foreign, &name, "image manifest")?;
-    parse(bytes, &name)
+    Shape::refuse(&foreign, name, "image manifest")?;
+    parse(bytes, name)
+}
+
+/// Whether the bytes are an index; looks for an image in it.
+pub(super) fn fuzz_index(bytes: &[u8], platform: Platform) -> bool {
+    let Ok(index) = parse_index(bytes, "fuzz", None) else {
+        return false;
+    };
+    for tag in [None, Some("v")] {
+        if let Ok(found) = by_tag(index.manifests(), tag) {
+            let _ = by_platform(&found, platform);
+        }
+    }
+    true
+}
+
+/// Whether the bytes are a manifest.
+pub(super) fn fuzz_manifest(bytes: &[u8]) -> bool {
+    parse_manifest(bytes, "fuzz", None).is_ok()
 }
 
 fn tag_of(descriptor: &Descriptor) -> Option<&str> {
@@ -233,7 +254,7 @@ pub(super) fn read_manifest(
 ) -> Result<Image, ImageError> {
     let digest = descriptor.digest().to_string();
     let bytes = read_verified(container, descriptor)?;
-    let manifest = parse_manifest(&bytes, descriptor)?;
+    let manifest = parse_manifest(&bytes, &digest, Some(descriptor))?;
     let is_config = matches!(manifest.config().media_type(), MediaType::ImageConfig)
         || manifest.config().media_type().as_ref()
             == "application/vnd.docker.container.image.v1+json";

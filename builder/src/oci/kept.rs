@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::thread;
 
 use super::apply::Applier;
-use super::layer::{Allowance, Layer, LayerError};
+use super::layer::{Layer, LayerError};
 use super::tar::Source;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Bytes hashed at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -23,24 +23,15 @@ struct Stream {
 }
 
 impl Layer {
-    /// Merges the layer from its unpacked file, which goes where it is damaged.
+    /// Merges the layer from its unpacked file of `len_bytes`, which is removed
+    /// where it is damaged.
     pub(super) fn apply_kept(
         &self,
         file: File,
+        len_bytes: u64,
         store: &Store,
         applier: &mut Applier<'_>,
-        allowance: &mut Allowance,
     ) -> Result<(), LayerError> {
-        let damaged = || LayerError::KeptDamaged {
-            name: self.name.clone(),
-        };
-        let len_bytes = file.metadata().map_err(|_| damaged())?.len();
-        let left_bytes = allowance.left_bytes.checked_sub(len_bytes);
-        allowance.left_bytes = left_bytes.ok_or_else(|| LayerError::TooLarge {
-            name: self.name.clone(),
-            path: String::new(),
-            limit_bytes: allowance.limit_bytes,
-        })?;
         let stream = Stream {
             file: Arc::new(file),
             position: 0,
@@ -54,7 +45,9 @@ impl Layer {
         });
         if !matches!(is_whole, Ok(Ok(true))) {
             store.drop_unpacked(&self.diff_id)?;
-            return Err(damaged());
+            return Err(LayerError::KeptDamaged {
+                name: self.name.clone(),
+            });
         }
         applied.map_err(|source| LayerError::Apply {
             name: self.name.clone(),
@@ -96,11 +89,5 @@ impl Source for Stream {
 
     fn backing(&self) -> Option<Arc<File>> {
         Some(Arc::clone(&self.file))
-    }
-}
-
-impl From<StoreError> for LayerError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(Box::new(error))
     }
 }

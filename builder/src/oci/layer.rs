@@ -67,6 +67,12 @@ pub enum LayerError {
     },
 }
 
+impl From<StoreError> for LayerError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
 /// A layer to be unpacked.
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -97,8 +103,12 @@ impl Layer {
     ) -> Result<(), LayerError> {
         let mut keeping = None;
         if let Some(store) = store {
-            if let Some(file) = store.unpacked(&self.diff_id)? {
-                self.apply_kept(file, store, applier, allowance)?;
+            // One that is over the limit goes the long way, which says where.
+            if let Some((file, len_bytes)) = store.unpacked(&self.diff_id)?
+                && let Some(left_bytes) = allowance.left_bytes.checked_sub(len_bytes)
+            {
+                allowance.left_bytes = left_bytes;
+                self.apply_kept(file, len_bytes, store, applier)?;
                 progress.advance(self.range.len_bytes);
                 return Ok(());
             }

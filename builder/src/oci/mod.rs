@@ -11,6 +11,7 @@
 //! | [`config`] | what the image configuration says about running |
 //! | [`kept`] | layers that the store keeps unpacked |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
+//! | [`fuzz`] | entries for `tests/fuzz` |
 //! | [`mod@write`], [`write_layer`] | writing an OCI layout |
 
 mod apply;
@@ -19,6 +20,7 @@ pub(crate) mod config;
 mod container;
 mod digest;
 mod docker;
+mod fuzz;
 mod index;
 mod kept;
 mod layer;
@@ -35,6 +37,7 @@ pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
 pub(crate) use self::digest::Hasher;
 pub use self::digest::{BlobError, Digest};
+pub(crate) use self::fuzz::{fuzz_archive, fuzz_decompress, fuzz_documents, fuzz_layer};
 pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION, by_platform};
 pub use self::layer::LayerError;
 pub use self::tar::TarError;

@@ -52,16 +52,37 @@ pub(crate) enum FileData {
         offset: u64,
         len_bytes: u64,
     },
+    /// Other contents with bytes put over them, each at its offset; they may reach
+    /// behind the end.
+    Changed {
+        base: Arc<FileData>,
+        edits: Arc<[Edit]>,
+        len_bytes: u64,
+    },
     /// A file of the host, as long as it was when it was found.
     Host { path: Arc<Path>, len_bytes: u64 },
 }
 
+/// Bytes to be put over what a file has at an offset, or behind its end.
+pub(crate) type Edit = (usize, Vec<u8>);
+
 impl FileData {
+    /// These contents, changed.
+    pub(crate) fn changed(&self, edits: Vec<Edit>) -> Self {
+        let ends = edits.iter().map(|(at, bytes)| (at + bytes.len()) as u64);
+        Self::Changed {
+            len_bytes: ends.max().unwrap_or(0).max(self.len_bytes()),
+            base: Arc::new(self.clone()),
+            edits: edits.into(),
+        }
+    }
+
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Spooled { len_bytes, .. }
             | Self::Layer { len_bytes, .. }
+            | Self::Changed { len_bytes, .. }
             | Self::Host { len_bytes, .. } => *len_bytes,
         }
     }
@@ -118,37 +139,6 @@ impl Storage {
         }))
     }
 
-    /// Keeps a copy of `data` with bytes put over it, each at its offset; they may
-    /// reach behind its end.
-    pub(crate) fn keep_changed(
-        &mut self,
-        data: &FileData,
-        edits: &[(usize, Vec<u8>)],
-    ) -> Result<FileData, StorageError> {
-        self.flush()?;
-        let ends = edits.iter().map(|(at, bytes)| (at + bytes.len()) as u64);
-        let len_bytes = ends.max().unwrap_or(0).max(data.len_bytes());
-        let offset = self.end;
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let mut position = 0;
-        while position < len_bytes {
-            let len = (len_bytes - position).min(CHUNK_BYTES as u64) as usize;
-            let chunk = &mut chunk[..len];
-            let there = data.len_bytes().saturating_sub(position).min(len as u64) as usize;
-            self.open(data)?
-                .read_exact_at(&mut chunk[..there], position)?;
-            chunk[there..].fill(0);
-            for (at, bytes) in edits {
-                put_over(chunk, position as usize, *at, bytes);
-            }
-            self.buffered.extend_from_slice(chunk);
-            self.end += len as u64;
-            self.flush()?;
-            position += len as u64;
-        }
-        Ok(FileData::Spooled { offset, len_bytes })
-    }
-
     /// Writes out what is buffered; needed once before reading.
     pub(crate) fn flush(&mut self) -> Result<(), StorageError> {
         let at = self.end - self.buffered.len() as u64;
@@ -170,6 +160,11 @@ impl Storage {
             FileData::Layer { file, offset, .. } => Contents::Spooled {
                 file,
                 start: *offset,
+            },
+            FileData::Changed { base, edits, .. } => Contents::Changed {
+                base: Box::new(self.open(base)?),
+                base_bytes: base.len_bytes(),
+                edits,
             },
             FileData::Host { path, .. } => {
                 let file = File::open(path).map_err(|source| StorageError::ReadHost {
@@ -205,8 +200,19 @@ fn put_over(chunk: &mut [u8], start: usize, at: usize, bytes: &[u8]) {
 /// Opened contents.
 pub(crate) enum Contents<'a> {
     Bytes(&'a [u8]),
-    Spooled { file: &'a File, start: u64 },
-    Host { file: File, path: &'a Path },
+    Spooled {
+        file: &'a File,
+        start: u64,
+    },
+    Changed {
+        base: Box<Contents<'a>>,
+        base_bytes: u64,
+        edits: &'a [Edit],
+    },
+    Host {
+        file: File,
+        path: &'a Path,
+    },
 }
 
 impl Contents<'_> {
@@ -224,6 +230,22 @@ impl Contents<'_> {
             Self::Spooled { file, start } => file
                 .read_exact_at(buffer, start + offset)
                 .map_err(StorageError::Read),
+            Self::Changed {
+                base,
+                base_bytes,
+                edits,
+            } => {
+                let there = base_bytes.saturating_sub(offset).min(buffer.len() as u64);
+                let (from_base, behind) = buffer.split_at_mut(there as usize);
+                if !from_base.is_empty() {
+                    base.read_exact_at(from_base, offset)?;
+                }
+                behind.fill(0);
+                for (at, bytes) in *edits {
+                    put_over(buffer, offset as usize, *at, bytes);
+                }
+                Ok(())
+            }
             Self::Host { file, path } => {
                 file.read_exact_at(buffer, offset)
                     .map_err(|source| StorageError::ReadHost {
@@ -252,13 +274,26 @@ mod tests {
             (CHUNK_BYTES - 1, b"over".to_vec()),
             (wanted.len() + 7, b"behind".to_vec()),
         ];
-        let changed = storage.keep_changed(&data, &edits).expect("keep");
+        storage.flush().expect("flush");
+        let changed = data.changed(edits.to_vec());
         for (at, bytes) in edits {
             wanted.resize(wanted.len().max(at + bytes.len()), 0);
             wanted[at..at + bytes.len()].copy_from_slice(&bytes);
         }
         let found = storage.read_start(&changed, u64::MAX).expect("read");
         assert!(found == wanted);
+        // In pieces, which may begin behind the end of the original.
+        let contents = storage.open(&changed).expect("open");
+        for piece in [1, 7, 1000, CHUNK_BYTES - 1] {
+            let mut offset = 0;
+            for wanted in wanted.chunks(piece).rev().take(300) {
+                offset += wanted.len();
+                let mut found = vec![0; wanted.len()];
+                let at = changed.len_bytes() as usize - offset;
+                contents.read_exact_at(&mut found, at as u64).expect("read");
+                assert!(found == wanted, "{piece} at {at}");
+            }
+        }
         // The original is as it was.
         let FileData::Spooled { len_bytes, .. } = data else {
             panic!("not spooled")

@@ -21,6 +21,7 @@ use crate::oci::Digest;
 const PREFIX: &str = "lease-";
 
 /// See the module documentation. Clones are the same lease; it ends with the last.
+/// A lease only grows: a process that lives long begins one for each piece of work.
 #[derive(Clone, Debug)]
 pub struct Lease {
     shared: Arc<Shared>,

@@ -77,7 +77,8 @@ impl Store {
     }
 
     /// Makes `name` stand for `descriptor`, whose blob must be there; what it
-    /// stood for before is left to collection.
+    /// stood for before is left to collection. A lease must keep all that the
+    /// descriptor leads to until then.
     pub fn set_reference(&self, name: &str, descriptor: &Descriptor) -> Result<(), StoreError> {
         let digest = Digest::parse(descriptor.digest().as_ref()).map_err(StoreError::Digest)?;
         let mut descriptor = descriptor.clone();

@@ -34,16 +34,18 @@ impl Store {
         self.root.join("layers")
     }
 
-    /// The unpacked layer, not checked.
-    pub(crate) fn unpacked(&self, diff_id: &Digest) -> Result<Option<File>, StoreError> {
+    /// The unpacked layer, not checked, and its length.
+    pub(crate) fn unpacked(&self, diff_id: &Digest) -> Result<Option<(File, u64)>, StoreError> {
         let path = self.unpacked_path(diff_id);
         if !use_file(&path)? {
             return Ok(None);
         }
-        match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            file => file.map(Some).map_err(StoreError::reading(&path)),
-        }
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(StoreError::reading(&path))?,
+        };
+        let metadata = file.metadata().map_err(StoreError::reading(&path))?;
+        Ok(Some((file, metadata.len())))
     }
 
     /// Removes an unpacked layer that is damaged.

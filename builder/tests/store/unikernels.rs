@@ -183,6 +183,16 @@ fn layers_are_unpacked_once_and_give_the_same_file() {
         assert_eq!(layers(), kept);
         images.push((image, cached));
     }
+    // What is there already counts for the limit as ever.
+    let mut options = BuildOptions {
+        no_link: true,
+        ..BuildOptions::default()
+    };
+    options.limits.unpacked_bytes = 100;
+    let lease = store.lease().expect("lease");
+    let refused = build_cached(&lease, &images[0].0, &options, &mut NoProgress);
+    let said = message(&refused.expect_err("over the limit"));
+    assert!(said.contains("--max-unpacked"), "{said}");
     // What is damaged is unpacked again.
     for entry in root.path().join("layers").read_dir().expect("layers") {
         let path = entry.expect("entry").path();
@@ -192,7 +202,6 @@ fn layers_are_unpacked_once_and_give_the_same_file() {
     }
     let (image, cached) = &images[1];
     fs::remove_file(cached).expect("remove");
-    let lease = store.lease().expect("lease");
     build_cached(&lease, image, &BuildOptions::default(), &mut NoProgress).expect("build");
     assert!(fs::read(cached).expect("read") == fs::read(layouts[1].output()).expect("read"));
     drop(lease);

@@ -82,5 +82,13 @@ pub use regular::resize;
 pub use table::{FdTable, close};
 pub use unnamed::{open_memory, open_shared_memory};
 
+/// Reads all of an EROFS image in memory, whatever its bytes are.
+#[cfg(feature = "fuzzing")]
+pub fn read_image(image: &'static [u8]) {
+    if let Ok(image) = erofs::Image::from_slice(image) {
+        erofs::read_everything(&image);
+    }
+}
+
 /// Bytes of a page.
 pub const PAGE_BYTES: u64 = 4096;

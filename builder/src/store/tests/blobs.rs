@@ -3,6 +3,8 @@
 use std::fs;
 use std::thread;
 
+use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+
 use super::{descriptor, digest, put, store};
 use crate::store::{Claim, Store, StoreError};
 
@@ -182,4 +184,55 @@ fn a_damaged_index_is_named() {
     let (_root, store) = store();
     fs::write(store.root().join("index.json"), b"{").expect("damage");
     assert!(matches!(store.references(), Err(StoreError::Index { .. })));
+}
+
+proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Each piece is written by a writer that resumes, or by the same one, or after
+    /// a restart.
+    #[test]
+    fn any_interruptions_give_the_same_blob(
+        pieces in proptest::collection::vec((any::<Vec<u8>>(), 0..4_u8), 0..12),
+        is_wrong in any::<bool>(),
+    ) {
+        let (_root, store) = store();
+        let lease = store.lease().expect("lease");
+        let whole: Vec<u8> = pieces.iter().flat_map(|(piece, _)| piece.clone()).collect();
+        let mut promised = whole.clone();
+        if is_wrong {
+            promised.push(0);
+        }
+        let digest = digest(&promised);
+        let size = whole.len() as u64;
+        let claim = || lease.writer(&digest, size).expect("claim").expect("writer");
+        let mut writer = claim();
+        let mut written = Vec::new();
+        for (piece, step) in pieces {
+            match step {
+                0 => {
+                    drop(writer);
+                    writer = claim();
+                }
+                1 => {
+                    writer.restart().expect("restart");
+                    writer.write(&written).expect("write");
+                }
+                _ => {}
+            }
+            prop_assert_eq!(writer.offset(), written.len() as u64);
+            writer.write(&piece).expect("write");
+            written.extend_from_slice(&piece);
+        }
+        match writer.commit() {
+            Ok(()) => {
+                prop_assert!(!is_wrong);
+                let blob = store.blob(&digest).expect("blob");
+                prop_assert_eq!(blob.read(size).expect("read"), whole);
+            }
+            Err(StoreError::WrongDigest { .. }) => prop_assert!(is_wrong),
+            Err(error) => panic!("{error}"),
+        }
+        prop_assert_eq!(store.usage().expect("usage").partial.count, 0);
+    }
 }

@@ -20,10 +20,14 @@ mod directory;
 mod inode;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "fuzzing"))]
+mod walk;
 mod xattr;
 
 pub(super) use directory::Dirent;
 pub(super) use inode::Inode;
+#[cfg(feature = "fuzzing")]
+pub(super) use walk::read_everything;
 
 use crate::errno::Errno;
 use crate::mm::rootfs;
@@ -43,7 +47,7 @@ enum Bytes {
     /// The windows that the monitor maps.
     Mapped,
     /// A slice, for tests.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     Slice(&'static [u8]),
 }
 
@@ -67,7 +71,7 @@ impl Image {
     }
 
     /// Reads the superblock of `image`.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn from_slice(image: &'static [u8]) -> Result<Image, Errno> {
         Self::read_superblock(Bytes::Slice(image))
     }
@@ -133,7 +137,7 @@ impl Image {
 fn fetch(bytes: Bytes, offset: u64, len: u64) -> Result<&'static [u8], Errno> {
     match bytes {
         Bytes::Mapped => rootfs::bytes(offset, len),
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         Bytes::Slice(image) => {
             let end = offset.checked_add(len).ok_or(Errno::EIO)?;
             image.get(offset as usize..end as usize).ok_or(Errno::EIO)

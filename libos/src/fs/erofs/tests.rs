@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::Image;
-use crate::fs::attributes::FileType;
+use super::walk::read_everything;
 use crate::fs::tests::{make_image, pattern};
 
 /// A small deterministic generator, so that a failure can be repeated.
@@ -16,36 +16,6 @@ impl Noise {
             .wrapping_mul(0x5851_f42d_4c95_7f2d)
             .wrapping_add(0x1405_7b7e_f767_814f);
         self.0 >> 33
-    }
-}
-
-/// Reads everything that can be reached, down to a limit.
-fn read_everything(image: &Image) {
-    let mut queue = vec![image.root_nid()];
-    let mut budget = 300;
-    while let Some(nid) = queue.pop() {
-        budget -= 1;
-        if budget == 0 {
-            return;
-        }
-        let Ok(inode) = image.inode(nid) else {
-            continue;
-        };
-        let _ = inode.xattrs(image);
-        let _ = inode.whole_page_gpa(image, 0);
-        let _ = inode.data(image, inode.size.saturating_sub(5), 100);
-        let _ = inode.link_target(image);
-        if FileType::from_mode(u32::from(inode.mode)) == FileType::Directory {
-            let mut entries = 0;
-            let _ = inode.list(image, |entry| {
-                entries += 1;
-                queue.push(entry.nid);
-                entries < 100
-            });
-            for name in [&b"a"[..], b"..", b"zzz", b"", &[255; 255]] {
-                let _ = inode.find(image, name);
-            }
-        }
     }
 }
 
