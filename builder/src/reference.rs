@@ -3,6 +3,8 @@
 //! `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:TAG]` as
 //! skopeo spells them, and `host:PROGRAM`.
 
+mod name;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,7 +24,7 @@ pub enum ReferenceError {
         /// The reference.
         text: String,
         /// What the name's grammar says.
-        reason: String,
+        reason: &'static str,
     },
     /// Nothing after the transport, or nothing after the tag's colon.
     #[error("image {text:?} lacks a path or a tag; write {FORMS}")]
@@ -107,24 +109,13 @@ impl ImageRef {
 
 /// A name in a registry, with docker's defaults filled in.
 fn registry_name(text: &str) -> Result<ImageRef, ReferenceError> {
-    let bad = |reason: String| ReferenceError::BadName {
-        text: text.to_owned(),
-        reason,
-    };
     let name = text.strip_prefix("docker://").unwrap_or(text);
-    // The grammar's own message for these is no help.
-    if name.starts_with(['/', '.']) {
-        return Err(bad("that is a path".to_owned()));
-    }
-    let repository = name.split(['@', ':']).next().unwrap_or_default();
-    let path = repository
-        .split_once('/')
-        .map_or(repository, |(_, path)| path);
-    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(bad("repository names are lower-case".to_owned()));
-    }
-    let reference = Reference::try_from(name).map_err(|error| bad(error.to_string()))?;
-    Ok(ImageRef::Registry(reference))
+    name::parse(name)
+        .map(ImageRef::Registry)
+        .map_err(|reason| ReferenceError::BadName {
+            text: text.to_owned(),
+            reason,
+        })
 }
 
 impl FromStr for ImageRef {
