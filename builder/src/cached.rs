@@ -1,13 +1,13 @@
 //! From an image of the store to a unikernel file in the store. An image is
 //! converted once for each libOS and builder, whoever asks for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::build::{self, BuildError, BuildOptions};
 use crate::libos::hex;
-use crate::oci::{BlobError, Digest, Image, ImageError, LayerError};
+use crate::oci::{BlobError, Digest, Image, ImageError, KeptLayers, LayerError};
 use crate::progress::Progress;
 use crate::store::{Lease, StoreError};
 
@@ -43,27 +43,27 @@ pub fn build_cached(
     let platform = options.platform;
     let manifest = Image::stored_manifest(store.root(), &descriptor, platform).map_err(failed)?;
     let image = Digest::parse(manifest.digest().as_ref()).map_err(StoreError::Digest)?;
-    lease.unikernel(&image, &key(options), |output| {
+    let mut attempt = |output: &Path, kept: &KeptLayers| {
         let directory = crate::unikernel::parent(output);
-        let mut unpack = || {
-            Image::stored(store.root(), &manifest, platform)?.unpack(
-                &options.limits,
-                directory,
-                Some(store),
-                progress,
-            )
-        };
-        let (rootfs, mut config) = loop {
-            match unpack() {
-                // It is gone, and unpacked again.
-                Err(ImageError::Layer(LayerError::KeptDamaged { .. })) => {}
-                unpacked => break unpacked.map_err(failed)?,
-            }
-        };
+        let (rootfs, mut config) = Image::stored(store.root(), &manifest, platform)
+            .and_then(|image| image.unpack(&options.limits, directory, Some(kept), progress))
+            .map_err(failed)?;
         let name = image.to_string();
         build::complete(&name, &rootfs, &mut config)?;
         let store = Some(store);
         build::finish(&name, rootfs, config, store, output, options, progress).map(drop)
+    };
+    lease.unikernel(&image, &key(options), |output| {
+        loop {
+            let kept = KeptLayers::new(store);
+            let built = attempt(output, &kept);
+            match kept.finish() {
+                // It is gone, and unpacked again.
+                Err(LayerError::KeptDamaged { .. }) => {}
+                Err(error) => break Err(failed(error.into())),
+                Ok(()) => break built,
+            }
+        }
     })
 }
 

@@ -12,10 +12,11 @@ use super::apply::{Applier, ApplyError};
 use super::compression::Compression;
 use super::container::FileRange;
 use super::digest::{BlobError, Digest, Hasher, HashingReader};
+use super::kept::KeptLayers;
 use super::tar::{Source, TarError};
 use crate::progress::Progress;
 use crate::rootfs::path::display;
-use crate::store::{Store, StoreError, UnpackedWriter};
+use crate::store::{StoreError, UnpackedWriter};
 
 /// Bytes of unpacked data handed over at a time.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -98,17 +99,18 @@ impl Layer {
         &self,
         applier: &mut Applier<'_>,
         allowance: &mut Allowance,
-        store: Option<&Store>,
+        kept: Option<&KeptLayers>,
         progress: &mut dyn Progress,
     ) -> Result<(), LayerError> {
         let mut keeping = None;
-        if let Some(store) = store {
+        if let Some(kept) = kept {
+            let store = kept.store();
             // One that is over the limit goes the long way, which says where.
             if let Some((file, len_bytes)) = store.unpacked(&self.diff_id)?
                 && let Some(left_bytes) = allowance.left_bytes.checked_sub(len_bytes)
             {
                 allowance.left_bytes = left_bytes;
-                self.apply_kept(file, len_bytes, store, applier)?;
+                self.apply_kept(file, len_bytes, kept, applier)?;
                 progress.advance(self.range.len_bytes);
                 return Ok(());
             }

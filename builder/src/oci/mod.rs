@@ -39,6 +39,7 @@ pub(crate) use self::digest::Hasher;
 pub use self::digest::{BlobError, Digest};
 pub(crate) use self::fuzz::{fuzz_archive, fuzz_decompress, fuzz_documents, fuzz_layer};
 pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION, by_platform};
+pub(crate) use self::kept::KeptLayers;
 pub use self::layer::LayerError;
 pub use self::tar::TarError;
 pub use self::write::WriteLayoutError;
@@ -53,7 +54,6 @@ use crate::progress::{Progress, Step};
 use crate::rootfs::storage::Storage;
 use crate::rootfs::tree::Tree;
 use crate::rootfs::{RootFs, StorageError};
-use crate::store::Store;
 
 /// What keeps an image from being read.
 #[derive(Debug, thiserror::Error)]
@@ -217,12 +217,12 @@ impl Image {
         docker::read(&container, tag, platform)
     }
 
-    /// Unpacks and merges the layers. `store` keeps them unpacked.
+    /// Unpacks and merges the layers. `kept` has some unpacked, and keeps the others.
     pub(crate) fn unpack(
         self,
         limits: &Limits,
         spool_directory: &Path,
-        store: Option<&Store>,
+        kept: Option<&KeptLayers>,
         progress: &mut dyn Progress,
     ) -> Result<(RootFs, Manifest), ImageError> {
         let total_bytes = self.layers.iter().map(|layer| layer.range.len_bytes).sum();
@@ -246,7 +246,7 @@ impl Image {
         for (number, layer) in self.layers.iter().enumerate() {
             // Far fewer than 2^32 fit into a manifest.
             applier.layer = number as u32;
-            layer.unpack(&mut applier, &mut allowance, store, progress)?;
+            layer.unpack(&mut applier, &mut allowance, kept, progress)?;
         }
         Ok((
             RootFs {
