@@ -8,6 +8,8 @@
 //! | 126, 127 | the program cannot be executed, was not found |
 //! | 128 + N | signal N ended the program |
 //! | any other | the program's own |
+//!
+//! `unikiln check` ends with 0 where an image runs, 1 where it may not, 2 where it cannot.
 
 #![forbid(unsafe_code)]
 

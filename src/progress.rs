@@ -1,10 +1,12 @@
-//! A progress bar for what takes longer than half a second, on a terminal only.
+//! Progress bars for what takes longer than half a second, on a terminal only:
+//! one for a build, one for each blob of a pull or push.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use unikiln_builder::{Progress, Step};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use unikiln_builder::{Progress, Step, Transfer};
 
 /// Shorter than this nobody wants to see a bar.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -18,6 +20,15 @@ pub(crate) struct Bar {
     total_bytes: u64,
     done_bytes: u64,
     shown: Option<ProgressBar>,
+    blobs: HashMap<String, Blob>,
+    all: Option<MultiProgress>,
+}
+
+/// A blob on its way.
+#[derive(Debug)]
+struct Blob {
+    total_bytes: u64,
+    bar: Option<ProgressBar>,
 }
 
 impl Bar {
@@ -30,7 +41,28 @@ impl Bar {
             total_bytes: 0,
             done_bytes: 0,
             shown: None,
+            blobs: HashMap::new(),
+            all: None,
         }
+    }
+
+    fn blob_at(&mut self, digest: &str, bytes: u64) {
+        let is_due = self.on_terminal && self.started.elapsed() >= PATIENCE;
+        let Some(blob) = self.blobs.get_mut(digest).filter(|_| is_due) else {
+            return;
+        };
+        let all = self.all.get_or_insert_with(MultiProgress::new);
+        let bar = blob.bar.get_or_insert_with(|| {
+            let bar = all.add(ProgressBar::new(blob.total_bytes));
+            if let Ok(style) = ProgressStyle::with_template(
+                "{msg:12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
+            ) {
+                bar.set_style(style);
+            }
+            bar.set_message(short(digest));
+            bar
+        });
+        bar.set_position(bytes);
     }
 
     fn draw(&mut self) {
@@ -67,6 +99,38 @@ impl Progress for Bar {
         self.done_bytes += bytes;
         self.draw();
     }
+
+    fn transfer(&mut self, news: Transfer<'_>) {
+        match news {
+            Transfer::Begin {
+                digest,
+                total_bytes,
+            } => {
+                let blob = Blob {
+                    total_bytes,
+                    bar: None,
+                };
+                self.blobs.insert(digest.to_owned(), blob);
+            }
+            Transfer::At { digest, bytes } => self.blob_at(digest, bytes),
+            Transfer::End { digest, .. } => {
+                if let Some(bar) = self.blobs.remove(digest).and_then(|blob| blob.bar) {
+                    bar.finish_and_clear();
+                }
+            }
+            Transfer::Note(text) => match &self.all {
+                // Between bars a line must not tear them.
+                Some(all) => all.suspend(|| eprintln!("unikiln: {text}")),
+                None => eprintln!("unikiln: {text}"),
+            },
+        }
+    }
+}
+
+/// Twelve digits of a digest, as docker shows them.
+fn short(digest: &str) -> String {
+    let digits = digest.split_once(':').map_or(digest, |(_, digits)| digits);
+    digits.chars().take(12).collect()
 }
 
 impl Drop for Bar {
@@ -74,6 +138,10 @@ impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = self.shown.take() {
             bar.finish_and_clear();
+        }
+        if let Some(all) = self.all.take() {
+            // A bar that cannot be wiped stays; nothing else is wrong.
+            let _ = all.clear();
         }
     }
 }

@@ -4,14 +4,17 @@ set -euo pipefail
 
 packages=(
     gcc libc6-dev musl-tools                              # compilers of tests/guests
+    g++                                                   # libFuzzer (tests/fuzz)
     busybox-static coreutils findutils diffutils grep sed # programs that run unmodified
     gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
     strace                                                # what --strace is compared with
     erofs-utils mmdebstrap skopeo umoci                   # makers of images, checkers of file systems
+    docker-registry apache2-utils openssl                 # tests/registry: a registry, its passwords and certificates
     cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
     libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
+    python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
 )
 

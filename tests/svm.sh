@@ -33,6 +33,7 @@ export PATH=/bin
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
+ip link set lo up
 for module in irqbypass ccp kvm kvm-amd; do insmod "/modules/$module.ko"; done
 sh /script
 poweroff -f

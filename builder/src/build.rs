@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use unikiln_unikernel::Manifest;
 
+use crate::check;
 use crate::host::{self, HostError};
 use crate::hot::find_hot;
 use crate::libos::Libos;
@@ -80,6 +81,15 @@ pub enum BuildError {
         /// Why.
         source: UserError,
     },
+    /// Building does not use the network.
+    #[error(
+        "image {reference} is in a registry, which building does not reach: \
+         `unikiln build` or `unikiln pull` does, or `skopeo copy docker://{reference} oci:DIR:TAG`"
+    )]
+    InRegistry {
+        /// The reference.
+        reference: String,
+    },
     /// `--include` is for `host:` images.
     #[error("files can be included in host: images only, not in {reference}")]
     IncludeNotPossible {
@@ -110,26 +120,14 @@ pub fn build(
     options: &BuildOptions,
     progress: &mut dyn Progress,
 ) -> Result<BuildReport, BuildError> {
-    let is_host = matches!(reference, ImageRef::Host { .. });
-    if !is_host && !options.include.is_empty() {
-        return Err(BuildError::IncludeNotPossible {
-            reference: reference.to_string(),
-        });
-    }
-    let (rootfs, manifest) = load(reference, unikernel::parent(output), options, progress)?;
-    finish(
-        &reference.to_string(),
-        rootfs,
-        manifest,
-        None,
-        output,
-        options,
-        progress,
-    )
+    let spool_directory = unikernel::parent(output);
+    let (rootfs, manifest) = prepare(reference, spool_directory, options, progress)?;
+    let name = reference.to_string();
+    finish(&name, rootfs, manifest, None, output, options, progress)
 }
 
-/// From an image's files to the unikernel file; `reference` is for messages, and
-/// `store` knows what became of other images' programs.
+/// From an image's files, whose manifest is complete, to the unikernel file; `reference` is
+/// for messages, and `store` knows what became of other images' programs.
 pub(crate) fn finish(
     reference: &str,
     mut rootfs: RootFs,
@@ -139,15 +137,8 @@ pub(crate) fn finish(
     options: &BuildOptions,
     progress: &mut dyn Progress,
 ) -> Result<BuildReport, BuildError> {
-    let resolved =
-        user::resolve(&rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
-            reference: reference.to_owned(),
-            source,
-        })?;
-    manifest.user = resolved.user;
-    // What docker adds to every container.
-    add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
-    add_variable(&mut manifest.env, "HOME", &resolved.home);
+    // Linking moves what the verdict looks at.
+    manifest.verdict = Some(check::examine(&rootfs, &manifest));
     if !options.no_link {
         let linking = link::link(&mut rootfs, store).map_err(|source| BuildError::Link {
             reference: reference.to_owned(),
@@ -161,6 +152,41 @@ pub(crate) fn finish(
     manifest.libos = Libos::identity();
     manifest.builder_version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(unikernel::write(&rootfs, manifest, output, progress)?)
+}
+
+/// The image as it came, its user resolved, with what docker adds to every container.
+pub(crate) fn prepare(
+    reference: &ImageRef,
+    spool_directory: &Path,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<(RootFs, Manifest), BuildError> {
+    let is_host = matches!(reference, ImageRef::Host { .. });
+    if !is_host && !options.include.is_empty() {
+        return Err(BuildError::IncludeNotPossible {
+            reference: reference.to_string(),
+        });
+    }
+    let (rootfs, mut manifest) = load(reference, spool_directory, options, progress)?;
+    complete(&reference.to_string(), &rootfs, &mut manifest)?;
+    Ok((rootfs, manifest))
+}
+
+/// Resolves the user, and adds what docker adds to every container.
+pub(crate) fn complete(
+    reference: &str,
+    rootfs: &RootFs,
+    manifest: &mut Manifest,
+) -> Result<(), BuildError> {
+    let resolved =
+        user::resolve(rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
+            reference: reference.to_owned(),
+            source,
+        })?;
+    manifest.user = resolved.user;
+    add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
+    add_variable(&mut manifest.env, "HOME", &resolved.home);
+    Ok(())
 }
 
 fn load(
@@ -177,6 +203,11 @@ fn load(
         }
         ImageRef::DockerArchive { file, tag } => {
             Image::docker_archive(file, tag.as_deref(), platform, limits, spool_directory)
+        }
+        ImageRef::Registry(_) => {
+            return Err(BuildError::InRegistry {
+                reference: reference.to_string(),
+            });
         }
         ImageRef::Host { program } => {
             return host::image(

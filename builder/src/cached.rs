@@ -45,10 +45,11 @@ pub fn build_cached(
     let image = Digest::parse(manifest.digest().as_ref()).map_err(StoreError::Digest)?;
     let mut attempt = |output: &Path, kept: &KeptLayers| {
         let directory = crate::unikernel::parent(output);
-        let (rootfs, config) = Image::stored(store.root(), &manifest, platform)
+        let (rootfs, mut config) = Image::stored(store.root(), &manifest, platform)
             .and_then(|image| image.unpack(&options.limits, directory, Some(kept), progress))
             .map_err(failed)?;
         let name = image.to_string();
+        build::complete(&name, &rootfs, &mut config)?;
         let store = Some(store);
         build::finish(&name, rootfs, config, store, output, options, progress).map(drop)
     };

@@ -85,7 +85,7 @@ pub fn program(bytes: &[u8]) {
             "grows to {end} bytes"
         );
     }
-    let _ = closure(&OneFile(bytes), b"/x");
+    let _ = closure(&OneFile(bytes), b"/x", b"");
 }
 
 /// A root file system in which every path is the same file.

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use unikiln_unikernel::{ImageSource, Manifest, OpenError, UnikernelFile};
+use unikiln_unikernel::{ImageSource, Manifest, OpenError, UnikernelFile, printable};
 
 /// Offset of the EROFS superblock's count of inodes.
 const INODE_COUNT_OFFSET: u64 = 1024 + 16;
@@ -128,6 +128,9 @@ impl fmt::Display for Inspection {
             self.inode_count
         )?;
         write_linking(out, manifest)?;
+        if let Some(verdict) = &manifest.verdict {
+            writeln!(out, "verdict         {}", printable(&verdict.summary))?;
+        }
         writeln!(
             out,
             "libos           {} {}, ABI {}",
@@ -198,19 +201,6 @@ fn write_linking(out: &mut fmt::Formatter<'_>, manifest: &Manifest) -> fmt::Resu
         writeln!(out, "  left          {count} files: {}", printable(reason))?;
     }
     Ok(())
-}
-
-/// Text of an image must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|char| {
-            if char.is_control() {
-                char.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![char]
-            }
-        })
-        .collect()
 }
 
 fn words(list: &[String]) -> String {

@@ -19,12 +19,14 @@
 //! | [`pack()`] (`pack`) | host programs as an OCI image |
 //! | [`Platform`] (`platform`) | which of an index's images is taken |
 //! | [`inspect()`] (`inspect`) | what a unikernel file holds |
+//! | [`check()`] (`check`) | whether an image will run |
 //! | `hot`, `user` | what a boot reads first; who runs the program |
 //! | `host` | images made of this machine's programs |
 //! | `program` | what a program needs to start |
 //! | `rootfs` | inode tree and EROFS |
 //! | `link` | binding `syscall` sites to the libOS |
 //! | [`Store`] (`store`) | images by digest, shared by all processes |
+//! | [`registry`] | pulling and pushing images and unikernels |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
 //! | `fuzz` | entries for `tests/fuzz` |
@@ -34,6 +36,7 @@
 
 mod build;
 mod cached;
+mod check;
 #[doc(hidden)]
 pub mod fuzz;
 mod host;
@@ -47,6 +50,7 @@ mod platform;
 mod program;
 mod progress;
 mod reference;
+pub mod registry;
 mod rootfs;
 mod store;
 mod unikernel;
@@ -54,6 +58,7 @@ mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
 pub use cached::build_cached;
+pub use check::{CheckError, CheckOptions, check, check_file};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;
@@ -64,7 +69,7 @@ pub use oci::{
 };
 pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use platform::{Platform, PlatformError};
-pub use progress::{NoProgress, Progress, Step};
+pub use progress::{NoProgress, Progress, Step, Transfer};
 pub use reference::{ImageRef, ReferenceError};
 pub use rootfs::{ErofsError, PathError, StorageError};
 pub use store::{

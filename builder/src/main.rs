@@ -1,12 +1,15 @@
 //! Command line of the builder.
 
+use std::fmt::Display;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
-use unikiln_builder::{BuildOptions, ImageRef, Limits, PackOptions, Platform};
+use serde::Serialize;
+use unikiln_builder::{BuildOptions, CheckOptions, ImageRef, Limits, PackOptions, Platform};
+use unikiln_unikernel::Answer;
 
 mod bar;
 mod help;
@@ -15,6 +18,10 @@ use bar::Bar;
 
 /// Exit code of a failure of this program itself, as in docker and podman.
 const EXIT_OWN_FAILURE: u8 = 125;
+/// Exit code of `check` where an image may not run.
+const EXIT_MAY_NOT: u8 = 1;
+/// Exit code of `check` where an image cannot run.
+const EXIT_CANNOT: u8 = 2;
 
 /// Turns OCI images into unikernel files
 ///
@@ -76,6 +83,36 @@ enum Command {
         #[arg(long, verbatim_doc_comment)]
         no_link: bool,
     },
+    /// Say what an image needs, and whether it will run
+    ///
+    /// Reads the image as a build does; nothing of it is executed.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Exit codes: 0 it runs, 1 it may not run, 2 it cannot run, 125 the builder failed."
+    )]
+    Check {
+        /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], host:PROGRAM, or a .uk file
+        image: String,
+        /// A file or directory of this machine to take along (host: images only)
+        #[arg(long, value_name = "PATH")]
+        include: Vec<PathBuf>,
+        /// The most that layers may unpack to, such as 512M or 16G
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        max_unpacked: Option<u64>,
+        /// Check this program instead of the image's entrypoint and command
+        #[arg(long, value_name = "PROGRAM")]
+        entrypoint: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// The program's arguments, instead of the image's command.
+        #[arg(
+            value_name = "ARG",
+            trailing_var_arg = true,
+            allow_hyphen_values = true
+        )]
+        args: Vec<String>,
+    },
     /// Show what a unikernel file holds, and verify it
     ///
     /// Prints what the file runs, what it was made of and of which version, how many
@@ -120,7 +157,7 @@ fn main() -> ExitCode {
         }
     };
     match run(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code.into(),
         Err(error) => {
             eprintln!("unikiln-builder: {error:#}");
             EXIT_OWN_FAILURE.into()
@@ -128,7 +165,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Build {
             image,
@@ -147,16 +184,50 @@ fn run(command: Command) -> anyhow::Result<()> {
                 no_link,
             };
             unikiln_builder::build(&image, &output, &options, &mut Bar::new())?;
-            Ok(())
+            Ok(0)
+        }
+        Command::Check {
+            image,
+            include,
+            max_unpacked,
+            entrypoint,
+            json,
+            args,
+        } => {
+            let mut build = BuildOptions {
+                include,
+                ..BuildOptions::default()
+            };
+            build.limits.unpacked_bytes = max_unpacked.unwrap_or(build.limits.unpacked_bytes);
+            let options = CheckOptions {
+                build,
+                entrypoint,
+                args,
+            };
+            let verdict = match ImageRef::parse(&image) {
+                Ok(image) => unikiln_builder::check(&image, &options, &mut Bar::new())?,
+                // A name without a transport is a file's.
+                Err(_) if Path::new(&image).is_file() => {
+                    ensure!(
+                        options.entrypoint.is_none() && options.args.is_empty(),
+                        "a unikernel file holds the verdict on its own command: {image} takes neither \
+                         arguments nor --entrypoint"
+                    );
+                    unikiln_builder::check_file(Path::new(&image))?
+                }
+                Err(error) => return Err(error.into()),
+            };
+            print(&verdict, json)?;
+            Ok(match verdict.answer {
+                Answer::Runs => 0,
+                Answer::MayNot => EXIT_MAY_NOT,
+                Answer::Cannot => EXIT_CANNOT,
+            })
         }
         Command::Inspect { file, json } => {
             let inspection = unikiln_builder::inspect(&file)?;
-            let text = if json {
-                serde_json::to_string_pretty(&inspection)?
-            } else {
-                inspection.to_string()
-            };
-            writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+            print(&inspection, json)?;
+            Ok(0)
         }
         Command::Pack {
             paths,
@@ -165,9 +236,20 @@ fn run(command: Command) -> anyhow::Result<()> {
         } => {
             let report = unikiln_builder::pack(&paths, &output, &PackOptions { include })?;
             writeln!(std::io::stdout(), "{}", report.manifest_digest)
-                .context("cannot write to standard output")
+                .context("cannot write to standard output")?;
+            Ok(0)
         }
     }
+}
+
+/// Prints as text or as JSON.
+fn print<T: Display + Serialize>(what: &T, json: bool) -> anyhow::Result<()> {
+    let text = if json {
+        serde_json::to_string_pretty(what)?
+    } else {
+        what.to_string()
+    };
+    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
 }
 
 /// A number of bytes with an optional binary unit.

@@ -96,7 +96,7 @@ fn write_layout(bench: &Bench, layout: &str, bytes: u64) -> Result<String> {
 
 /// A tar file of /usr/bin/true and then files of /usr in the order of their
 /// names, up to `bytes`.
-fn write_tar(tar: &str, bytes: u64) -> Result<()> {
+pub(crate) fn write_tar(tar: &str, bytes: u64) -> Result<()> {
     let listing = tool(&[
         "find",
         "/usr/lib",

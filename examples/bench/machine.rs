@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::Part;
 
 /// Program, its Debian package, the parts that need it; no parts: all do.
-const TOOLS: [(&str, &str, &[Part]); 17] = [
+const TOOLS: [(&str, &str, &[Part]); 20] = [
     ("gcc", "gcc", &[]),
     ("runc", "runc", &[Part::ColdStart]),
     ("fsck.erofs", "erofs-utils", &[Part::ColdStart]),
@@ -23,9 +23,12 @@ const TOOLS: [(&str, &str, &[Part]); 17] = [
     ("taskset", "util-linux", &[Part::Threads, Part::Runtimes]),
     ("sqlite3", "sqlite3", &[Part::Programs]),
     ("sha256sum", "coreutils", &[Part::Programs, Part::BuildTime]),
-    ("tar", "tar", &[Part::BuildTime]),
+    ("tar", "tar", &[Part::BuildTime, Part::Pull]),
     ("gzip", "gzip", &[Part::BuildTime]),
-    ("find", "findutils", &[Part::BuildTime]),
+    ("find", "findutils", &[Part::BuildTime, Part::Pull]),
+    ("docker-registry", "docker-registry", &[Part::Pull]),
+    ("skopeo", "skopeo", &[Part::Pull]),
+    ("umoci", "umoci", &[Part::Pull]),
     ("redis-server", "redis-server", &[Part::Network]),
     ("redis-benchmark", "redis-tools", &[Part::Network]),
     ("nginx", "nginx-light", &[Part::Network]),

@@ -15,10 +15,11 @@
 //! | `bench.rs` | scratch directory, guest programs, unikernel files |
 //! | `command.rs` | starting processes and timing them |
 //! | `measure.rs` | turns and medians |
+//! | `cpu.rs` | CPU time of a server and its clients |
 //! | `report.rs` | rows, targets, the table, JSON |
 //! | `machine.rs` | what the figures were measured on; what must be installed |
 //! | `runc.rs` | the container that cold starts are compared with |
-//! | `cold_start.rs` … `build_time.rs` | one section each |
+//! | `cold_start.rs` … `pull.rs` | one section each |
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +28,7 @@ mod boot_size;
 mod build_time;
 mod cold_start;
 mod command;
+mod cpu;
 mod files;
 mod footprint;
 mod machine;
@@ -34,6 +36,7 @@ mod measure;
 mod microcosts;
 mod network;
 mod programs;
+mod pull;
 mod report;
 mod runc;
 mod runtimes;
@@ -81,6 +84,7 @@ enum Part {
     Network,
     Footprint,
     BuildTime,
+    Pull,
 }
 
 impl Part {
@@ -96,6 +100,7 @@ impl Part {
             Self::Network => network::measure(bench),
             Self::Footprint => footprint::measure(bench),
             Self::BuildTime => build_time::measure(bench),
+            Self::Pull => pull::measure(bench),
         }
     }
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, text};
 use crate::command::tool;
+use crate::cpu;
 use crate::machine::find;
 use crate::measure::{Samples, Side, in_turns};
 use crate::report::{Row, Section, Target};
@@ -27,6 +28,9 @@ const EXITS: Target = Target::AtMost(10.0);
 const PAGE_BYTES: usize = 612;
 /// What `guests/stream.c` sends, and what it is sent.
 const STREAM_BYTES: usize = 256 << 20;
+/// What this side sends and receives at once.
+const PIECE_BYTES: usize = 256 << 10;
+const GIB: f64 = (1 << 30) as f64;
 /// Longer than any server takes to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -72,6 +76,14 @@ impl Server {
 
     fn connect(&self) -> std::io::Result<TcpStream> {
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Puts a load on it; the load's figures, and after them CPU time for each `size` of
+    /// what the load says that it was.
+    fn load(&self, size: f64, load: impl FnOnce() -> Result<(Vec<f64>, f64)>) -> Result<Vec<f64>> {
+        let ((mut figures, count), used) = cpu::of(self.child.id(), load)?;
+        figures.extend(used.figures(count, size));
+        Ok(figures)
     }
 
     fn errors(&self) -> String {
@@ -133,7 +145,13 @@ fn redis(bench: &Bench) -> Result<Section> {
     for (clients, pipeline, requests) in loads {
         let own_args = own_args.each_ref().map(String::as_str);
         let ours = unikernel(bench, &file, &own_args)?;
-        let ask = |server: &Server| redis_benchmark(server.port, clients, pipeline, requests);
+        let ask = |server: &Server| {
+            let asked = 2.0 * requests as f64;
+            server.load(1e3, || {
+                let figures = redis_benchmark(server.port, clients, pipeline, requests)?;
+                Ok((figures, asked))
+            })
+        };
         let sides = both(bench, &mut || ask(&ours), &mut || ask(&theirs))?;
         let [ours_took, theirs_took] = &sides;
         let row = |what: String, figure: usize| {
@@ -157,6 +175,7 @@ fn redis(bench: &Bench) -> Result<Section> {
             };
             rows.push(cost("one client, GET: round trip, p50", 2));
             rows.push(cost("one client, GET: round trip, p99", 3));
+            rows.extend(cpu::rows("one client: CPU", ours_took, theirs_took, 4));
             continue;
         }
         for (figure, name) in ["SET", "GET"].into_iter().enumerate() {
@@ -167,6 +186,8 @@ fn redis(bench: &Bench) -> Result<Section> {
         let asked = 2.0 * requests as f64 * (bench.rounds + 1) as f64;
         let what = format!("50 clients, {pipeline} at a time: exits for 1,000");
         rows.push(exits_row(&what, &ours.end()?, asked)?);
+        let what = format!("50 clients, {pipeline} at a time: CPU");
+        rows.extend(cpu::rows(&what, ours_took, theirs_took, 4));
     }
     Ok(Section::new("redis, share of native speed", rows))
 }
@@ -241,26 +262,33 @@ fn nginx(bench: &Bench) -> Result<Section> {
     let file = bench.unikernel(&program, &[&site])?;
     let theirs = Server::start(bench, &[&program, "-e", "stderr", "-c", &their], THEIRS)?;
     let mut rows = Vec::new();
-    let loads: [(&str, &str, &[&str]); 2] = [
-        ("64 connections: each request", "64", &[]),
+    let loads: [(&str, &str, &str, &[&str]); 2] = [
+        ("64 connections: each request", "64 connections", "64", &[]),
         (
             "16 clients: connect, request, close",
+            "16 clients",
             "16",
             &["-H", "Connection: close"],
         ),
     ];
-    for (what, connections, more) in loads {
+    for (what, who, connections, more) in loads {
         let ours = unikernel(bench, &file, &["-e", "stderr", "-c", &own])?;
         let mut asked = 0.0;
         let sides = {
             let mut ask_ours = || {
-                let (cost, requests) = wrk(ours.port, connections, more)?;
-                asked += requests;
-                Ok(vec![cost])
+                ours.load(1e3, || {
+                    let (cost, requests) = wrk(ours.port, connections, more)?;
+                    asked += requests;
+                    Ok((vec![cost], requests))
+                })
             };
-            both(bench, &mut ask_ours, &mut || {
-                Ok(vec![wrk(theirs.port, connections, more)?.0])
-            })?
+            let mut ask_theirs = || {
+                theirs.load(1e3, || {
+                    let (cost, requests) = wrk(theirs.port, connections, more)?;
+                    Ok((vec![cost], requests))
+                })
+            };
+            both(bench, &mut ask_ours, &mut ask_theirs)?
         };
         let [ours_took, theirs_took] = &sides;
         let row = Row::speed(
@@ -277,6 +305,8 @@ fn nginx(bench: &Bench) -> Result<Section> {
         } else {
             exits.target(Target::None)
         });
+        let what = format!("{who}: CPU");
+        rows.extend(cpu::rows(&what, ours_took, theirs_took, 1));
     }
     Ok(Section::new(
         "nginx and a page of 612 bytes, share of native speed",
@@ -309,7 +339,13 @@ fn stream(bench: &Bench) -> Result<Section> {
     let file = bench.unikernel(&program, &[])?;
     let ours = unikernel(bench, &file, &[&OURS.to_string()])?;
     let theirs = Server::start(bench, &[&program, &THEIRS.to_string()], THEIRS)?;
-    let sides = both(bench, &mut || transfer(&ours), &mut || transfer(&theirs))?;
+    let ask = |server: &Server| {
+        let bytes = STREAM_BYTES as f64;
+        let from = server.load(GIB, || Ok((vec![receive(server)?], bytes)))?;
+        let to = server.load(GIB, || Ok((vec![send(server)?], bytes)))?;
+        Ok([from, to].concat())
+    };
+    let sides = both(bench, &mut || ask(&ours), &mut || ask(&theirs))?;
     let [ours_took, theirs_took] = &sides;
     let row = |what, figure: usize| {
         Row::speed(
@@ -321,16 +357,17 @@ fn stream(bench: &Bench) -> Result<Section> {
         )
         .target(SPEED)
     };
-    let rows = vec![
-        row("256 MiB from the server", 0),
-        row("256 MiB to the server", 1),
-    ];
+    let cpu = |what, first| cpu::rows(what, ours_took, theirs_took, first);
+    let mut rows = vec![row("256 MiB from the server", 0)];
+    rows.extend(cpu("from the server: CPU of a GiB", 1));
+    rows.push(row("256 MiB to the server", 4));
+    rows.extend(cpu("to the server: CPU of a GiB", 5));
     Ok(Section::new("one TCP stream, share of native speed", rows))
 }
 
-/// ms to receive all from a server, and to send it all.
-fn transfer(server: &Server) -> Result<Vec<f64>> {
-    let mut bytes = vec![0; 256 << 10];
+/// ms to receive all from a server.
+fn receive(server: &Server) -> Result<f64> {
+    let mut bytes = vec![0; PIECE_BYTES];
     let started = Instant::now();
     let mut connection = server.connect()?;
     connection.write_all(b"s")?;
@@ -342,7 +379,12 @@ fn transfer(server: &Server) -> Result<Vec<f64>> {
         }
     }
     ensure!(got == STREAM_BYTES, "{got} bytes of {STREAM_BYTES} came");
-    let received_ms = started.elapsed().as_secs_f64() * 1e3;
+    Ok(started.elapsed().as_secs_f64() * 1e3)
+}
+
+/// ms to send it all.
+fn send(server: &Server) -> Result<f64> {
+    let mut bytes = vec![0; PIECE_BYTES];
     let started = Instant::now();
     let mut connection = server.connect()?;
     connection.write_all(b"r")?;
@@ -351,5 +393,5 @@ fn transfer(server: &Server) -> Result<Vec<f64>> {
     }
     connection.shutdown(Shutdown::Write)?;
     connection.read_exact(&mut bytes[..1])?;
-    Ok(vec![received_ms, started.elapsed().as_secs_f64() * 1e3])
+    Ok(started.elapsed().as_secs_f64() * 1e3)
 }

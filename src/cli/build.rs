@@ -2,22 +2,26 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use unikiln_builder::{BuildOptions, ImageRef, Platform};
 
+use super::registry::{PullOptions, Pulled};
 use crate::progress::Bar;
 
 /// Turn an image into a unikernel file.
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG] or host:PROGRAM.
+    /// [REGISTRY/]NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:TAG] or host:PROGRAM.
     image: String,
     /// The unikernel file to write.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
     source: SourceOptions,
+    #[command(flatten)]
+    pull: PullOptions,
 }
 
 /// Options of every command that reads an image.
@@ -63,8 +67,18 @@ impl SourceOptions {
 
 impl Build {
     pub(super) fn execute(self) -> Result<u8> {
-        let image = ImageRef::parse(&self.image)?;
         let options = self.source.to_build_options();
+        let (image, _lease) = match ImageRef::parse(&self.image)? {
+            ImageRef::Registry(reference) => {
+                match self.pull.to_local(&reference, options.platform)? {
+                    Pulled::Image(image, lease) => (image, Some(lease)),
+                    Pulled::Unikernel(_) => {
+                        bail!("{reference} is a unikernel already; run takes it as it is")
+                    }
+                }
+            }
+            image => (image, None),
+        };
         unikiln_builder::build(&image, &self.output, &options, &mut Bar::new())?;
         Ok(0)
     }

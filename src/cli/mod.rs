@@ -4,8 +4,11 @@
 //! |---|---|
 //! | `run.rs` | `unikiln run IMAGE [ARG…]` |
 //! | `build.rs` | `unikiln build IMAGE -o FILE.uk` |
+//! | `check.rs` | `unikiln check IMAGE [ARG…]` |
 //! | `inspect.rs` | `unikiln inspect FILE.uk` |
 //! | `pack.rs` | `unikiln pack PATH… -o oci:DIR` |
+//! | `pull.rs`, `push.rs` | `unikiln pull NAME`, `unikiln push SOURCE NAME` |
+//! | `registry.rs` | `--creds` and `--registry-config-dir` |
 //! | `images.rs` | `unikiln images` |
 //! | `rmi.rs` | `unikiln rmi IMAGE…` |
 //! | `store.rs` | where stored images are |
@@ -14,11 +17,15 @@
 //! | `size.rs` | sizes such as `256M` |
 
 mod build;
+mod check;
 mod environment;
 mod images;
 mod inspect;
 mod network;
 mod pack;
+mod pull;
+mod push;
+mod registry;
 mod rmi;
 mod run;
 mod size;
@@ -28,8 +35,8 @@ use clap::{Parser, Subcommand};
 
 /// Run any OCI image as a unikernel.
 ///
-/// IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM, or
-/// a unikernel file (.uk).
+/// IMAGE is a name in a registry ([REGISTRY/]NAME[:TAG][@DIGEST]), oci:DIR[:TAG],
+/// oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM, or a unikernel file (.uk).
 #[derive(Debug, Parser)]
 #[command(name = "unikiln", version)]
 pub(crate) struct Cli {
@@ -41,8 +48,11 @@ pub(crate) struct Cli {
 enum Command {
     Run(Box<run::Run>),
     Build(build::Build),
+    Check(check::Check),
     Inspect(inspect::Inspect),
     Pack(pack::Pack),
+    Pull(pull::Pull),
+    Push(push::Push),
     Images(images::Images),
     Rmi(rmi::Rmi),
 }
@@ -54,8 +64,11 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.execute(start_tsc),
             Command::Build(build) => build.execute(),
+            Command::Check(check) => check.execute(),
             Command::Inspect(inspect) => inspect.execute(),
             Command::Pack(pack) => pack.execute(),
+            Command::Pull(pull) => pull.execute(),
+            Command::Push(push) => push.execute(),
             Command::Images(images) => images.execute(),
             Command::Rmi(rmi) => rmi.execute(),
         }

@@ -1,23 +1,22 @@
-//! `unikiln run IMAGE [ARG…]`: builds where IMAGE is not a unikernel file yet,
-//! and boots it in this process.
+//! `unikiln run IMAGE [ARG…]`: pulls and builds where IMAGE is not a unikernel
+//! file yet, and boots it in this process.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use unikiln_builder::ImageRef;
+use unikiln_builder::registry::{Local, Reference};
+use unikiln_builder::{Digest, ImageRef};
 use unikiln_vmm::{Config, LogFormat, Mount, Stats, Stdin};
 
 use super::build::SourceOptions;
 use super::environment;
 use super::network::NetworkOptions;
+use super::registry::PullOptions;
 use crate::progress::Bar;
-
-/// Transports of images; any other IMAGE is a unikernel file.
-const TRANSPORTS: [&str; 4] = ["oci:", "oci-archive:", "docker-archive:", "host:"];
 
 /// Boot an image or a unikernel file and exit as its program does.
 #[derive(Debug, Args)]
@@ -80,8 +79,10 @@ pub(super) struct Run {
     log_format: LogShape,
     #[command(flatten)]
     source: SourceOptions,
-    /// oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], host:PROGRAM or a .uk file;
-    /// then the program's arguments, instead of the image's command.
+    #[command(flatten)]
+    pull: PullOptions,
+    /// [REGISTRY/]NAME[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:TAG], host:PROGRAM or a .uk file; then the program's arguments, instead of the image's command.
     // One list, because everything after IMAGE belongs to the program, options too.
     #[arg(value_names = ["IMAGE", "ARG"], required = true, num_args = 1.., trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -144,7 +145,10 @@ impl Run {
         config.volumes = volumes;
         config.forward_signals = true;
         config.start_tsc = Some(start_tsc);
-        let outcome = unikiln_vmm::run(config)?;
+        let outcome = match unikiln_vmm::run(config) {
+            Ok(outcome) => outcome,
+            Err(error) => return error.refusal_code().ok_or_else(|| error.into()),
+        };
         if let Some(format) = self.stats {
             print_stats(format, &outcome.stats)?;
         }
@@ -154,49 +158,81 @@ impl Run {
     /// The file to boot, and what keeps it alive.
     fn unikernel(&self, image: &OsStr) -> Result<(PathBuf, Option<File>)> {
         let text = image.to_string_lossy();
-        if !TRANSPORTS
-            .iter()
-            .any(|transport| text.starts_with(transport))
-        {
+        if is_unikernel_file(&text) {
             ensure!(
-                self.source.is_empty(),
-                "--include, --max-unpacked and --no-link are for images; {text} is taken as a unikernel file"
+                self.source.is_empty() && self.pull.is_empty(),
+                "--include, --max-unpacked, --platform, --no-link, --root and options for registries are for \
+                 images; {text} is taken as a unikernel file"
             );
-            return check_named(PathBuf::from(image)).map(|path| (path, None));
+            return Ok((PathBuf::from(image), None));
         }
-        let image = ImageRef::parse(&text)?;
+        match ImageRef::parse(&text)? {
+            ImageRef::Registry(reference) => self.registry_unikernel(&reference),
+            image => self.convert(&image),
+        }
+    }
+
+    /// What the store has under the name; an image is converted once.
+    fn registry_unikernel(&self, reference: &Reference) -> Result<(PathBuf, Option<File>)> {
+        let store = self.pull.store.open()?;
+        let lease = store.lease()?;
+        let options = self.source.to_build_options();
+        match self.pull.obtain(&store, reference, options.platform)? {
+            Local::Unikernel { path, .. } => {
+                ensure!(
+                    self.source.is_empty(),
+                    "--include, --max-unpacked, --platform and --no-link are for images; {reference} is a \
+                     unikernel"
+                );
+                hold(&path)
+            }
+            Local::Image { digest } => {
+                let digest = Digest::parse(&digest)?;
+                hold(&unikiln_builder::build_cached(
+                    &lease,
+                    &digest,
+                    &options,
+                    &mut Bar::new(),
+                )?)
+            }
+            Local::Missing => bail!("{reference} is not in the store"),
+        }
+    }
+
+    fn convert(&self, image: &ImageRef) -> Result<(PathBuf, Option<File>)> {
         let directory = tempfile::Builder::new()
             .prefix("unikiln-")
             .tempdir()
             .context("cannot make a temporary directory; point TMPDIR at a writable one")?;
         let path = directory.path().join("image.uk");
         unikiln_builder::build(
-            &image,
+            image,
             &path,
             &self.source.to_build_options(),
             &mut Bar::new(),
         )?;
-        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         // Nothing is left on the disk from here on, however this process ends.
-        drop(directory);
-        Ok((
-            PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
-            Some(file),
-        ))
+        hold(&path)
     }
 }
 
-/// A word that can be neither file nor image gets the answer for both.
-fn check_named(path: PathBuf) -> Result<PathBuf> {
-    let is_file =
-        path.exists() || path.is_absolute() || path.extension().is_some_and(|uk| uk == "uk");
-    ensure!(
-        is_file,
-        "{} is neither a unikernel file nor an image; write oci:DIR[:TAG], oci-archive:FILE[:TAG], \
-         docker-archive:FILE[:TAG] or host:PROGRAM",
-        path.display()
-    );
-    Ok(path)
+/// Opens a file that may be removed before it is booted.
+fn hold(path: &Path) -> Result<(PathBuf, Option<File>)> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Ok((
+        PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
+        Some(file),
+    ))
+}
+
+/// Whether IMAGE names a unikernel file: a path, `NAME.uk`, or a file that is there.
+pub(super) fn is_unikernel_file(text: &str) -> bool {
+    if !matches!(ImageRef::parse(text), Ok(ImageRef::Registry(_)) | Err(_)) {
+        return false;
+    }
+    let path = Path::new(text);
+    let is_path = text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
+    is_path || path.extension().is_some_and(|uk| uk == "uk") || path.is_file()
 }
 
 fn print_stats(format: StatsFormat, stats: &Stats) -> Result<()> {

@@ -16,6 +16,11 @@ pub(super) struct StoreOptions {
 }
 
 impl StoreOptions {
+    /// Whether the option is left out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+
     /// Opens the store, and makes it where it is not there yet.
     pub(super) fn open(&self) -> Result<Store> {
         let root = match &self.root {

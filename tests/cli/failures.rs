@@ -109,9 +109,10 @@ fn usage_errors_exit_with_125() {
         outcome.assert_code(125);
         assert!(!outcome.stderr.is_empty(), "{}", outcome.story());
     }
-    Unikiln::command(["run", "no-such-transport:x"])
+    // What no registry can have, and no transport is.
+    Unikiln::command(["run", "No-Such-Transport:x"])
         .output()
-        .assert_own_failure(&["no-such-transport:x"]);
+        .assert_own_failure(&["No-Such-Transport:x", "oci:DIR[:TAG]"]);
     Unikiln::command(["run", "--env-file", "/absent", "host:/bin/true"])
         .output()
         .assert_own_failure(&["/absent"]);

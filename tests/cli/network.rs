@@ -1,13 +1,15 @@
 //! Ports, modes and namespaces: who reaches a program, and whom it reaches.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::Outcome;
+use crate::common::guest::{Build, all};
+use crate::common::image::tool;
 use crate::common::skip::{Need, has_all};
 use crate::{busybox, kvm};
 
@@ -99,7 +101,12 @@ struct Namespace(Child);
 impl Namespace {
     fn new() -> Self {
         let mut child = Command::new("unshare")
-            .args(["--net", "sh", "-c", "echo ready; exec sleep 300"])
+            .args([
+                "--net",
+                "sh",
+                "-c",
+                "busybox ip link set lo up; echo ready; exec sleep 300",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .expect("util-linux is installed");
@@ -107,6 +114,10 @@ impl Namespace {
         let mut stdout = child.stdout.take().expect("piped");
         stdout.read_exact(&mut ready).expect("it is made");
         Self(child)
+    }
+
+    fn path(&self) -> String {
+        format!("/proc/{}/ns/net", self.0.id())
     }
 }
 
@@ -132,10 +143,55 @@ fn a_namespace_is_joined_first() {
         greeter.join().expect("no panic");
 
         let namespace = Namespace::new();
-        let path = format!("/proc/{}/ns/net", namespace.0.id());
-        reach(&["--netns", &path])
+        reach(&["--netns", &namespace.path()])
             .assert_code(1)
-            .assert_stderr_has("Network is unreachable");
+            .assert_stderr_has("Connection refused");
+    }
+}
+
+/// Who is in a namespace keeps it, whoever made it and whatever becomes of its devices.
+#[test]
+fn a_namespace_may_be_left_and_emptied_under_the_guest() {
+    let name = "a_namespace_may_be_left_and_emptied_under_the_guest";
+    if kvm(name) && has_all(name, &[Need::Namespaces]) {
+        let guests = all("tests/guests/served").expect("the folder is in the repository");
+        let guest = guests.iter().find(|guest| guest.name == "alone");
+        let program = guest.expect("it is there").compile(Build::Static);
+        let image = format!("host:{}", program.display());
+        let namespace = Namespace::new();
+        let path = namespace.path();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unikiln"))
+            .args(["run", "-i", "--netns", &path, &image])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unikiln starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut said = || lines.next().expect("a line").expect("UTF-8");
+        assert_eq!(said(), "ready");
+        let mut try_it = || {
+            stdin.write_all(b"try\n").expect("it reads");
+            said()
+        };
+        assert_eq!(try_it(), "hello");
+        drop(namespace);
+        assert_eq!(try_it(), "hello");
+        busybox(&["--netns", &path], &["true"])
+            .assert_code(125)
+            .assert_stderr_has(&format!("cannot open the network namespace {path}"));
+        let inside = format!("--net=/proc/{}/ns/net", child.id());
+        let ip = |words: &[&str]| {
+            tool("nsenter", &[&[&inside, "busybox", "ip"], words].concat());
+        };
+        ip(&["addr", "flush", "dev", "lo"]);
+        assert_eq!(try_it(), "Cannot assign requested address");
+        assert_eq!(try_it(), "Cannot assign requested address");
+        ip(&["link", "set", "lo", "down"]);
+        ip(&["link", "set", "lo", "up"]);
+        assert_eq!(try_it(), "hello");
+        drop(stdin);
+        assert!(child.wait().expect("ours").success());
     }
 }
 

@@ -25,16 +25,16 @@ struct Served {
 
 impl Served {
     fn start(number: u16) -> Self {
-        Self::start_program("echo", number)
+        Self::start_program("echo", number, "2")
     }
 
-    fn start_program(name: &str, number: u16) -> Self {
+    fn start_program(name: &str, number: u16, cpus: &str) -> Self {
         let guests = all("tests/guests/served").expect("the folder is in the repository");
         let guest = guests.iter().find(|guest| guest.name == name);
         let program = guest.expect("it is there").compile(Build::Static);
         let [ipv4, ipv6, datagrams] = [0, 1, 2].map(|part| free_port(number + part));
         let mut child = Command::new(env!("CARGO_BIN_EXE_unikiln"))
-            .args(["run", "--cpus", "2"])
+            .args(["run", "--cpus", cpus])
             .args(["-p", &format!("127.0.0.1:{ipv4}:7")])
             .args(["-p", &format!("{ipv6}:8")])
             .args(["-p", &format!("{datagrams}:7/udp")])
@@ -54,6 +54,17 @@ impl Served {
             ipv6: ([0, 0, 0, 0, 0, 0, 0, 1], ipv6).into(),
             datagrams: ([127, 0, 0, 1], datagrams).into(),
         }
+    }
+
+    /// Resident memory of the monitor and its guest, in KiB.
+    fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number
+            .and_then(|number| number.parse().ok())
+            .expect("a number of KiB")
     }
 
     /// Open files of the monitor.
@@ -173,6 +184,68 @@ fn clients_that_stall_or_reset_harm_nobody() {
     }
 }
 
+/// Sends without an end and reads nothing: by datagrams, by connections that the server
+/// ends, and by connections that do not stay.
+fn flood(served: &Served, until: Instant) -> Vec<thread::JoinHandle<()>> {
+    let (ipv4, datagrams) = (served.ipv4, served.datagrams);
+    let go_on = move || Instant::now() < until;
+    vec![
+        thread::spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+            while go_on() {
+                // What is not taken is lost.
+                let _ = socket.send_to(&[1; 1400], datagrams);
+            }
+        }),
+        thread::spawn(move || {
+            while go_on() {
+                let mut stream = client(ipv4);
+                let time = Some(Duration::from_millis(20));
+                stream.set_write_timeout(time).expect("a time");
+                while go_on() && stream.write_all(&[2; 60_000]).is_ok() {}
+            }
+        }),
+        thread::spawn(move || {
+            while go_on() {
+                drop(TcpStream::connect(ipv4));
+                // Ports are not used up so soon.
+                thread::sleep(Duration::from_millis(1));
+            }
+        }),
+    ]
+}
+
+#[test]
+fn clients_that_flood_harm_nobody() {
+    if kvm("clients_that_flood_harm_nobody") {
+        // With rings and without.
+        survives_a_flood(Served::start_program("echo", 36, "1"));
+        survives_a_flood(Served::start(36));
+    }
+}
+
+fn survives_a_flood(served: Served) {
+    for _ in 0..3 {
+        echo(&mut client(served.ipv4), &[9; 30_000]);
+    }
+    let (files, memory) = (served.files(), served.memory_kib());
+    let until = Instant::now() + Duration::from_secs(2);
+    let flooders = flood(&served, until);
+    let mut count = 0;
+    while count < 20 || Instant::now() < until {
+        echo(&mut client(served.ipv4), b"one of many");
+        echo(&mut client(served.ipv6), b"another one");
+        count += 1;
+    }
+    for flooder in flooders {
+        flooder.join().expect("it does not panic");
+    }
+    served.settles_at(files);
+    let grown = served.memory_kib().saturating_sub(memory);
+    assert!(grown < 32 * 1024, "{grown} KiB more");
+    served.ends();
+}
+
 #[test]
 fn short_connections_leave_nothing_behind() {
     if kvm("short_connections_leave_nothing_behind") {
@@ -191,7 +264,7 @@ fn short_connections_leave_nothing_behind() {
 fn what_was_written_before_the_exit_arrives() {
     if kvm("what_was_written_before_the_exit_arrives") {
         for (number, count) in [(32, 1), (33, 5_000), (34, 60_000), (35, 9_000_000)] {
-            let mut served = Served::start_program("parting", number);
+            let mut served = Served::start_program("parting", number, "2");
             let mut stream = client(served.ipv4);
             stream.write_all(&u32::to_le_bytes(count)).expect("sent");
             // The program has exited long before, where all of it fits on the way.

@@ -4,6 +4,7 @@
 //! may make the same thing at once.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,9 +62,16 @@ pub fn debian_layout() -> PathBuf {
     })
 }
 
+/// A word for what something is made of, to name it by in the cache.
+pub fn key(parts: &[&str]) -> String {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
 /// Debian 12 packages and all that they depend on, as the tar file of a layer.
 pub fn packages_tar(name: &str, packages: &str) -> PathBuf {
-    make(&format!("{name}.tar"), |tar| {
+    make(&format!("{name}-{}.tar", key(&[packages])), |tar| {
         tool(
             "mmdebstrap",
             &[

@@ -226,6 +226,29 @@ static void times_come_along(void) {
     close(s);
 }
 
+/// What Java sets for every socket: how far datagrams to groups of machines go.
+static void groups_have_limits(void) {
+    int four = socket(AF_INET, SOCK_DGRAM, 0), six = socket(AF_INET6, SOCK_DGRAM, 0);
+    int options[][4] = {{four, IPPROTO_IP, IP_MULTICAST_TTL, 3},       {four, IPPROTO_IP, IP_MULTICAST_LOOP, 0},
+                        {four, IPPROTO_IP, IP_MULTICAST_ALL, 0},       {six, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 5},
+                        {six, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0},   {six, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0},
+                        {six, IPPROTO_IP, IP_MULTICAST_TTL, 7}};
+    for (unsigned i = 0; i < sizeof options / sizeof options[0]; i++) {
+        int *o = options[i];
+        CHECK(option_of(o[0], o[1], o[2]) == 1 || o[2] == IPV6_MULTICAST_HOPS);
+        CHECK_EQ(setsockopt(o[0], o[1], o[2], &o[3], sizeof o[3]), 0);
+        CHECK_EQ(option_of(o[0], o[1], o[2]), o[3]);
+    }
+    int far = 256;
+    unsigned char near = 2;
+    CHECK_FAILS(setsockopt(four, IPPROTO_IP, IP_MULTICAST_TTL, &far, sizeof far), EINVAL);
+    CHECK_FAILS(setsockopt(six, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &far, sizeof far), EINVAL);
+    CHECK_EQ(setsockopt(four, IPPROTO_IP, IP_MULTICAST_TTL, &near, sizeof near), 0);
+    CHECK_EQ(option_of(four, IPPROTO_IP, IP_MULTICAST_TTL), 2);
+    close(four);
+    close(six);
+}
+
 int main(void) {
     signal(SIGPIPE, on_pipe);
     messages_stay_apart();
@@ -234,5 +257,6 @@ int main(void) {
     many_at_once();
     packets_say_where_they_went();
     times_come_along();
+    groups_have_limits();
     return done("inet_datagram");
 }

@@ -93,6 +93,7 @@ struct call {
     int s;
     long outcome;
     int error;
+    atomic_int is_over;
 };
 
 static void *receives_interrupted(void *arg) {
@@ -100,6 +101,7 @@ static void *receives_interrupted(void *arg) {
     char got[8];
     call->outcome = recv(call->s, got, sizeof got, 0);
     call->error = errno;
+    call->is_over = 1;
     return 0;
 }
 
@@ -107,16 +109,24 @@ static void *accepts_interrupted(void *arg) {
     struct call *call = arg;
     call->outcome = accept(call->s, 0, 0);
     call->error = errno;
+    call->is_over = 1;
     return 0;
+}
+
+static void kill_soon(pthread_t thread) {
+    usleep(20000);
+    pthread_kill(thread, SIGUSR1);
+    usleep(1000);
 }
 
 static void interrupt(pthread_t thread, int wanted) {
     int before = interrupted;
-    for (int i = 0; i < PATIENCE_MS && interrupted < before + wanted; i++) {
-        usleep(20000);
-        pthread_kill(thread, SIGUSR1);
-        usleep(1000);
-    }
+    for (int i = 0; i < PATIENCE_MS && interrupted < before + wanted; i++) kill_soon(thread);
+}
+
+/// A signal that comes before the call interrupts nothing: there are more.
+static void interrupt_call(pthread_t thread, struct call *call) {
+    for (int i = 0; i < PATIENCE_MS && !call->is_over; i++) kill_soon(thread);
 }
 
 static void signals_interrupt(void) {
@@ -124,20 +134,20 @@ static void signals_interrupt(void) {
     pthread_t thread;
     struct sigaction once = {.sa_handler = on_signal}, again = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     tcp_pair(s, AF_INET);
-    struct call call = {s[0], 0, 0};
+    struct call call = {.s = s[0]};
     sigaction(SIGUSR1, &once, 0);
     pthread_create(&thread, 0, receives_interrupted, &call);
-    interrupt(thread, 1);
+    interrupt_call(thread, &call);
     pthread_join(thread, 0);
     CHECK(call.outcome == -1 && call.error == EINTR);
-    call = (struct call){l, 0, 0};
+    call = (struct call){.s = l};
     pthread_create(&thread, 0, accepts_interrupted, &call);
-    interrupt(thread, 1);
+    interrupt_call(thread, &call);
     pthread_join(thread, 0);
     CHECK(call.outcome == -1 && call.error == EINTR);
     // Started again, it ends with what comes.
     sigaction(SIGUSR1, &again, 0);
-    call = (struct call){s[0], 0, 0};
+    call = (struct call){.s = s[0]};
     pthread_create(&thread, 0, receives_interrupted, &call);
     interrupt(thread, 3);
     CHECK_EQ(write(s[1], "ab", 2), 2);
@@ -146,9 +156,9 @@ static void signals_interrupt(void) {
     // With a timeout it is not.
     struct timeval t = {PATIENCE_MS / 1000, 0};
     CHECK_EQ(setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
-    call = (struct call){s[0], 0, 0};
+    call = (struct call){.s = s[0]};
     pthread_create(&thread, 0, receives_interrupted, &call);
-    interrupt(thread, 1);
+    interrupt_call(thread, &call);
     pthread_join(thread, 0);
     CHECK(call.outcome == -1 && call.error == EINTR);
     close(s[0]);

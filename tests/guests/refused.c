@@ -34,8 +34,16 @@ int main(void) {
     int s = socket(AF_INET, SOCK_DGRAM, 0);
     struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe0000001)};
     CHECK_FAILS(setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group), ENOPROTOOPT);
+    struct group_req any_family = {.gr_interface = 1};
+    memcpy(&any_family.gr_group, &(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = group.imr_multiaddr}, sizeof(struct sockaddr_in));
+    CHECK_FAILS(setsockopt(s, IPPROTO_IP, MCAST_JOIN_GROUP, &any_family, sizeof any_family), ENOPROTOOPT);
+    int six = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct ipv6_mreq of_six = {.ipv6mr_multiaddr.s6_addr = {0xff, 2, [15] = 1}};
+    CHECK_FAILS(setsockopt(six, IPPROTO_IPV6, IPV6_JOIN_GROUP, &of_six, sizeof of_six), ENOPROTOOPT);
+    close(six);
     CHECK_FAILS(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), EPERM);
-    struct ifreq request = {.ifr_name = "lo"};
+    // What it is already: whoever runs this as a process by mistake keeps the interface.
+    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING};
     CHECK_FAILS(ioctl(s, SIOCSIFFLAGS, &request), EPERM);
     close(s);
     CHECK(execl("/absent", "absent", NULL) == -1);

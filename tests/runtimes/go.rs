@@ -14,7 +14,9 @@ use crate::image::PROGRAMS;
 
 const SOURCES: &str = "/usr/share/go-1.19/src";
 const PROGRAM_NAMES: [&str; 3] = ["collect", "goroutines", "timers"];
-const PACKAGES: [&str; 5] = ["os", "runtime", "strings", "sync", "time"];
+const PACKAGES: [&str; 7] = [
+    "net", "net/http", "os", "runtime", "strings", "sync", "time",
+];
 const LEFT_OUT: &str = include_str!("go_tests.txt");
 const OPTIONS: [&str; 4] = ["--memory", "512M", "--cpus", "2"];
 
@@ -54,7 +56,8 @@ fn tests_pass(package: &str) -> Result<(), Failed> {
     }
     // Debian has the time zones in a package of their own.
     let words = ["test", "-c", "-tags", "timetzdata"];
-    let program = make(&format!("{package}.test"), &words, package);
+    let name = package.replace('/', "_");
+    let program = make(&format!("{name}.test"), &words, package);
     let directory = format!("{SOURCES}/{package}");
     let in_directory = |args: &[&str]| {
         let mut command = Command::new("setsid");
@@ -75,6 +78,7 @@ fn tests_pass(package: &str) -> Result<(), Failed> {
     let guest = Unikiln::run(format!("host:{program}"))
         .options(OPTIONS)
         .options(["--include", &directory, "--workdir", &directory])
+        .options(["--include", &format!("{SOURCES}/testdata")])
         .args(args)
         .output();
     guest.assert_code(0);

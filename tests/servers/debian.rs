@@ -29,7 +29,8 @@ pub(crate) fn start_redis() -> (Server, String) {
     start_redis_with(&[], &[])
 }
 
-fn start_redis_with(options: &[&str], args: &[&str]) -> (Server, String) {
+/// The same with more options and arguments.
+pub(crate) fn start_redis_with(options: &[&str], args: &[&str]) -> (Server, String) {
     let port = free_port();
     // It has a socket for each family, and only one of them can be at this address.
     let mapping = format!("127.0.0.1:{port}:6379");

@@ -1,18 +1,19 @@
 //! What the guests are made of: Debian's package files, which are unpacked into an
 //! image and never installed here, so that no service starts; and programs of ours.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::common::compile::{self, GO};
 use crate::common::image::{IMAGE_TOOLS, new_layout, packages_tar, tool};
 use crate::common::skip::{Need, has_all};
 use crate::common::{Unikiln, cache_dir};
+use crate::registries;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
+pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
 const JAVA_HOME: &str = "/usr/lib/jvm/java-17-openjdk-amd64";
 const PACKAGES: &str = "redis-server,nginx-light,memcached,lighttpd,haproxy,curl,\
-                        python3-flask,nodejs,node-express";
+                        python3.11,nodejs";
 
 /// Whether the image can be made and its servers be driven by these `clients`.
 pub(crate) fn can_run(test: &str, clients: &[&str]) -> bool {
@@ -20,23 +21,34 @@ pub(crate) fn can_run(test: &str, clients: &[&str]) -> bool {
     has_all(test, &[Need::Kvm, Need::Program("tar")])
         && has_all(test, &IMAGE_TOOLS)
         && has_all(test, &clients)
+        && registries::can_install(test)
 }
 
-/// The packages as one layer, `files` as another: a unikernel file for all servers.
+/// A layer of Debian's packages, two of other packages, and `files`: a unikernel file
+/// for all servers.
 pub(crate) fn debian() -> PathBuf {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
         let packages = packages_tar("servers", PACKAGES);
         let work = tempfile::tempdir().expect("temporary directory");
-        let (layout, files) = (work.path().join("oci"), work.path().join("files.tar"));
-        let tar = files.to_str().expect("UTF-8");
-        let from = format!("{FOLDER}/files");
-        let owner = ["--owner=0", "--group=0"];
-        tool(
-            "tar",
-            &[&owner[..], &["-C", &from, "-cf", tar, "etc", "srv"]].concat(),
-        );
-        new_layout(&layout, "servers", &[&packages, &files]);
+        let layout = work.path().join("oci");
+        let trees = [
+            registries::pypi(),
+            registries::node_modules(),
+            Path::new(FOLDER).join("files"),
+        ];
+        let tars = [0, 1, 2].map(|number| work.path().join(format!("{number}.tar")));
+        for (tree, file) in trees.iter().zip(&tars) {
+            let [tree, file] = [tree, file].map(|path| path.to_str().expect("UTF-8"));
+            let owner = ["--owner=0", "--group=0", "--mode=go=rX"];
+            tool(
+                "tar",
+                &[&owner[..], &["-C", tree, "-cf", file, "."]].concat(),
+            );
+        }
+        let [pypi, node_modules, files] = tars.each_ref().map(PathBuf::as_path);
+        let layers = [&packages, pypi, node_modules, files];
+        new_layout(&layout, "servers", &layers);
         let image = format!("oci:{}:servers", layout.display());
         build("debian", &image, &[])
     })

@@ -1,4 +1,5 @@
-//! Servers of language runtimes: those of their libraries, and of two frameworks.
+//! Servers of language runtimes: those of their libraries, and of three frameworks from
+//! PyPI and npm.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -19,6 +20,8 @@ const NODE: [&str; 6] = [
     "--entrypoint",
     "/usr/bin/node",
 ];
+/// Where packages from PyPI are.
+const PYPI: [&str; 2] = ["-e", "PYTHONPATH=/srv/pypi"];
 const PAGE: &str = include_str!("files/srv/www/index.html");
 
 /// One for each server.
@@ -27,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("python::http_server", python_http_server),
         Trial::test("python::asyncio", python_asyncio),
         Trial::test("python::flask", flask),
+        Trial::test("python::fastapi", fastapi),
         Trial::test("node::http", node_http),
         Trial::test("node::express", express),
         Trial::test("go::net_http", go_net_http),
@@ -133,9 +137,10 @@ fn flask() -> Result<(), Failed> {
     if can_run("flask", &CLIENTS) {
         let args = ["-m", "flask", "--app", "/srv/flask_app.py", "run"];
         let args = [&args[..], &["--host", "0.0.0.0", "--port", "80"]].concat();
-        let (server, port) = Server::publish("flask", 80, &PYTHON, debian(), &args);
+        let options = [&PYPI[..], &PYTHON].concat();
+        let (server, port) = Server::publish("flask", 80, &options, debian(), &args);
         let url = url(port);
-        assert_eq!(curl(&[], &url), "flask answers\n");
+        assert_eq!(curl(&[], &url), "flask 3.1.3 answers\n");
         assert_eq!(curl(&[], &format!("{url}hello/kiln")), "hello kiln\n");
         let json = ["-H", "Content-Type: application/json", "-d", "[1, 2, 39]"];
         assert_eq!(curl(&json, &format!("{url}sum")), "{\"sum\":42}\n");
@@ -143,6 +148,31 @@ fn flask() -> Result<(), Failed> {
         assert_eq!(curl(&code, &format!("{url}gone")), "410");
         wrk(4, &url);
         server.ends(143);
+    }
+    Ok(())
+}
+
+/// An application of coroutines in uvicorn, checked by pydantic's compiled core.
+fn fastapi() -> Result<(), Failed> {
+    if can_run("fastapi", &CLIENTS) {
+        let args = ["-m", "uvicorn", "--app-dir", "/srv", "fastapi_app:app"];
+        let args = [&args[..], &["--host", "0.0.0.0", "--port", "80"]].concat();
+        let options = [&["--memory", "512M"], &PYPI[..], &PYTHON].concat();
+        let (server, port) = Server::publish("fastapi", 80, &options, debian(), &args);
+        let url = url(port);
+        assert_eq!(curl(&[], &url), "{\"fastapi\":\"0.165.0\"}");
+        let item = ["-H", "Content-Type: application/json", "-d"];
+        let post = |json: &str| curl(&[&item[..], &[json]].concat(), &format!("{url}items/7"));
+        assert_eq!(
+            post(r#"{"name": "brick", "price": 1.5}"#),
+            r#"{"id":7,"name":"brick","total":10.5}"#
+        );
+        assert!(post(r#"{"name": "brick", "price": "much"}"#).contains("float_parsing"));
+        wrk(16, &url);
+        // It stops as told, and then ends by the same signal.
+        server
+            .ends(143)
+            .assert_stderr_has("Application shutdown complete.");
     }
     Ok(())
 }
@@ -163,6 +193,7 @@ fn express() -> Result<(), Failed> {
         let (server, port) = Server::publish("express", 80, &NODE, debian(), &args);
         let url = url(port);
         assert_eq!(curl(&[], &url), PAGE);
+        assert_eq!(curl(&[], &format!("{url}version")), "5.1.0");
         assert_eq!(curl(&[], &format!("{url}hello/kiln")), "hello kiln\n");
         let json = ["-H", "Content-Type: application/json", "-d", "[1, 2, 39]"];
         assert_eq!(curl(&json, &format!("{url}sum")), "{\"sum\":42}");
@@ -186,8 +217,12 @@ fn java_httpserver() -> Result<(), Failed> {
     if can_run("httpserver", &CLIENTS) && image::has_java("httpserver") {
         let (file, classes) = image::java();
         let args = ["-Xmx128m", "-cp", &classes, "Greeter"];
-        let (server, port) = Server::publish("java", 80, &OPTIONS, file, &args);
+        let datagrams = free_port();
+        let mapping = format!("{datagrams}:7/udp");
+        let options = [&OPTIONS[..], &["-p", &mapping]].concat();
+        let (server, port) = Server::publish("java", 80, &options, file, &args);
         greets(port, "java answers\n");
+        echoes((Ipv4Addr::LOCALHOST, datagrams).into())?;
         server.ends(143).assert_stdout("ready\nended\n");
     }
     Ok(())

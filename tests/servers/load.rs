@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::Ipv4Addr;
+use std::thread;
+use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::debian::{start_nginx, start_redis};
+use crate::debian::{start_nginx, start_redis, start_redis_with};
 use crate::image::can_run;
 use crate::server::{Server, client, curl, wrk};
 
@@ -16,11 +18,12 @@ const WARM: usize = 2_000;
 /// for each would take.
 const GROWTH_KIB: u64 = 8 * 1024;
 
-/// Three trials.
+/// Four trials.
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("load::a_thousand_clients_of_redis", thousand_of_redis),
         Trial::test("load::a_thousand_clients_of_nginx", thousand_of_nginx),
+        Trial::test("load::clients_that_stall", stalled),
         Trial::test("load::ten_thousand_short_connections", short),
     ]
 }
@@ -47,6 +50,44 @@ fn thousand_of_nginx() -> Result<(), Failed> {
         curl(&[], &url);
         let before = server.files_at_rest();
         wrk(1000, &url);
+        server.settles_at(before);
+        server.ends(0);
+    }
+    Ok(())
+}
+
+/// They ask and never read, until neither the ways to them nor the rings have room.
+fn stalled() -> Result<(), Failed> {
+    if can_run("stalled", &["redis-cli"]) {
+        // With rings.
+        let (mut server, port) = start_redis_with(&["--cpus", "1"], &[]);
+        let ask = |words: &[&str]| client("redis-cli", [&["-p", &port], words].concat()).out();
+        ask(&["SET", "key", &"v".repeat(100_000)]);
+        let before = server.files_at_rest();
+        let at = (Ipv4Addr::LOCALHOST, port.parse()?).into();
+        let mut clients: Vec<_> = (0..4)
+            .map(|_| {
+                let mut stream = server.connect(at);
+                let written = stream.write_all("GET key\r\n".repeat(150).as_bytes());
+                written.map(|()| stream)
+            })
+            .collect::<Result<_, _>>()?;
+        assert_eq!(ask(&["PING"]), "PONG\n");
+        thread::sleep(Duration::from_millis(500));
+        let cpu = server.cpu_seconds();
+        thread::sleep(Duration::from_secs(2));
+        let cpu = server.cpu_seconds() - cpu;
+        assert!(cpu < 0.5, "{cpu} s of 2 s spent on clients that stall");
+        assert_eq!(ask(&["PING"]), "PONG\n");
+        // One of them wakes up, and gets all of it.
+        let answer = format!("$100000\r\n{}\r\n", "v".repeat(100_000));
+        let mut came = vec![0; 150 * answer.len()];
+        clients[0].read_exact(&mut came)?;
+        assert!(
+            came.chunks(answer.len())
+                .all(|came| came == answer.as_bytes())
+        );
+        drop(clients);
         server.settles_at(before);
         server.ends(0);
     }

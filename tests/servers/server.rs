@@ -152,6 +152,17 @@ impl Server {
             .expect("a number of KiB")
     }
 
+    /// CPU time of the monitor and its guest so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("it runs");
+        // Behind the name in parentheses: the 14th and 15th field are ticks (proc(5)).
+        let (_, rest) = stat.rsplit_once(") ").expect("a name");
+        let ticks = rest.split(' ').skip(11).take(2);
+        let ticks = ticks.map(|word| word.parse::<f64>().expect("a number"));
+        ticks.sum::<f64>() / 100.0
+    }
+
     /// Open files of the monitor while no client is connected: the fewest in a second,
     /// as clients that were just here may not be gone yet.
     pub(crate) fn files_at_rest(&self) -> usize {

@@ -28,6 +28,8 @@
 //! | `libos` | the libOS header inside the lowest segment |
 //! | `note` | the two notes |
 //! | [`Manifest`] (`manifest`) | what to run and where it came from |
+//! | [`Verdict`] (`verdict`) | whether it will run |
+//! | `text` | text of images for people |
 
 #![forbid(unsafe_code)]
 
@@ -37,12 +39,18 @@ mod file;
 mod libos;
 mod manifest;
 mod note;
+mod text;
+mod verdict;
 
 pub use elf::{ELF_HEADER_BYTES, PHDR_BYTES, PHDRS_MAX, PT_LOAD, PT_NOTE, Segment, SegmentFlags};
 pub use error::OpenError;
 pub use file::UnikernelFile;
 pub use manifest::{ImageSource, LibosIdentity, Linking, Manifest, User};
 pub use note::{CHECKSUM_NOTE_BYTES, Checksums, note};
+pub use text::printable;
+pub use verdict::{
+    Answer, CallNeeds, Finding, Needs, ProgramNeeds, Severity, VERDICT_VERSION, Verdict,
+};
 
 /// Name of both notes, without its NUL.
 pub const NOTE_NAME: &str = "Unikiln";

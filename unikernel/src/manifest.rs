@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::verdict::Verdict;
+
 /// The manifest. Holds no times, so that the same image gives the same bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,6 +38,9 @@ pub struct Manifest {
     /// How its programs were bound to the libOS; none where that was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linking: Option<Linking>,
+    /// Whether it will run; none in files of builders that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// What became of the `syscall` sites of an image's programs and shared objects.

@@ -1,4 +1,5 @@
-//! Why a guest could not be started or served: the monitor's own failures, exit code 125.
+//! Why a guest could not be started or served: the monitor's own failures, exit code 125,
+//! and programs of which it is known that they cannot run.
 
 use std::io;
 
@@ -12,6 +13,7 @@ use crate::log::LogError;
 use crate::memory::MemoryError;
 use crate::net::{NamespaceError, PortError};
 use crate::program::ProgramError;
+use crate::refusal::Refusal;
 use crate::rootfs::RootfsError;
 use crate::vcpu::VcpuError;
 use crate::vm::VmError;
@@ -26,6 +28,12 @@ pub enum Error {
     /// The program to run is not clear.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The builder has seen that the program cannot run; the log says it, too.
+    #[error("{}", refusal.summary)]
+    CannotRun {
+        /// Why, and the exit code.
+        refusal: Refusal,
+    },
     /// The memory limit is below what the unikernel needs.
     #[error("{} MiB of memory are too little for this unikernel; give it at least {} MiB (--memory {}M)", limit_bytes >> 20, mebibytes_up(*needed_bytes), mebibytes_up(*needed_bytes))]
     MemoryTooSmall {
@@ -85,6 +93,16 @@ pub enum Error {
     /// The host gave no randomness.
     #[error("the host gives no random bytes")]
     Entropy(#[source] io::Error),
+}
+
+impl Error {
+    /// The exit code of a start that was refused; the log has said why.
+    pub fn refusal_code(&self) -> Option<u8> {
+        match self {
+            Self::CannotRun { refusal } => Some(refusal.exit_code),
+            _ => None,
+        }
+    }
 }
 
 fn mebibytes_up(bytes: u64) -> u64 {

@@ -10,6 +10,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`config`], [`outcome`] | what goes in, what comes out |
+//! | [`refusal`] | what is not started at all |
 //! | [`machine`] | the construction of a guest, the run loop |
 //! | [`layout`], [`memory`], [`rootfs`] | guest-physical space |
 //! | [`loader`], [`pagetable`], [`descriptor`], [`program`] | the guest's first state |
@@ -55,6 +56,7 @@ pub mod outcome;
 pub mod pagetable;
 pub mod program;
 pub mod record;
+pub mod refusal;
 pub mod rootfs;
 pub mod stats;
 pub mod strace;

@@ -42,7 +42,7 @@ fn run(options: cli::Options) -> i32 {
             let _ = writeln!(std::io::stderr(), "{text}");
             outcome.exit_code
         }
-        Err(error) => fail(&error),
+        Err(error) => error.refusal_code().map_or_else(|| fail(&error), i32::from),
     }
 }
 

@@ -90,7 +90,7 @@ impl Importer {
         if !self.closed.insert(file.to_vec()) {
             return Ok(Vec::new());
         }
-        let Some(closure) = closure(&HostFiles, file) else {
+        let Some(closure) = closure(&HostFiles, file, b"") else {
             return Ok(Vec::new());
         };
         self.missing = closure.missing;

@@ -137,7 +137,7 @@ pub(crate) enum Hasher {
 }
 
 impl Hasher {
-    pub(super) fn sha256() -> Self {
+    pub(crate) fn sha256() -> Self {
         Self::Sha256(Sha256::new())
     }
 

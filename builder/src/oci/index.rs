@@ -206,7 +206,7 @@ pub(super) fn manifest_descriptor(
 }
 
 /// The image of the highest level that fits, the first of equal ones.
-fn by_platform<'a>(
+pub(crate) fn by_platform<'a>(
     descriptors: &[&'a Descriptor],
     wanted: Platform,
 ) -> Result<&'a Descriptor, ImageError> {

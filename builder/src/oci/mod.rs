@@ -38,7 +38,7 @@ pub use self::container::ContainerError;
 pub(crate) use self::digest::Hasher;
 pub use self::digest::{BlobError, Digest};
 pub(crate) use self::fuzz::{fuzz_archive, fuzz_decompress, fuzz_documents, fuzz_layer};
-pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION};
+pub(crate) use self::index::{DOCUMENT_MAX_BYTES, TAG_ANNOTATION, by_platform};
 pub(crate) use self::kept::KeptLayers;
 pub use self::layer::LayerError;
 pub use self::tar::TarError;

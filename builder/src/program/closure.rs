@@ -1,7 +1,7 @@
 //! All files that the dynamic linker opens to start a program, searched in its
-//! own order (ld.so(8)): RPATH of the file and its loaders, RUNPATH, the cache,
-//! the standard directories. musl's loader differs in its standard directories
-//! and in being the C library itself.
+//! own order (ld.so(8)): RPATH of the file and its loaders, LD_LIBRARY_PATH,
+//! RUNPATH, the cache, the standard directories. musl's loader differs in its
+//! standard directories, which a file may name, and in being the C library itself.
 
 use std::collections::BTreeSet;
 
@@ -37,6 +37,9 @@ const MUSL_OWN: [&[u8]; 7] = [
 /// glibc's list of libraries.
 pub(crate) const LD_CACHE: &[u8] = b"/etc/ld.so.cache";
 const LD_CACHE_MAX_BYTES: u64 = 64 << 20;
+/// Where musl looks last, if it is there.
+const MUSL_PATH_FILE: &[u8] = b"/etc/ld-musl-x86_64.path";
+const MUSL_PATH_MAX_BYTES: u64 = 64 << 10;
 
 /// What a program needs.
 #[derive(Debug, Default)]
@@ -45,6 +48,10 @@ pub(crate) struct Closure {
     pub(crate) paths: Vec<Vec<u8>>,
     /// Whether glibc's loader is among them.
     pub(crate) uses_ld_cache: bool,
+    /// The dynamic linker that the program names.
+    pub(crate) interpreter: Option<Vec<u8>>,
+    /// Whether it is musl's.
+    pub(crate) is_musl: bool,
     /// Libraries that were not found, with the file that needs them.
     pub(crate) missing: Vec<(Vec<u8>, Vec<u8>)>,
     /// Memory of all writable segments.
@@ -59,11 +66,14 @@ struct Loaded {
 }
 
 /// Finds the closure of the ELF file at `program`; `None` where it is none.
-pub(crate) fn closure(files: &dyn Files, program: &[u8]) -> Option<Closure> {
+/// `library_path` is the value of LD_LIBRARY_PATH.
+pub(crate) fn closure(files: &dyn Files, program: &[u8], library_path: &[u8]) -> Option<Closure> {
     let linkage = Linkage::read(files, program)?;
     let mut search = Search {
         files,
+        library_path,
         is_musl: false,
+        musl_directories: Vec::new(),
         cache: None,
         closure: Closure::default(),
     };
@@ -71,6 +81,11 @@ pub(crate) fn closure(files: &dyn Files, program: &[u8]) -> Option<Closure> {
     search.is_musl = interpreter
         .as_ref()
         .is_some_and(|path| contains(path, b"ld-musl"));
+    if search.is_musl {
+        search.musl_directories = musl_directories(files);
+    }
+    search.closure.interpreter.clone_from(&interpreter);
+    search.closure.is_musl = search.is_musl;
     search.add(program.to_vec(), &linkage);
     let mut seen = BTreeSet::new();
     if let Some(path) = interpreter {
@@ -123,7 +138,9 @@ pub(crate) fn closure(files: &dyn Files, program: &[u8]) -> Option<Closure> {
 
 struct Search<'a> {
     files: &'a dyn Files,
+    library_path: &'a [u8],
     is_musl: bool,
+    musl_directories: Vec<Vec<u8>>,
     cache: Option<Vec<u8>>,
     closure: Closure,
 }
@@ -164,18 +181,20 @@ impl Search<'_> {
             .runpath
             .iter()
             .map(|entry| expand(entry, &by.path));
+        let separator = |byte: &u8| *byte == b':' || *byte == b';';
+        let variable = (self.library_path.split(separator))
+            .filter(|entry| !entry.is_empty())
+            .map(|entry| expand(entry, &by.path));
         let mut candidates: Vec<_> = rpaths
             .iter()
             .cloned()
+            .chain(variable)
             .chain(runpaths)
             .map(|entry| join(&entry, name))
             .collect();
         if self.is_musl {
-            candidates.extend(
-                MUSL_DIRECTORIES
-                    .iter()
-                    .map(|directory| join(directory, name)),
-            );
+            let directories = self.musl_directories.iter();
+            candidates.extend(directories.map(|directory| join(directory, name)));
         } else {
             candidates.extend(ldcache::lookup(self.cache(), name));
             candidates.extend(
@@ -194,17 +213,28 @@ impl Search<'_> {
 
     fn cache(&mut self) -> &[u8] {
         let files = self.files;
-        self.cache.get_or_insert_with(|| {
-            let len = files
-                .len_bytes(LD_CACHE)
-                .filter(|&len| len <= LD_CACHE_MAX_BYTES);
-            let mut bytes = vec![0; len.unwrap_or(0) as usize];
-            match files.read_exact_at(LD_CACHE, &mut bytes, 0) {
-                Some(()) => bytes,
-                None => Vec::new(),
-            }
-        })
+        self.cache
+            .get_or_insert_with(|| read(files, LD_CACHE, LD_CACHE_MAX_BYTES).unwrap_or_default())
     }
+}
+
+/// A whole file of at most `limit_bytes`.
+fn read(files: &dyn Files, path: &[u8], limit_bytes: u64) -> Option<Vec<u8>> {
+    let len = files.len_bytes(path).filter(|&len| len <= limit_bytes)?;
+    let mut bytes = vec![0; len as usize];
+    files.read_exact_at(path, &mut bytes, 0)?;
+    Some(bytes)
+}
+
+/// Where musl looks last: what its file says, else its own list.
+fn musl_directories(files: &dyn Files) -> Vec<Vec<u8>> {
+    let Some(text) = read(files, MUSL_PATH_FILE, MUSL_PATH_MAX_BYTES) else {
+        return MUSL_DIRECTORIES.map(<[u8]>::to_vec).to_vec();
+    };
+    text.split(|byte| *byte == b':' || *byte == b'\n')
+        .filter(|entry| !entry.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect()
 }
 
 /// Replaces `$ORIGIN` by the directory of the file at `path`.

@@ -184,3 +184,83 @@ fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
         bytes.get(offset..offset + 8)?.try_into().ok()?,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DIRECTORIES_MAX, HEADER_BYTES, Linkage, NAME_MAX_BYTES, NEEDED_MAX, PHDR_BYTES};
+    use crate::program::Files;
+
+    struct OneFile(Vec<u8>);
+
+    impl Files for OneFile {
+        fn is_executable(&self, _: &[u8]) -> bool {
+            true
+        }
+
+        fn read_exact_at(&self, _: &[u8], buffer: &mut [u8], offset: u64) -> Option<()> {
+            let start = offset as usize;
+            buffer.copy_from_slice(self.0.get(start..start.checked_add(buffer.len())?)?);
+            Some(())
+        }
+
+        fn len_bytes(&self, _: &[u8]) -> Option<u64> {
+            Some(self.0.len() as u64)
+        }
+    }
+
+    /// A shared object with these dynamic entries and strings.
+    fn linkage(entries: &[(u64, u64)], strings: &[u8]) -> Option<Linkage> {
+        let (strtab, strsz) = (5, 10);
+        let dynamic = HEADER_BYTES + 2 * PHDR_BYTES;
+        let dynamic_bytes = (entries.len() + 3) * 16;
+        let at = dynamic + dynamic_bytes;
+        let mut file = vec![0; HEADER_BYTES];
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        for (at, value) in [(16, 3u16), (18, 62), (54, PHDR_BYTES as u16), (56, 2)] {
+            file[at..at + 2].copy_from_slice(&value.to_le_bytes());
+        }
+        file[32] = HEADER_BYTES as u8;
+        let whole = (at + strings.len()) as u64;
+        for (kind, offset, filesz) in [
+            (1u64 | 4 << 32, 0, whole),
+            (2 | 4 << 32, dynamic as u64, dynamic_bytes as u64),
+        ] {
+            for word in [kind, offset, offset, offset, filesz, filesz, 8] {
+                file.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        let table = [(strtab, at as u64), (strsz, strings.len() as u64)];
+        for (tag, value) in table.iter().chain(entries).chain(&[(0, 0)]) {
+            file.extend_from_slice(&tag.to_le_bytes());
+            file.extend_from_slice(&value.to_le_bytes());
+        }
+        file.extend_from_slice(strings);
+        Linkage::read(&OneFile(file), b"/x")
+    }
+
+    const NEEDED: u64 = 1;
+    const RUNPATH: u64 = 29;
+
+    #[test]
+    fn entries_that_share_a_long_string_do_not_multiply_it() {
+        let found = linkage(&[(NEEDED, 1), (RUNPATH, 9)], b"\0libc.so\0/a:/b\0").expect("right");
+        assert_eq!(found.needed, [b"libc.so".to_vec()]);
+        assert_eq!(found.runpath, [b"/a".to_vec(), b"/b".to_vec()]);
+
+        let mut long = vec![b'a'; 1 << 20];
+        long.push(0);
+        let shared: Vec<_> = (0..60_000).map(|at| (NEEDED, at)).collect();
+        assert!(linkage(&shared, &long).is_none());
+        let end = long.len() - NAME_MAX_BYTES;
+        assert!(linkage(&[(NEEDED, end as u64)], &long).is_some());
+        assert!(linkage(&[(NEEDED, end as u64 - 1)], &long).is_none());
+
+        let many = vec![(NEEDED, 1); NEEDED_MAX + 1];
+        assert!(linkage(&many[1..], b"\0a\0").is_some());
+        assert!(linkage(&many, b"\0a\0").is_none());
+        let mut list = vec![b':'; DIRECTORIES_MAX];
+        list.push(0);
+        assert!(linkage(&[(RUNPATH, 0)], &list).is_none());
+        assert!(linkage(&[(RUNPATH, 1)], &list).is_some());
+    }
+}

@@ -9,10 +9,12 @@
 //! | [`elf`] | interpreter, needed libraries and search paths of one ELF file |
 //! | [`closure`] | all libraries, as the dynamic linker searches them |
 //! | [`ldcache`] | `/etc/ld.so.cache` |
+//! | [`tree_files`] | an image's tree as the place where they are |
 
 pub(crate) mod closure;
 mod elf;
 mod ldcache;
+pub(crate) mod tree_files;
 
 use elf::Linkage;
 
@@ -91,6 +93,12 @@ fn script_line(files: &dyn Files, path: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     interpreter
         .starts_with(b"/")
         .then_some((interpreter, argument))
+}
+
+/// The value of a variable of an image.
+pub(crate) fn variable<'a>(env: &'a [String], name: &str) -> Option<&'a str> {
+    let value = |entry: &'a String| entry.strip_prefix(name)?.strip_prefix('=');
+    env.iter().find_map(value)
 }
 
 /// `name` below `directory`, unless it is absolute.

@@ -15,6 +15,7 @@
 //! | [`damage`] | layers with random damage |
 //! | [`file`] | unikernel files that must be refused |
 //! | [`host`] | `host:` images and `pack` |
+//! | [`verdict`] | whether images run |
 //! | [`tools`] | agreement with umoci and skopeo |
 
 mod breakout;
@@ -28,5 +29,6 @@ mod layers;
 mod platform;
 mod refused;
 mod tools;
+mod verdict;
 mod view;
 mod weaknesses;

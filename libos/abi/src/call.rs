@@ -89,8 +89,11 @@ pub const ROUTE_DUMP: u32 = 28;
 /// Give a connection rings. `[handle, gpa of StreamRings]`, once, in one arena → 0. They are the
 /// monitor's to use until [`SOCKET_CLOSE`].
 pub const SOCKET_STREAM: u32 = 29;
-/// Do now what the I/O thread does: send and receive for the handles of `pending`. `[]` → 0.
+/// Do now what the I/O thread does: send, receive and close for the handles of `pending`. `[]` → 0.
 pub const SOCKET_SERVE: u32 = 30;
+/// Take connections that wait, with rings. `[handle, gpa of Accepteds, how many]` (at most
+/// [`crate::socket::ACCEPTED_MAX`]) → how many were taken, at least one.
+pub const SOCKET_ACCEPT_STREAMS: u32 = 31;
 /// Serve FUSE messages of a volume. `[volume, request gpa, request len, reply gpa,
 /// reply room, data gpa]` → bytes of the replies, see [`crate::volume`].
 pub const VOLUME_CALL: u32 = 32;

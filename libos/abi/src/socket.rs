@@ -29,7 +29,7 @@
 //! ```text
 //! program → send ring → mark in `pending` ─┬ service AWAKE: the I/O thread looks
 //!                                          ├ NAPPING: it looks within a millisecond;
-//!                                          │   SOCKET_SERVE before the libOS sleeps or polls
+//!                                          │   SOCKET_SERVE before a vCPU idles
 //!                                          └ ASLEEP: SOCKET_SERVE at once
 //! host → receive ring → `changed` as above
 //! ```
@@ -88,8 +88,8 @@ pub struct SocketTable {
     /// A bit for each word of `pending` that is not 0. The libOS sets it after the
     /// word, the monitor takes both.
     pub pending_summary: [AtomicU64; SOCKETS_MAX / 64 / 64],
-    /// A bit for each handle whose send ring has bytes, or whose receive ring has
-    /// room again while the host has more.
+    /// A bit for each handle whose send ring has bytes, whose receive ring has room
+    /// again while the host has more, or whose socket is to be closed.
     pub pending: [AtomicU64; SOCKETS_MAX / 64],
     /// `POLL*` bits by handle.
     pub ready: [AtomicU32; SOCKETS_MAX],
@@ -119,14 +119,19 @@ pub struct StreamRings {
     pub receive_end: AtomicU32,
     /// 0, or the errno with which the host refused what was in `send`; the rest of it is lost.
     pub send_error: AtomicU32,
+    /// Not 0 once the socket is closed: the rings are the libOS's again.
+    pub closed: AtomicU32,
     /// Unused.
-    pub monitor_reserved: [u64; 13],
+    pub monitor_reserved: [u32; 25],
     /// Bytes that the libOS put into `send`.
     pub send_filled: AtomicU64,
     /// Bytes that the libOS took out of `receive`.
     pub receive_taken: AtomicU64,
+    /// Not 0 to have the socket closed behind what is in `send`, when the monitor next looks
+    /// at `pending`: as [`crate::call::SOCKET_CLOSE`] does it, without a call.
+    pub closing: AtomicU32,
     /// Unused.
-    pub libos_reserved: [u64; 14],
+    pub libos_reserved: [u32; 27],
     /// From the host.
     pub receive: [AtomicU8; RING_BYTES],
     /// To the host.
@@ -144,6 +149,23 @@ pub struct SocketAddress {
     pub len_bytes: u32,
     /// `struct sockaddr_in` or `sockaddr_in6`.
     pub bytes: [u8; ADDRESS_MAX_BYTES],
+}
+
+/// Most connections that one [`crate::call::SOCKET_ACCEPT_STREAMS`] takes.
+pub const ACCEPTED_MAX: usize = 8;
+
+/// A connection that was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Accepted {
+    /// From the libOS: guest-physical address of [`StreamRings`] for it, or 0 for none.
+    pub rings: u64,
+    /// Its handle.
+    pub handle: u32,
+    /// Unused.
+    pub reserved: u32,
+    /// Address of the other end.
+    pub from: SocketAddress,
 }
 
 /// Most bytes of control messages that go with a send or come with a receive.
@@ -188,6 +210,7 @@ const _: () = assert!(offset_of!(StreamRings, send_filled) == 128);
 const _: () = assert!(offset_of!(StreamRings, receive) == 256);
 const _: () = assert!(offset_of!(StreamRings, send) == 8320);
 const _: () = assert!(size_of::<SocketAddress>() == 32);
+const _: () = assert!(size_of::<Accepted>() == 48);
 const _: () = assert!(size_of::<Sending>() == 240);
 const _: () = assert!(offset_of!(Sending, control) == 40);
 const _: () = assert!(size_of::<Received>() == 240);

@@ -129,6 +129,9 @@ pub trait File: Send + Sync {
         false
     }
 
+    /// Its last descriptor is about to close, and no call uses it; this may wait.
+    fn closing(&self) {}
+
     /// The `O_*` flags of its open file were changed by `fcntl`.
     fn flags_changed(&self, _flags: u32) {}
 

@@ -103,6 +103,25 @@ fn inode_id<F: File + ?Sized>(file: &F) -> (u64, u64) {
         .map_or((0, 0), |attributes| (attributes.device, attributes.ino))
 }
 
+impl<F: File + ?Sized> OpenFile<F> {
+    /// Nobody watches it any more.
+    fn end_watches(&self) {
+        let watches = core::mem::take(&mut *self.watches.lock());
+        for watch in watches {
+            for watchers in self.file.watchers().into_iter().flatten() {
+                watchers.remove(&*watch);
+            }
+            watch.file_closed();
+        }
+    }
+
+    /// Its last descriptor is about to close: this may wait. Nothing may be locked.
+    pub(super) fn closing(&self) {
+        self.end_watches();
+        self.file.closing();
+    }
+}
+
 impl<F: File + ?Sized> Drop for OpenFile<F> {
     fn drop(&mut self) {
         if notify::is_active() && *self.flags.get_mut() & O_PATH == 0 {
@@ -116,12 +135,7 @@ impl<F: File + ?Sized> Drop for OpenFile<F> {
                 notify::happened(&node, self.origin.as_ref(), mask);
             }
         }
-        for watch in core::mem::take(self.watches.get_mut()) {
-            for watchers in self.file.watchers().into_iter().flatten() {
-                watchers.remove(&*watch);
-            }
-            watch.file_closed();
-        }
+        self.end_watches();
         if *self.locked.get_mut() {
             lock::file_closed(inode_id(&self.file), Owner::file(self));
         }

@@ -19,9 +19,12 @@ struct Slot {
 }
 
 /// Closes what was behind a descriptor of the current process. The file itself
-/// is closed with its last descriptor.
+/// is closed with its last descriptor. Nothing may be locked.
 pub fn close(file: Arc<OpenFile>) {
     lock::descriptor_closed(&file, process::current().pid);
+    if Arc::strong_count(&file) == 1 {
+        file.closing();
+    }
     drop(file);
 }
 

@@ -9,22 +9,33 @@
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 
+use spin::Mutex;
 use unikiln_abi::PAGE_BYTES;
-use unikiln_abi::socket::{RING_BYTES, StreamRings};
+use unikiln_abi::socket::{ACCEPTED_MAX, Accepted, RING_BYTES, SocketAddress, StreamRings};
 
-use super::socket::give_rings;
+use super::socket::{accept_streams, give_rings, gpa_of_ref, serve};
 use crate::errno::Errno;
 
 /// Most connections with rings: with more, what waits in memory for each would be
 /// the program's.
 const RINGS_MAX: usize = 2048;
 
-/// How many there are.
+/// Most that are kept for the next connections.
+const SPARE_MAX: usize = 2 * ACCEPTED_MAX;
+/// With so many sockets that the monitor is to close, it is asked to do it now.
+const CLOSING_MAX: usize = 64;
+
+/// How many there are, those to spare included.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Of no connection.
+static SPARE: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
+/// Of sockets that the monitor is to close by itself.
+static CLOSING: Mutex<Vec<Arc<Memory>>> = Mutex::new(Vec::new());
 
 /// The memory, given back with the last of its users.
 pub struct Memory(NonNull<StreamRings>);
@@ -42,6 +53,11 @@ fn layout() -> Result<Layout, Errno> {
 impl Memory {
     /// Empty rings; ENOMEM, also where there are as many as may be.
     fn new() -> Result<Memory, Errno> {
+        let spare = SPARE.lock().pop();
+        if let Some(memory) = spare {
+            memory.reset();
+            return Ok(memory);
+        }
         let layout = layout()?;
         let more = |count: usize| (count < RINGS_MAX).then_some(count + 1);
         let counted = COUNT.fetch_update(SeqCst, SeqCst, more);
@@ -52,6 +68,27 @@ impl Memory {
             COUNT.fetch_sub(1, SeqCst);
             Errno::ENOMEM
         })
+    }
+
+    /// Empty, and of nobody.
+    fn reset(&self) {
+        let shared = self.shared();
+        for counter in [
+            &shared.receive_filled,
+            &shared.receive_taken,
+            &shared.send_filled,
+            &shared.send_taken,
+        ] {
+            counter.store(0, SeqCst);
+        }
+        for word in [
+            &shared.receive_end,
+            &shared.send_error,
+            &shared.closing,
+            &shared.closed,
+        ] {
+            word.store(0, SeqCst);
+        }
     }
 
     /// Counters, and how directions ended.
@@ -78,6 +115,12 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        let mut spare = SPARE.lock();
+        if spare.len() < SPARE_MAX && spare.try_reserve(1).is_ok() {
+            spare.push(Memory(self.0));
+            return;
+        }
+        drop(spare);
         if let Ok(layout) = layout() {
             // SAFETY: allocated with this layout; the socket is closed, so the
             // monitor has let go of it, and this is its last user here.
@@ -151,16 +194,91 @@ impl Inlet {
     }
 }
 
-fn split(memory: Memory) -> (Arc<Memory>, Outlet, Inlet) {
+fn split(memory: Memory) -> Parts {
     let memory = Arc::new(memory);
     (memory.clone(), Outlet(memory.clone()), Inlet(memory))
 }
 
-/// Gives a connection rings: the memory and its two ends.
+/// The memory of a connection's rings and its two ends.
+pub type Parts = (Arc<Memory>, Outlet, Inlet);
+
+/// A connection that came in.
+pub struct Connection {
+    /// The handle of its socket.
+    pub handle: u32,
+    /// The address of its other end.
+    pub from: SocketAddress,
+    /// Its rings, if there was memory for them.
+    pub rings: Option<Parts>,
+}
+
+/// Takes connections that wait for a listening socket, at least one.
+///
+/// # Errors
+/// What the monitor says: EAGAIN where none waits, EMFILE.
+pub fn accept(listener: u32) -> Result<Vec<Connection>, Errno> {
+    reclaim();
+    let mut offers = Vec::with_capacity(ACCEPTED_MAX);
+    let mut places = Vec::with_capacity(ACCEPTED_MAX);
+    for _ in 0..ACCEPTED_MAX {
+        let memory = Memory::new().ok();
+        places.push(Accepted {
+            rings: memory
+                .as_ref()
+                .map_or(0, |memory| gpa_of_ref(memory.shared())),
+            ..Accepted::default()
+        });
+        offers.push(memory);
+    }
+    let count = accept_streams(listener, &mut places)?;
+    let taken = places.into_iter().zip(offers).take(count);
+    let connections = taken.map(|(place, memory)| Connection {
+        handle: place.handle,
+        from: place.from,
+        rings: memory.map(split),
+    });
+    Ok(connections.collect())
+}
+
+/// The monitor is to close the socket of these rings when it next looks at it: its
+/// handle must be marked pending after this. They are kept until it did. False where
+/// that cannot be.
+pub fn close_later(memory: Arc<Memory>) -> bool {
+    let mut closing = CLOSING.lock();
+    if closing.try_reserve(1).is_err() {
+        return false;
+    }
+    memory.shared().closing.store(1, SeqCst);
+    closing.push(memory);
+    true
+}
+
+/// Takes back the rings of sockets that the monitor closed.
+fn reclaim() {
+    let waiting = CLOSING.lock().len();
+    if waiting > CLOSING_MAX {
+        serve();
+    }
+    let is_open = |memory: &Arc<Memory>| memory.shared().closed.load(SeqCst) == 0;
+    CLOSING.lock().retain(is_open);
+}
+
+/// Has the monitor close what it is to close; whether there was any.
+pub fn close_now() -> bool {
+    let waits = !CLOSING.lock().is_empty();
+    if waits {
+        serve();
+        reclaim();
+    }
+    waits
+}
+
+/// Gives a connection rings.
 ///
 /// # Errors
 /// ENOMEM; what the monitor says of the socket.
-pub fn give(handle: u32) -> Result<(Arc<Memory>, Outlet, Inlet), Errno> {
+pub fn give(handle: u32) -> Result<Parts, Errno> {
+    reclaim();
     let memory = Memory::new()?;
     give_rings(handle, memory.shared())?;
     Ok(split(memory))

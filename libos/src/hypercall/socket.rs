@@ -8,7 +8,7 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call;
 use unikiln_abi::layout::DIRECT_MAP_BASE;
-use unikiln_abi::socket::{Received, Sending, SocketAddress, SocketTable, StreamRings};
+use unikiln_abi::socket::{Accepted, Received, Sending, SocketAddress, SocketTable, StreamRings};
 
 use super::{call as ask, gpa_of};
 use crate::errno::{Errno, SysResult};
@@ -20,7 +20,7 @@ fn gpa_of_mut<T: ?Sized>(place: &mut T) -> u64 {
 }
 
 /// The same of something that it reads.
-fn gpa_of_ref<T>(place: &T) -> u64 {
+pub(super) fn gpa_of_ref<T>(place: &T) -> u64 {
     let address = core::ptr::from_ref(place).expose_provenance() as u64;
     address.wrapping_sub(DIRECT_MAP_BASE)
 }
@@ -80,6 +80,13 @@ pub fn listen(handle: u32, backlog: u32) -> Result<(), Errno> {
 pub fn accept(handle: u32, from: &mut SocketAddress) -> Result<u32, Errno> {
     let args = [handle.into(), gpa_of_mut(from), 0, 0, 0, 0];
     ask(call::SOCKET_ACCEPT, args).map(|handle| handle as u32)
+}
+
+/// Takes connections that wait, as many as there are places: how many.
+pub(super) fn accept_streams(handle: u32, places: &mut [Accepted]) -> SysResult {
+    let count = places.len() as u64;
+    let args = [handle.into(), gpa_of_mut(places), count, 0, 0, 0];
+    number(call::SOCKET_ACCEPT_STREAMS, args)
 }
 
 /// Connects; EINPROGRESS or EALREADY where that goes on.

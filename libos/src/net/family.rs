@@ -220,6 +220,9 @@ pub trait Family: Send + Sync {
         false
     }
 
+    /// Its last descriptor is about to close; this may wait.
+    fn closing(&self) {}
+
     /// What is ready now.
     fn readiness(&self) -> Readiness;
 

@@ -182,6 +182,10 @@ impl File for Socket {
         self.family.is_host_socket()
     }
 
+    fn closing(&self) {
+        self.family.closing();
+    }
+
     fn watchers(&self) -> [Option<&Watchers>; 2] {
         [Some(self.family.watchers()), None]
     }

@@ -140,8 +140,16 @@ impl Options {
             send_timeout_ns: from(&self.send_timeout_ns),
             receive_timeout_ns: from(&self.receive_timeout_ns),
             low_water: AtomicU32::new(self.low_water.load(Ordering::Relaxed)),
+            switches: AtomicU64::new(self.switches.load(Ordering::Relaxed) & 1 << SO_LINGER),
+            linger: AtomicU32::new(self.linger.load(Ordering::Relaxed)),
             ..Options::default()
         }
+    }
+
+    /// How long closing waits for what was sent, where it does.
+    pub fn linger_seconds(&self) -> Option<u32> {
+        let seconds = self.linger.load(Ordering::Relaxed);
+        self.is_on(SO_LINGER).then_some(seconds)
     }
 
     /// Bytes that may be sent and not received yet.

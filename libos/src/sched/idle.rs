@@ -46,7 +46,7 @@ fn poll(this: &Cpu, here: usize) -> Option<&'static Thread> {
     if !others_busy() {
         return None;
     }
-    inet::flush();
+    inet::flush_now();
     this.set_state(CpuState::Polling);
     let end_ns = time::monotonic_ns() + POLL_NS;
     loop {

@@ -389,7 +389,7 @@ pub fn preempt() {
     }
     let now_ns = time::monotonic_ns();
     if now_ns >= this.slice_end_ns.load(Relaxed) {
-        inet::flush();
+        inet::flush_now();
     }
     deadline::note_expiry(now_ns);
     deadline::expire();

@@ -39,11 +39,10 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 6] = [
     targets::reference::TARGET,
     targets::documents::TARGET,
     targets::layer::TARGET,
-    targets::archive::TARGET,
     targets::program::TARGET,
     targets::erofs::TARGET,
     targets::unikernel::TARGET,

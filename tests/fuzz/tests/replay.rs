@@ -88,6 +88,4 @@ macro_rules! replays {
     };
 }
 
-replays!(
-    reference, documents, layer, archive, program, erofs, unikernel
-);
+replays!(reference, documents, layer, program, erofs, unikernel);

@@ -23,9 +23,9 @@ pub(crate) mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
-    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_SERVE, SOCKET_TABLE,
-    STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH,
-    WAIT,
+    ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_ACCEPT_STREAMS,
+    SOCKET_TABLE, STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, VOLUME_CALL, VOLUME_EVENTS,
+    VOLUME_WATCH, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
@@ -81,7 +81,7 @@ pub const CALL_NAMES: [&str; 35] = [
     "route_dump",
     "socket_stream",
     "socket_serve",
-    "reserved",
+    "socket_accept_streams",
     "volume_call",
     "volume_watch",
     "volume_events",
@@ -206,7 +206,7 @@ pub fn dispatch(
         VCPU_KICK => vcpu::handle_kick(host, first),
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
-        SOCKET_TABLE..=SOCKET_SERVE => socket::handle(host, number, args)?,
+        SOCKET_TABLE..=SOCKET_ACCEPT_STREAMS => socket::handle(host, number, args)?,
         VOLUME_CALL => volume::handle_call(host, args)?,
         VOLUME_WATCH => volume::handle_watch(host, first, second, third)?,
         VOLUME_EVENTS => volume::handle_events(host, first, second)?,

@@ -9,13 +9,13 @@ use std::mem::size_of;
 
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call::{
-    ROUTE_DUMP, SOCKET_ACCEPT, SOCKET_BIND, SOCKET_CLOSE, SOCKET_CONNECT, SOCKET_LISTEN,
-    SOCKET_NAME, SOCKET_OPEN, SOCKET_OPTION_GET, SOCKET_OPTION_SET, SOCKET_QUEUED, SOCKET_RECEIVE,
-    SOCKET_SEND, SOCKET_SERVE, SOCKET_SHUTDOWN, SOCKET_STREAM, SOCKET_TABLE,
+    ROUTE_DUMP, SOCKET_ACCEPT, SOCKET_ACCEPT_STREAMS, SOCKET_BIND, SOCKET_CLOSE, SOCKET_CONNECT,
+    SOCKET_LISTEN, SOCKET_NAME, SOCKET_OPEN, SOCKET_OPTION_GET, SOCKET_OPTION_SET, SOCKET_QUEUED,
+    SOCKET_RECEIVE, SOCKET_SEND, SOCKET_SERVE, SOCKET_SHUTDOWN, SOCKET_STREAM, SOCKET_TABLE,
 };
 use unikiln_abi::socket::{
-    ADDRESS_MAX_BYTES, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received, Sending, SocketAddress,
-    SocketTable, StreamRings, TRANSFER_MAX_BYTES,
+    ACCEPTED_MAX, ADDRESS_MAX_BYTES, Accepted, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received,
+    Sending, SocketAddress, SocketTable, StreamRings, TRANSFER_MAX_BYTES,
 };
 
 use vm_memory::ByteValued;
@@ -78,6 +78,7 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
             net.stream(socket, a)
         }
         SOCKET_SERVE => net.serve(),
+        SOCKET_ACCEPT_STREAMS => of.accept_streams(socket, a, b)?,
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     Ok(result.unwrap_or_else(|error| negated_errno(&error)))
@@ -168,6 +169,37 @@ impl<'a> Arguments<'a> {
             Ok(()) => Ok(Ok(status)),
             Err(_) => Err(self.bad("address", gpa)),
         }
+    }
+
+    fn accept_streams(
+        &self,
+        socket: u64,
+        gpa: u64,
+        count: u64,
+    ) -> Result<io::Result<i64>, GuestFault> {
+        if count == 0 || count > ACCEPTED_MAX as u64 {
+            return Err(self.bad("count", count));
+        }
+        let mut accepted = [Accepted::default(); ACCEPTED_MAX];
+        let room = accepted.get_mut(..count as usize).unwrap_or_default();
+        let places = (gpa..).step_by(size_of::<Accepted>());
+        for (place, at) in room.iter_mut().zip(places.clone()) {
+            self.room::<Accepted>(at)?;
+            let given: Accepted = self.host.memory.read_plain(at).unwrap_or_default();
+            if given.rings != 0 {
+                self.pages::<StreamRings>(given.rings)?;
+            }
+            place.rings = given.rings;
+        }
+        let taken = match self.host.net.accept_streams(socket, room) {
+            Ok(taken) => taken,
+            Err(error) => return Ok(Err(error)),
+        };
+        for (place, at) in room.iter().zip(places).take(taken as usize) {
+            let written = self.host.memory.write_plain(at, *place);
+            written.map_err(|_| self.bad("address", at))?;
+        }
+        Ok(Ok(taken))
     }
 
     fn receive(

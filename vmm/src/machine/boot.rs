@@ -34,6 +34,7 @@ use crate::log::{Log, LogFormat, LogTarget};
 use crate::memory::{Arena, Backing, GuestAddress, GuestMemory};
 use crate::net::{Mode, Network, join_namespace};
 use crate::program::Program;
+use crate::refusal::{Refusal, refusal};
 use crate::rootfs::{Rootfs, read_ahead};
 use crate::stats::Recorder;
 use crate::vcpu::{StartState, Vcpu};
@@ -57,6 +58,9 @@ impl Machine {
         recorder.mark("file_verified");
         let mut volumes = Volumes::open(&config.volumes)?;
         let program = Program::new(unikernel.manifest(), &config, &volumes)?;
+        if let Some(refusal) = refusal(unikernel.manifest(), &config) {
+            return Err(refuse(refusal, config));
+        }
         let needed_bytes = unikernel.manifest().minimum_memory_bytes;
         if config.memory_bytes < needed_bytes {
             return Err(Error::MemoryTooSmall {
@@ -187,6 +191,18 @@ impl Machine {
             },
             shared,
         })
+    }
+}
+
+/// Tells the log why there is no guest.
+fn refuse(refusal: Refusal, config: Config) -> Error {
+    match Log::open(config.log_format, config.log_target) {
+        Ok(mut log) => {
+            // As with every line of the log: one that cannot be written is lost.
+            let _ = log.write_text(&format!("unikiln: {}\n", refusal.summary));
+            Error::CannotRun { refusal }
+        }
+        Err(error) => error.into(),
     }
 }
 

@@ -3,7 +3,8 @@
 //! A value is copied and handed to the host's kernel, which checks it; what is
 //! listed holds plain numbers, reaches no other socket, loads nothing and needs
 //! no privilege. What would hand over a pointer, a filter, another protocol layer
-//! or a device is not listed, and multicast is not served.
+//! or a device is not listed. Nobody joins a multicast group; how far a datagram goes that
+//! is sent to one may be set, as runtimes do to every socket.
 
 use std::io;
 
@@ -35,6 +36,9 @@ const TABLE: &[(i32, i32, u8, usize)] = &[
     (IP, 20, BOTH, 4),      // IP_RECVORIGDSTADDR
     (IP, 21, BOTH, 4),      // IP_MINTTL
     (IP, 24, BOTH, 4),      // IP_BIND_ADDRESS_NO_PORT
+    (IP, 33, BOTH, 4),      // IP_MULTICAST_TTL
+    (IP, 34, BOTH, 4),      // IP_MULTICAST_LOOP
+    (IP, 49, BOTH, 4),      // IP_MULTICAST_ALL
     (IP, 51, BOTH, 4),      // IP_LOCAL_PORT_RANGE
     (SOCKET, 2, BOTH, 4),   // SO_REUSEADDR
     (SOCKET, 3, GET, 4),    // SO_TYPE
@@ -85,10 +89,13 @@ const TABLE: &[(i32, i32, u8, usize)] = &[
     (UDP, 103, BOTH, 4),    // UDP_SEGMENT
     (UDP, 104, BOTH, 4),    // UDP_GRO
     (IPV6, 16, BOTH, 4),    // IPV6_UNICAST_HOPS
+    (IPV6, 18, BOTH, 4),    // IPV6_MULTICAST_HOPS
+    (IPV6, 19, BOTH, 4),    // IPV6_MULTICAST_LOOP
     (IPV6, 23, BOTH, 4),    // IPV6_MTU_DISCOVER
     (IPV6, 24, GET, 4),     // IPV6_MTU
     (IPV6, 25, BOTH, 4),    // IPV6_RECVERR
     (IPV6, 26, BOTH, 4),    // IPV6_V6ONLY
+    (IPV6, 29, BOTH, 4),    // IPV6_MULTICAST_ALL
     (IPV6, 49, BOTH, 4),    // IPV6_RECVPKTINFO
     (IPV6, 51, BOTH, 4),    // IPV6_RECVHOPLIMIT
     (IPV6, 62, BOTH, 4),    // IPV6_DONTFRAG
@@ -138,6 +145,9 @@ fn allowed(level: u64, name: u64, wanted: u8) -> io::Result<(i32, i32, usize)> {
 mod tests {
     use super::*;
 
+    /// Of both families.
+    const MCAST_JOIN_GROUP: i32 = 42;
+
     #[test]
     fn the_table_is_sorted_and_each_row_is_new() {
         let keys: Vec<_> = TABLE
@@ -183,6 +193,9 @@ mod tests {
             (SOCKET, libc::SO_ERROR, libc::ENOPROTOOPT),
             (SOCKET, libc::SO_ZEROCOPY, libc::ENOPROTOOPT),
             (IP, libc::IP_ADD_MEMBERSHIP, libc::ENOPROTOOPT),
+            (IP, libc::IP_ADD_SOURCE_MEMBERSHIP, libc::ENOPROTOOPT),
+            (IP, libc::IP_MULTICAST_IF, libc::ENOPROTOOPT),
+            (IPV6, MCAST_JOIN_GROUP, libc::ENOPROTOOPT),
             (IP, libc::IP_OPTIONS, libc::ENOPROTOOPT),
             (IP, libc::IP_TRANSPARENT, libc::ENOPROTOOPT),
             (IPV6, libc::IPV6_ADD_MEMBERSHIP, libc::ENOPROTOOPT),

@@ -64,6 +64,20 @@ impl Rings {
         }
     }
 
+    /// Whether the guest wants the socket closed.
+    pub(super) fn is_closing(&self, memory: &GuestMemory) -> bool {
+        let load = |page: GuestSlice<'_>| {
+            let closing = page.get_atomic_ref::<AtomicU32>(offset_of!(StreamRings, closing));
+            Some(closing.ok()?.load(Ordering::SeqCst) != 0)
+        };
+        self.page(memory).and_then(load).unwrap_or(false)
+    }
+
+    /// The last that is done with the rings: they are the guest's again.
+    pub(super) fn show_closed(self, memory: &GuestMemory) {
+        self.show_word(memory, offset_of!(StreamRings, closed), 1);
+    }
+
     /// Bytes that the guest did not take yet.
     pub(super) fn unread(&self, memory: &GuestMemory) -> Result<usize, BadCounter> {
         let name = "receive_taken";
@@ -88,6 +102,7 @@ impl Rings {
         fd: BorrowedFd<'_>,
     ) -> Result<Moved, BadCounter> {
         let before = self.unsent(memory)?;
+        let taken_before = self.send_taken;
         let mut moved = Moved::default();
         while moved.bytes < before {
             let left = before - moved.bytes;
@@ -109,9 +124,11 @@ impl Rings {
             }
         }
         self.show_counter(memory, offset_of!(StreamRings, send_taken), self.send_taken);
-        let is_half_free = |len: usize| len <= RING_BYTES / 2;
         moved.is_short = moved.bytes < before;
-        moved.is_news |= is_half_free(before - moved.bytes) && !is_half_free(before);
+        // The guest fills on meanwhile: until the counter was shown, all of it was in its way.
+        let left = self.unsent(memory)?;
+        let most = left + (self.send_taken - taken_before) as usize;
+        moved.is_news |= makes_room(most, left);
         if self.ends_sending && moved.bytes == before {
             self.ends_sending = false;
             // A connection that is gone by now has nothing left to end.
@@ -231,6 +248,12 @@ impl Rings {
     }
 }
 
+/// Whether somebody who found at most `most` bytes in the send ring may wait for the room
+/// that there is with `left`.
+fn makes_room(most: usize, left: usize) -> bool {
+    most > RING_BYTES / 2 && left <= RING_BYTES / 2
+}
+
 /// Bytes between two counters, where they can be those of one ring.
 fn distance(filled: u64, taken: u64) -> Option<usize> {
     let bytes = usize::try_from(filled.checked_sub(taken)?).ok()?;
@@ -273,6 +296,20 @@ mod tests {
         assert_eq!(places(FULL - 1, 3), [(RING_BYTES - 1, 1), (0, 2)]);
         assert_eq!(places(FULL, 3), [(0, 3), (0, 0)]);
         assert_eq!(places(5 * FULL + 7, RING_BYTES)[1], (0, 7));
+    }
+
+    #[test]
+    fn who_found_the_ring_full_is_told_of_room() {
+        assert!(makes_room(RING_BYTES, RING_BYTES / 2));
+        assert!(makes_room(RING_BYTES / 2 + 1, 0));
+        assert!(
+            !makes_room(RING_BYTES / 2, 0),
+            "nobody waits with so much room"
+        );
+        assert!(
+            !makes_room(RING_BYTES, RING_BYTES / 2 + 1),
+            "too little of it yet"
+        );
     }
 
     proptest! {

@@ -130,10 +130,22 @@ impl Table {
             return false;
         };
         let mut place = lock(place);
+        let is_closing = |socket: &mut Socket| {
+            let rings = socket.rings.as_ref();
+            rings.is_some_and(|rings| rings.is_closing(&self.memory))
+        };
+        self.traffic.store(true, Ordering::Relaxed);
+        if let Some(socket) = place.take_if(is_closing) {
+            self.store(handle, 0);
+            drop(place);
+            self.release(handle);
+            // Nobody is left who could be told.
+            let _ = self.end(socket);
+            return false;
+        }
         let Some(socket) = place.as_mut() else {
             return false;
         };
-        self.traffic.store(true, Ordering::Relaxed);
         let (is_moved, word) = self.transfer(socket, events, self.word(handle));
         let is_more = self.store(handle, word);
         // Without a ring, or where it is full, the host has the news.
@@ -224,14 +236,22 @@ impl Table {
         }
         // ENOTCONN where there is no connection.
         host::name(socket.fd(), true)?;
-        socket.rings = Some(Rings::new(gpa));
-        self.transfer(socket, POLLIN, TROUBLE);
+        self.attach_rings(socket, gpa);
         Ok(())
     }
 
+    /// The same for a connection that was just accepted.
+    pub(super) fn attach_rings(&self, socket: &mut Socket, gpa: u64) {
+        socket.rings = Some(Rings::new(gpa));
+        self.transfer(socket, POLLIN, TROUBLE);
+    }
+
     /// Before a send that goes past the ring: what is in the ring goes first.
-    pub(super) fn drain_before(&self, socket: &mut Socket) -> io::Result<()> {
-        self.drain(socket);
+    pub(super) fn drain_before(&self, handle: u64, socket: &mut Socket) -> io::Result<()> {
+        if self.drain(socket).is_news {
+            // Another thread may wait for the room that there is now.
+            self.announce(handle as usize, Server::Other);
+        }
         let is_drained = self.with_rings(socket, |rings, _| rings.is_drained(&self.memory));
         match is_drained {
             Some(false) => Err(errno(libc::EAGAIN)),
@@ -251,9 +271,9 @@ impl Table {
     }
 
     /// Ends directions; sending ends behind what is in the ring.
-    pub(super) fn shutdown(&self, socket: &mut Socket, how: i32) -> io::Result<()> {
+    pub(super) fn shutdown(&self, handle: u64, socket: &mut Socket, how: i32) -> io::Result<()> {
         let sends = how == libc::SHUT_WR || how == libc::SHUT_RDWR;
-        if !sends || self.drain_before(socket).is_ok() {
+        if !sends || self.drain_before(handle, socket).is_ok() {
             return host::shutdown(socket.fd(), how);
         }
         if how == libc::SHUT_RDWR {
@@ -267,16 +287,33 @@ impl Table {
 
     /// Closes a socket. What its ring holds and the host does not take now is sent later.
     pub(super) fn close(&self, handle: u64) -> io::Result<()> {
-        let mut socket = self.remove(handle)?;
+        let socket = self.remove(handle)?;
+        self.end(socket)
+    }
+
+    /// Closes a socket that has no handle any more.
+    fn end(&self, mut socket: Socket) -> io::Result<()> {
         self.drain(&mut socket);
         let rest = self.with_rings(&mut socket, |rings, _| rings.take_rest(&self.memory));
-        let Some(bytes @ [_, ..]) = rest.as_deref() else {
-            return Ok(());
+        let rings = socket.rings.take();
+        let ended = match rest {
+            Some(bytes) if !bytes.is_empty() => self.send_later(socket, bytes),
+            _ => {
+                drop(socket);
+                Ok(())
+            }
         };
+        if let Some(rings) = rings {
+            rings.show_closed(&self.memory);
+        }
+        ended
+    }
+
+    /// Keeps a closed socket until the rest of its bytes is sent.
+    fn send_later(&self, socket: Socket, bytes: Vec<u8>) -> io::Result<()> {
         if socket.is_aborted_by_close() {
             return Ok(());
         }
-        let bytes = bytes.to_vec();
         let mut closed = lock(&self.closed);
         let token = CLOSED | closed.next;
         closed.next += 1;

@@ -7,8 +7,8 @@ use std::slice;
 use std::sync::atomic::Ordering;
 
 use unikiln_abi::socket::{
-    NAME_LOCAL, NAME_PEER, OPTION_MAX_BYTES, QUEUED_RECEIVE, QUEUED_SEND, Received, Sending,
-    SocketAddress,
+    Accepted, NAME_LOCAL, NAME_PEER, OPTION_MAX_BYTES, QUEUED_RECEIVE, QUEUED_SEND, Received,
+    Sending, SocketAddress,
 };
 
 use super::policy::{Mode, check_control, keep_local, kind, place, receive_flags, send_flags};
@@ -189,6 +189,33 @@ impl Network {
 
     /// SOCKET_ACCEPT.
     pub(crate) fn accept(&self, handle: u64) -> io::Result<(i64, SocketAddress)> {
+        let (accepted, peer) = self.take_connection(handle, 0)?;
+        Ok((accepted as i64, peer))
+    }
+
+    /// SOCKET_ACCEPT_STREAMS: fills in those that were taken.
+    pub(crate) fn accept_streams(&self, handle: u64, room: &mut [Accepted]) -> io::Result<i64> {
+        let mut count = 0;
+        for place in room {
+            match self.take_connection(handle, place.rings) {
+                Ok((accepted, from)) => {
+                    (place.handle, place.from) = (accepted as u32, from);
+                    count += 1;
+                }
+                Err(error) if count == 0 => return Err(error),
+                // The next call reports it.
+                Err(_) => break,
+            }
+            // The last one made the word anew.
+            if self.table.word(handle as usize) & libc::POLLIN as u32 == 0 {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Takes a connection, with rings at `gpa` where that is not 0.
+    fn take_connection(&self, handle: u64, gpa: u64) -> io::Result<(usize, SocketAddress)> {
         let mut peer = SocketAddress::default();
         let accepted = self.table.insert(|| {
             self.table.with(handle, |listener| {
@@ -198,11 +225,14 @@ impl Network {
                 // taken apart and made a listener of its own.
                 let mut socket = Socket::new(fd, listener.family, listener.protocol);
                 socket.guest_port = listener.guest_port;
+                if gpa != 0 {
+                    self.table.attach_rings(&mut socket, gpa);
+                }
                 Ok(socket)
             })
         })?;
         Counters::add(&self.counters.opened, 1);
-        Ok((accepted as i64, peer))
+        Ok((accepted, peer))
     }
 
     /// SOCKET_CONNECT.
@@ -232,7 +262,7 @@ impl Network {
             if let Some(beside) = &mut beside {
                 beside.to = self.outward(socket.protocol, &beside.to);
             }
-            self.table.drain_before(socket)?;
+            self.table.drain_before(handle, socket)?;
             host::send(socket.fd(), slice::from_ref(bytes), flags, beside.as_ref())
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
@@ -269,7 +299,7 @@ impl Network {
     pub(crate) fn shutdown(&self, handle: u64, how: u64) -> io::Result<i64> {
         let how = i32::try_from(how).map_err(|_| errno(libc::EINVAL))?;
         self.table.with(handle, |socket| {
-            self.table.shutdown(socket, how).map(|()| 0)
+            self.table.shutdown(handle, socket, how).map(|()| 0)
         })
     }
 

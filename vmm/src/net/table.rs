@@ -194,7 +194,7 @@ impl Table {
         Some(handle)
     }
 
-    fn release(&self, handle: usize) {
+    pub(super) fn release(&self, handle: usize) {
         if let Some(word) = lock(&self.used).get_mut(handle / GROUP) {
             *word &= !(1 << (handle % GROUP));
         }

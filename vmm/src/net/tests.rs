@@ -1,6 +1,8 @@
 //! Sockets of a guest without KVM: calls as a guest makes them, against clients
 //! and servers of the standard library.
 
+mod accepted;
+mod hostile;
 mod ports;
 mod refused;
 mod rings;

@@ -28,7 +28,7 @@
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{
-    AtomicUsize,
+    AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 
@@ -38,8 +38,11 @@ use unikiln_abi::socket::{SERVICE_ASLEEP, SERVICE_AWAKE, SOCKETS_MAX, SocketTabl
 use super::HostSocket;
 use crate::arch;
 use crate::errno::Errno;
-use crate::hypercall;
+use crate::{hypercall, time};
 
+/// Marked sockets are served by a call once the first of them waited for this long: about
+/// what four calls cost. A busy program then has more of them served by each.
+const FLUSH_AFTER_NS: u64 = 100_000;
 /// Bits of a word of the table.
 const WORD_BITS: usize = 64;
 
@@ -47,6 +50,8 @@ const WORD_BITS: usize = 64;
 static TABLE: Once<&'static SocketTable> = Once::new();
 /// Held while the table is made.
 static MAKING: Mutex<()> = Mutex::new(());
+/// Since when a socket is marked for the monitor (CLOCK_MONOTONIC).
+static PENDING_SINCE_NS: AtomicU64 = AtomicU64::new(0);
 /// The sockets by their handles.
 static SOCKETS: Mutex<Vec<Weak<HostSocket>>> = Mutex::new(Vec::new());
 /// Threads that may sleep until a socket changes; guards `wanted`.
@@ -175,8 +180,18 @@ pub(super) fn mark_pending(handle: u32) {
     ) else {
         return;
     };
+    if !is_pending(table) {
+        PENDING_SINCE_NS.store(time::monotonic_ns(), Relaxed);
+    }
     pending.fetch_or(1 << (handle as usize % WORD_BITS), SeqCst);
     summary.fetch_or(1 << (word % WORD_BITS), SeqCst);
+}
+
+/// Whether the monitor's I/O thread looks at the marked sockets soon.
+pub(super) fn is_served_soon() -> bool {
+    TABLE
+        .get()
+        .is_some_and(|table| table.service.load(SeqCst) != SERVICE_ASLEEP)
 }
 
 /// Has the monitor serve the marked sockets now.
@@ -186,26 +201,37 @@ pub(super) fn serve() {
 
 /// The same, where its I/O thread would not look soon.
 pub(super) fn serve_if_asleep() {
-    if TABLE
-        .get()
-        .is_some_and(|table| table.service.load(SeqCst) == SERVICE_ASLEEP)
-    {
+    if !is_served_soon() {
         serve();
     }
 }
 
-/// Has the monitor serve what is marked, unless its I/O thread is at it: before
-/// the vCPU does something else than waiting for sockets.
+/// Has the monitor serve what was marked some time ago, unless its I/O thread is at it:
+/// where the vCPU goes on with something else than waiting for sockets.
 #[inline]
 pub fn flush() {
     let Some(table) = TABLE.get() else { return };
-    let is_marked = table
-        .pending_summary
-        .iter()
-        .any(|word| word.load(SeqCst) != 0);
-    if is_marked && table.service.load(SeqCst) != SERVICE_AWAKE {
+    if is_pending(table) {
+        let since_ns = PENDING_SINCE_NS.load(Relaxed);
+        if time::monotonic_ns().saturating_sub(since_ns) >= FLUSH_AFTER_NS {
+            flush_now();
+        }
+    }
+}
+
+/// Has the monitor serve all that is marked, unless its I/O thread is at it: where the
+/// vCPU has nothing else to do.
+pub fn flush_now() {
+    let Some(table) = TABLE.get() else { return };
+    if is_pending(table) && table.service.load(SeqCst) != SERVICE_AWAKE {
         serve();
     }
+}
+
+/// Whether a socket is marked for the monitor.
+fn is_pending(table: &SocketTable) -> bool {
+    let mut words = table.pending_summary.iter();
+    words.any(|word| word.load(SeqCst) != 0)
 }
 
 /// The bits that are set in a word, lowest first.
@@ -254,7 +280,7 @@ impl Drop for Sleeper {
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::{AtomicU32, AtomicU64};
+    use core::sync::atomic::AtomicU32;
     use std::boxed::Box;
     use std::time::{Duration, Instant};
 

@@ -8,6 +8,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | `kind` | which sockets there are |
+//! | `accepted` | connections that wait to be accepted |
 //! | `address` | addresses between program and monitor |
 //! | `changes` | the table: taking changes, and being called for them |
 //! | `buffer` | where bytes are on their way |
@@ -18,9 +19,11 @@
 //! | `ring` | bytes of a connection that go without calls |
 //! | `ringed` | which connections have rings, and what is different with them |
 //! | `datagram` | SOCK_DGRAM: messages |
+//! | `linger` | closing that waits |
 //! | `listing` | `/proc/net/tcp` and its relatives |
 //! | `options` | which options are the host's and which the libOS's |
 
+mod accepted;
 mod address;
 mod beside;
 mod buffer;
@@ -28,6 +31,7 @@ mod changes;
 mod connection;
 mod datagram;
 mod kind;
+mod linger;
 pub mod listing;
 mod options;
 mod peek;
@@ -47,7 +51,9 @@ use spin::{Mutex, Once};
 use unikiln_abi::socket::{NAME_LOCAL, NAME_PEER, SocketAddress};
 
 pub use address::is_inet;
-pub use changes::{Sleeper, are_used, flush, prepare_wait, take_changes, waits_for_look};
+pub use changes::{
+    Sleeper, are_used, flush, flush_now, prepare_wait, take_changes, waits_for_look,
+};
 pub use kind::kind;
 
 use super::family::{Family, Kind, Patience, Shutdown};
@@ -57,9 +63,11 @@ use super::options::{Options, Value};
 use crate::errno::{Errno, SysResult};
 use crate::fs::open_file::Readiness;
 use crate::fs::readiness::Watchers;
+use crate::hypercall::rings::{self, Parts};
 use crate::hypercall::socket as host;
 use crate::mm::user;
 use crate::sched::WaitQueue;
+use accepted::Accepted;
 use ring::Rings;
 
 /// What the libOS knows of a socket of the host.
@@ -89,6 +97,8 @@ pub struct HostSocket {
     without_rings: AtomicBool,
     /// It was told to connect.
     was_connected: AtomicBool,
+    /// Of a listening one, connections that wait to be accepted.
+    accepted: Accepted,
     /// Directions that the program ended.
     shut_send: AtomicBool,
     shut_receive: AtomicBool,
@@ -120,6 +130,7 @@ impl HostSocket {
             asked_rings: AtomicBool::new(false),
             without_rings: AtomicBool::new(false),
             was_connected: AtomicBool::new(false),
+            accepted: Accepted::default(),
             shut_send: AtomicBool::new(false),
             shut_receive: AtomicBool::new(false),
             from,
@@ -128,14 +139,22 @@ impl HostSocket {
         Ok(socket)
     }
 
-    /// The socket of a connection that came in here.
-    fn accepted(&self, handle: u32, from: Vec<u8>) -> Result<Arc<HostSocket>, Errno> {
+    /// The socket of a connection that came in here, with rings or without.
+    fn accepted(
+        &self,
+        handle: u32,
+        from: Vec<u8>,
+        rings: Option<Parts>,
+    ) -> Result<Arc<HostSocket>, Errno> {
         let options = self.options.of_accepted();
         let what = (self.domain, self.kind, self.protocol);
         let socket = HostSocket::new(handle, what, options, from)?;
         let without = self.without_rings.load(SeqCst);
         socket.without_rings.store(without, SeqCst);
-        socket.attach_rings();
+        socket.asked_rings.store(true, SeqCst);
+        if let Some(parts) = rings {
+            socket.rings.call_once(|| Rings::new(parts));
+        }
         Ok(socket)
     }
 
@@ -246,7 +265,7 @@ impl InetSocket {
     /// at the guest's limit.
     pub fn open(domain: u32, (kind, protocol): (Kind, u32)) -> Result<InetSocket, Errno> {
         changes::prepare()?;
-        let handle = host::open(domain, kind.number(), protocol)?;
+        let handle = connection::with_room(|| host::open(domain, kind.number(), protocol))?;
         let what = (domain, kind, protocol);
         HostSocket::new(handle, what, Options::default(), Vec::new()).map(InetSocket)
     }
@@ -255,8 +274,11 @@ impl InetSocket {
 impl Drop for InetSocket {
     fn drop(&mut self) {
         changes::forget(self.0.handle);
+        self.0.accepted.reset_all();
         if self.0.has_unread() {
             options::abort_on_close(&self.0);
+        } else if self.0.close_later() {
+            return;
         }
         host::close(self.0.handle);
     }
@@ -292,6 +314,8 @@ impl Family for InetSocket {
     }
 
     fn bind(&self, raw: &[u8]) -> Result<(), Errno> {
+        // The address may be that of a socket that is still to be closed.
+        rings::close_now();
         host::bind(self.0.handle, &address::boxed(raw))
     }
 
@@ -307,7 +331,7 @@ impl Family for InetSocket {
 
     fn accept(&self, patience: Patience) -> Result<Box<dyn Family>, Errno> {
         let end = connection::accept(&self.0, patience)?;
-        Ok(Box::new(InetSocket(end)))
+        Ok(Box::new(end))
     }
 
     fn accepted_from(&self) -> Result<Vec<u8>, Errno> {
@@ -344,6 +368,7 @@ impl Family for InetSocket {
         if how.receive {
             // A listener is none any more.
             self.0.listening.store(false, SeqCst);
+            self.0.accepted.reset_all();
         }
         self.0.changed();
         Ok(())
@@ -371,6 +396,10 @@ impl Family for InetSocket {
 
     fn is_host_socket(&self) -> bool {
         true
+    }
+
+    fn closing(&self) {
+        linger::linger(&self.0);
     }
 
     fn readiness(&self) -> Readiness {

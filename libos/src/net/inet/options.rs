@@ -75,7 +75,7 @@ pub(super) fn set(own: &HostSocket, level: u32, name: u32, bytes: &[u8]) -> Resu
     let mut value = Vec::with_capacity(most.max(1));
     value.extend_from_slice(bytes.get(..most).unwrap_or(bytes));
     host::set_option(own.handle, level, name, &value)?;
-    if level == SOL_SOCKET && name == SO_RCVLOWAT {
+    if level == SOL_SOCKET && matches!(name, SO_RCVLOWAT | SO_LINGER) {
         own.options.set(name, bytes)?;
     }
     Ok(())

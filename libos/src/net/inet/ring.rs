@@ -20,7 +20,7 @@ use unikiln_abi::socket::{RECEIVE_ENDED, RING_BYTES};
 
 use crate::errno::Errno;
 use crate::fs::transfer::{BufferSource, Sink, Source};
-use crate::hypercall::rings::{Inlet, Memory, Outlet};
+use crate::hypercall::rings::{self, Inlet, Memory, Outlet};
 
 /// A send ring with so much room can be written to.
 const WRITABLE_BYTES: usize = RING_BYTES / 3;
@@ -65,6 +65,12 @@ impl Rings {
             is_left: AtomicBool::new(false),
             gave: AtomicBool::new(false),
         }
+    }
+
+    /// Has the monitor close the socket behind the bytes that wait to be sent, once it is
+    /// marked pending; false where it has to be called for that.
+    pub(super) fn close_later(&self) -> bool {
+        rings::close_later(self.memory.clone())
     }
 
     /// Bytes that wait to be received.

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::Ordering::SeqCst;
 
-use linux_raw_sys::general::{EPOLLIN, EPOLLOUT, EPOLLWRNORM};
+use linux_raw_sys::general::{EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM};
 use unikiln_abi::socket::{QUEUED_RECEIVE, QUEUED_SEND};
 
 use super::ring::{BROKEN, End, Rings};
@@ -29,10 +29,6 @@ impl HostSocket {
 
     /// Gives a new connection rings, once. Without memory it goes without.
     pub(super) fn attach_rings(&self) {
-        // On two vCPUs a run of tests/guests/inet_rings.c once hung, and nobody knows why yet.
-        if crate::sched::cpu_count() > 1 {
-            return;
-        }
         let is_plain = !self.without_rings.load(SeqCst) && self.options.low_water() == 1;
         if self.kind != Kind::Stream || !is_plain || self.asked_rings.swap(true, SeqCst) {
             return;
@@ -42,6 +38,22 @@ impl HostSocket {
             // Who waits was told nothing of what is in them.
             self.changed();
         }
+    }
+
+    /// Leaves closing to the monitor, where it looks soon: false where it has to be called.
+    pub(super) fn close_later(&self) -> bool {
+        let lingers = self.options.linger_seconds().is_some();
+        let Some(rings) = self
+            .rings()
+            .filter(|_| !lingers && changes::is_served_soon())
+        else {
+            return false;
+        };
+        let is_left = rings.close_later();
+        if is_left {
+            self.notice_sending();
+        }
+        is_left
     }
 
     /// Gives rings to a connection that came about meanwhile.
@@ -87,6 +99,7 @@ impl HostSocket {
     /// What is ready of `word` and the rings.
     pub(super) fn ready_with(&self, word: u32) -> u32 {
         match self.rings() {
+            None if self.accepted.is_any() => word | EPOLLIN | EPOLLRDNORM,
             Some(rings) if self.shut_send.load(SeqCst) => {
                 // A send fails at once, whatever the ring has.
                 rings.ready(word, self.options.low_water()) | EPOLLOUT | EPOLLWRNORM

@@ -138,7 +138,7 @@ fn send_rest(own: &HostSocket, flags: u32, rest: Option<&[u8]>) -> usize {
     let rings = own.outgoing_rings().filter(|_| flags & MSG_OOB == 0);
     let count = rings.map_or(0, |rings| rings.put_part(rest.unwrap_or_default()));
     if count > 0 {
-        changes::mark_pending(own.handle);
+        own.notice_sending();
     }
     count
 }

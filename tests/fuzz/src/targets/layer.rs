@@ -1,13 +1,15 @@
-//! Tar streams of layers: merged into a tree, written as EROFS.
+//! Tar streams: as layers, which are merged into a tree and written as EROFS; as
+//! archives, which have an image in them; as what a decompressor gets.
 
 use tar::{Builder, EntryType, Header};
 
+use super::{documents, with_file};
 use crate::{Random, Target};
 
 /// The target.
 pub const TARGET: Target = Target {
     name: "layer",
-    max_bytes: 32 << 10,
+    max_bytes: 48 << 10,
     run,
     mend,
     seeds,
@@ -21,6 +23,7 @@ const TYPE: usize = 156;
 fn run(input: &[u8]) {
     let _ = unikiln_builder::fuzz::layer(input);
     unikiln_builder::fuzz::compressed(input);
+    with_file(input, |path| unikiln_builder::fuzz::archive(&path));
 }
 
 /// Gives every block that could be a header a right checksum, and some of them a
@@ -141,5 +144,21 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             .output();
         seeds.extend(tar.map(|done| done.stdout).ok());
     }
+    seeds.extend(archives());
     seeds
+}
+
+/// The documents of a real image as a docker archive and as a layout.
+fn archives() -> Vec<Vec<u8>> {
+    let documents = (documents::TARGET.seeds)();
+    let archive = |name: &str, first: usize| {
+        let mut tar = Builder::new(Vec::new());
+        add(&mut tar, EntryType::Regular, name, "", &documents[first]);
+        for (number, document) in documents.iter().enumerate() {
+            let member = format!("blobs/sha256/{number}");
+            add(&mut tar, EntryType::Regular, &member, "", document);
+        }
+        tar.into_inner().expect("finish")
+    };
+    vec![archive("index.json", 0), archive("manifest.json", 2)]
 }

@@ -1,6 +1,5 @@
 //! One target for each reader of untrusted input.
 
-pub mod archive;
 pub mod documents;
 pub mod erofs;
 pub mod layer;

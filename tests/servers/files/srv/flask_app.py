@@ -1,5 +1,7 @@
 """A Flask application: a path with a parameter, a form of JSON, an error."""
 
+from importlib.metadata import version
+
 from flask import Flask, abort, jsonify, request
 
 app = Flask(__name__)
@@ -7,7 +9,7 @@ app = Flask(__name__)
 
 @app.get("/")
 def index():
-    return "flask answers\n"
+    return f"flask {version('flask')} answers\n"
 
 
 @app.get("/hello/<name>")

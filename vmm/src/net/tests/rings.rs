@@ -187,6 +187,15 @@ fn a_send_past_the_ring_waits_for_the_ring() {
     let mut got = [0; 12];
     client.read_exact(&mut got).unwrap();
     assert_eq!(&got, b"first second");
+    guest.take_changes();
+    guest.fill_ring(handle, &[0; RING_BYTES]);
+    assert_eq!(guest.does(SOCKET_SEND, [handle, DATA, 7, 0, 0, 0]), 7);
+    assert_ne!(
+        guest.take_changes().1 >> handle & 1,
+        0,
+        "another thread that waits for room is told of it"
+    );
+    client.read_exact(&mut vec![0; RING_BYTES + 7]).unwrap();
 
     let mut sent = guest.stuff(handle);
     assert_ne!(

@@ -1,0 +1,8 @@
+// Starts none.
+package main
+
+import "fmt"
+
+func main() {
+	fmt.Println("hello")
+}
