@@ -9,7 +9,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::debian::{start_nginx, start_redis, start_redis_with};
 use crate::image::can_run;
-use crate::server::{Server, client, curl, wrk};
+use crate::server::{Server, client, curl, stats, wrk};
 
 /// Short connections, and how many of them warm everything up.
 const SHORT: usize = 10_000;
@@ -103,7 +103,7 @@ fn guest_files(port: u16) -> usize {
 
 fn short() -> Result<(), Failed> {
     if can_run("short", &["curl"]) {
-        let (mut server, port) = start_nginx(&["--stats"]);
+        let (mut server, port) = start_nginx(&[]);
         serve(&mut server, port, WARM)?;
         let (files, memory) = (guest_files(port), server.memory_kib());
         let monitor_files = server.files_at_rest();
@@ -116,12 +116,8 @@ fn short() -> Result<(), Failed> {
             "from {memory} to {memory_after} KiB"
         );
         let outcome = server.ends(0);
-        let said = outcome.err();
-        let opened = said
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("opened"))
-            .and_then(|count| count.trim().parse::<usize>().ok());
-        assert!(opened >= Some(SHORT), "{}", outcome.story());
+        let opened = stats(&outcome)["sockets"]["opened"].as_u64();
+        assert!(opened >= Some(SHORT as u64), "{}", outcome.story());
     }
     Ok(())
 }

@@ -18,6 +18,13 @@ use crate::common::{Outcome, outcome};
 /// Longer than anything here takes, on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// With so many system calls, those at the start count for little.
+const CALLS_MANY: u64 = 10_000;
+
+/// It starts a thread for each request, and the C library's call for that is one of the
+/// few that are not bound.
+const THREAD_EACH: &str = "flask";
+
 /// A port below those that kernels choose, with TCP and UDP free just now; another
 /// one each time.
 pub(crate) fn free_port() -> u16 {
@@ -31,6 +38,13 @@ pub(crate) fn free_port() -> u16 {
         }
     }
     panic!("none of the ports from {first} on is free")
+}
+
+/// The statistics of a guest that has ended.
+pub(crate) fn stats(outcome: &Outcome) -> serde_json::Value {
+    let stderr = outcome.err();
+    let stats = stderr.lines().rev().find(|line| line.starts_with('{'));
+    serde_json::from_str(stats.expect("statistics")).expect("JSON")
 }
 
 /// What a guest has written so far.
@@ -58,7 +72,7 @@ impl Server {
     ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_unikiln"));
         command
-            .arg("run")
+            .args(["run", "--stats=json"])
             .args(options)
             .arg(file)
             .args(args)
@@ -209,7 +223,23 @@ impl Server {
             .assert_code(code)
             .assert_stderr_lacks("unikiln: crash")
             .assert_stderr_lacks("panic");
+        self.enters_directly(&stats(&outcome));
         outcome
+    }
+
+    /// The share of system calls that did not trap, where there were many.
+    fn enters_directly(&self, stats: &serde_json::Value) {
+        let count = |name: &str| stats["libos"][name].as_u64().expect("a number");
+        let (direct, trapped) = (count("syscalls_direct"), count("syscalls_trapped"));
+        eprintln!("{}: {direct} calls direct, {trapped} trapped", self.name);
+        assert!(
+            self.name == THREAD_EACH
+                || direct + trapped < CALLS_MANY
+                || trapped * 100 <= direct + trapped,
+            "{}: of {} calls {trapped} trapped",
+            self.name,
+            direct + trapped
+        );
     }
 
     fn outcome(&self, code: i32) -> Outcome {

@@ -262,12 +262,6 @@ pub(super) fn epoll() -> io::Result<OwnedFd> {
     owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })
 }
 
-/// A descriptor that is readable once something was written to it.
-pub(super) fn event() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers.
-    owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
-}
-
 /// Whether the kernel has `epoll_pwait2` (Linux 5.11): no events are asked for, which
 /// is an error of its own.
 pub(super) fn has_epoll_pwait2(epoll: BorrowedFd<'_>) -> bool {

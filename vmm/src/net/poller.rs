@@ -19,7 +19,6 @@
 //! Edge-triggered, so a socket that stays hung up or broken is told once. The
 //! thread ends when the other end of its pipe is closed.
 
-use std::fs::File;
 use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -31,13 +30,11 @@ use unikiln_abi::socket::{SERVICE_ASLEEP, SERVICE_AWAKE, SERVICE_NAPPING};
 use super::host;
 use super::serve::Server;
 use super::table::Table;
-use crate::events::block_forwarded;
+use crate::events::{block_forwarded, thread_id};
 
 /// Edges taken at one time.
 const BATCH: usize = 128;
 const END_TOKEN: u64 = u64::MAX;
-/// A vCPU wants the thread to nap: nothing else has to be done for it.
-const NAP_TOKEN: u64 = u64::MAX - 1;
 /// How long a nap lasts, and naps after the last work.
 const NAP_MS: i32 = 1;
 const NAP: Duration = Duration::from_millis(NAP_MS as u64);
@@ -47,7 +44,6 @@ const NAPS_AFTER_WORK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Poller {
     epoll: Arc<OwnedFd>,
-    nap: Arc<File>,
     end: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
 }
@@ -57,20 +53,18 @@ impl Poller {
         let epoll = Arc::new(host::epoll()?);
         let (ended, end) = io::pipe()?;
         host::watch(epoll.as_fd(), ended.as_fd(), libc::EPOLLIN, END_TOKEN)?;
-        let nap = Arc::new(File::from(host::event()?));
-        let edges = libc::EPOLLIN | libc::EPOLLET;
-        host::watch(epoll.as_fd(), nap.as_fd(), edges, NAP_TOKEN)?;
         let watched = Arc::clone(&epoll);
         let thread = std::thread::Builder::new()
             .name("sockets".into())
             .spawn(move || {
                 block_forwarded();
+                table.poller_runs(thread_id());
                 run(&watched, &table);
+                table.poller_runs(0);
                 drop(ended);
             })?;
         Ok(Self {
             epoll,
-            nap,
             end: Some(end),
             thread: Some(thread),
         })
@@ -79,11 +73,6 @@ impl Poller {
     /// What watches the sockets.
     pub(super) fn epoll(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.epoll)
-    }
-
-    /// What makes the thread nap when 8 bytes are written to it.
-    pub(super) fn nap(&self) -> Arc<File> {
-        Arc::clone(&self.nap)
     }
 }
 
@@ -116,7 +105,8 @@ fn run(epoll: &OwnedFd, table: &Table) {
         }
         let count = match host::wait(epoll.as_fd(), &mut events, timeout_ms) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // A vCPU wants it to nap: a signal, as vCPUs that wait take all events there are.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             // Only a wrong descriptor or pointer fails otherwise.
             Err(_) => return,
         };

@@ -4,11 +4,10 @@
 //! moved, so that a socket is reached without a lock but its own. The lowest free
 //! handle is given out first, as descriptors are.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use unikiln_abi::call::EVENT_SOCKET;
@@ -19,6 +18,7 @@ use super::poller::Poller;
 use super::serve::{Closed, Server};
 use super::socket::Socket;
 use super::{errno, host};
+use crate::events::signal_thread;
 use crate::fault::GuestFault;
 use crate::hypercall::lock;
 use crate::memory::GuestMemory;
@@ -49,6 +49,8 @@ pub(super) struct Table {
     pub(super) fault: OnceLock<GuestFault>,
     calls: AtomicU64,
     is_watched: AtomicBool,
+    /// The I/O thread, while it runs.
+    poller: AtomicI32,
     /// Whether a socket was served since the I/O thread looked.
     pub(super) traffic: AtomicBool,
     pub(super) ring_received_bytes: AtomicU64,
@@ -60,7 +62,6 @@ pub(super) struct Table {
 pub(super) struct Open {
     gpa: u64,
     pub(super) epoll: Arc<OwnedFd>,
-    nap: Arc<File>,
     limit: usize,
     /// Whether vCPUs may wait for `epoll`.
     is_shared: bool,
@@ -78,6 +79,7 @@ impl Table {
             fault: OnceLock::new(),
             calls: AtomicU64::new(0),
             is_watched: AtomicBool::new(false),
+            poller: AtomicI32::new(0),
             traffic: AtomicBool::new(false),
             ring_received_bytes: AtomicU64::new(0),
             ring_sent_bytes: AtomicU64::new(0),
@@ -93,7 +95,6 @@ impl Table {
         let epoll = poller.epoll();
         let opened = Open {
             gpa,
-            nap: poller.nap(),
             is_shared: host::has_epoll_pwait2(epoll.as_fd()),
             epoll,
             limit,
@@ -224,11 +225,16 @@ impl Table {
         let load = |word: &AtomicU32| word.load(Ordering::SeqCst);
         let service = self.table_word(offset_of!(SocketTable, service), load);
         if service == Some(SERVICE_ASLEEP)
-            && let Some(open) = self.open.get()
+            && let thread @ 1.. = self.poller.load(Ordering::SeqCst)
         {
-            // It holds more than anybody can write, and a lost wake is made up for by the next.
-            let _ = (&*open.nap).write(&1u64.to_ne_bytes());
+            // One that comes just before the thread sleeps is lost, and made up for by the next.
+            signal_thread(thread);
         }
+    }
+
+    /// The I/O thread is this one; 0 for none.
+    pub(super) fn poller_runs(&self, thread: i32) {
+        self.poller.store(thread, Ordering::SeqCst);
     }
 
     /// Shows what the I/O thread does.
