@@ -21,8 +21,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// With so many system calls, those at the start count for little.
 const CALLS_MANY: u64 = 10_000;
 
-/// It starts a thread for each request, and the C library's call for that is one of the
-/// few that are not bound.
+/// It starts a thread for each request, and the end of a thread traps: the C library's loop
+/// around exit(2) has no room for a jump.
 const THREAD_EACH: &str = "flask";
 
 /// A port below those that kernels choose, with TCP and UDP free just now; another
