@@ -225,6 +225,36 @@ static void a_server_in_one_loop(void) {
     close(l);
 }
 
+/// A byte that is urgent is there for who asks for it, also where it is all that came.
+static void an_urgent_byte_is_not_passed(void) {
+    for (int before = 0; before < 2; before++) {
+        int s[2], l = listener(AF_INET, 0);
+        char byte = 0, rest[8];
+        s[0] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        CHECK(connect_to(s[0], AF_INET, port_of(l)) == 0 || errno == EINPROGRESS);
+        s[1] = accept(l, 0, 0);
+        CHECK(s[1] >= 0);
+        CHECK(wait_for(s[0], POLLOUT) & POLLOUT);
+        if (before) {
+            // The connection was used already.
+            CHECK_EQ(write(s[0], "q", 1), 1);
+            CHECK_EQ(read(s[1], &byte, 1), 1);
+        }
+        CHECK_EQ(send(s[1], "!", 1, MSG_OOB), 1);
+        CHECK(wait_for(s[0], POLLPRI) & POLLPRI);
+        CHECK_EQ(write(s[1], "after", 5), 5);
+        CHECK(wait_for(s[0], POLLIN) & POLLIN);
+        CHECK_EQ(recv(s[0], &byte, 1, MSG_OOB), 1);
+        CHECK_EQ(byte, '!');
+        CHECK_FAILS(recv(s[0], &byte, 1, MSG_OOB), EINVAL);
+        CHECK_EQ(recv(s[0], rest, sizeof rest, 0), 5);
+        CHECK(!memcmp(rest, "after", 5));
+        close(s[0]);
+        close(s[1]);
+        close(l);
+    }
+}
+
 int main(void) {
     a_connect_goes_on();
     a_connect_is_refused();
@@ -232,5 +262,6 @@ int main(void) {
     levels_and_edges();
     select_sees_them();
     a_server_in_one_loop();
+    an_urgent_byte_is_not_passed();
     return done("inet_nonblocking");
 }

@@ -25,6 +25,7 @@ use crate::fault::GuestFault;
 use crate::hypercall::lock;
 
 const POLLIN: u32 = libc::POLLIN as u32;
+const POLLPRI: u32 = libc::POLLPRI as u32;
 const READABLE: u32 = (libc::POLLIN | libc::POLLRDNORM) as u32;
 /// Changes of a connection that goes on.
 const PLAIN: u32 = (libc::POLLIN | libc::POLLOUT) as u32;
@@ -160,13 +161,15 @@ impl Table {
     fn transfer(&self, socket: &mut Socket, events: u32, word: u32) -> (bool, u32) {
         let sent = self.drain(socket);
         let mut is_news = sent.is_news;
-        let mut is_there = events & POLLIN != 0;
+        // A receive would go past a byte that is urgent: the program takes it from the host first.
+        let mut is_urgent = (events | word) & POLLPRI != 0;
+        let mut is_there = events & POLLIN != 0 && !is_urgent;
         let is_plain = socket.rings.is_some() && !sent.is_short && events & !PLAIN == 0;
         if is_plain && !is_there && word & POLLIN == 0 && events == 0 {
             return (is_news, word);
         }
         loop {
-            let received = match is_there {
+            let received = match is_there && !is_urgent {
                 true => self.fill(socket),
                 false => Moved::default(),
             };
@@ -181,6 +184,7 @@ impl Table {
                 return (is_news, word);
             }
             is_there = true;
+            is_urgent = word & POLLPRI != 0;
         }
     }
 
