@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::boot::BootInfo;
 use unikiln_abi::call::CallPage;
-use unikiln_abi::socket::{Accepted, Received, Sending, SocketAddress};
+use unikiln_abi::socket::{Accepted, Piece, Received, Sending, SocketAddress};
 use unikiln_abi::stats::GuestStats;
 use unikiln_abi::vcpu::CpuFrame;
 use vm_memory::mmap::MmapRegionBuilder;
@@ -255,7 +255,7 @@ macro_rules! plain {
     };
 }
 plain!(BootInfo, CallPage, CpuFrame, GuestStats);
-plain!(SocketAddress, Sending, Received, Accepted);
+plain!(SocketAddress, Sending, Received, Accepted, Piece);
 
 #[cfg(test)]
 mod tests {

@@ -104,6 +104,10 @@ pub const VOLUME_WATCH: u32 = 33;
 /// each with its name, padded to 8. [`crate::shared::SharedPage::volume_events`] says when.
 pub const VOLUME_EVENTS: u32 = 34;
 
+/// Send bytes where they are. `[handle, gpa of Pieces, how many]` (at most
+/// [`crate::socket::PIECES_MAX`], of [`crate::socket::TRANSFER_MAX_BYTES`] together) → bytes.
+pub const SOCKET_SEND_PIECES: u32 = 35;
+
 /// [`WAIT`]: standard input has bytes or has ended.
 pub const EVENT_STDIN: u64 = 1 << 0;
 /// [`WAIT`]: a signal came from outside ([`crate::shared::SharedPage::signals`]).

@@ -151,6 +151,19 @@ pub struct SocketAddress {
     pub bytes: [u8; ADDRESS_MAX_BYTES],
 }
 
+/// Most pieces of one [`crate::call::SOCKET_SEND_PIECES`].
+pub const PIECES_MAX: usize = 128;
+
+/// Bytes of guest memory that lie together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Piece {
+    /// Guest-physical address.
+    pub gpa: u64,
+    /// How many.
+    pub len_bytes: u64,
+}
+
 /// Most connections that one [`crate::call::SOCKET_ACCEPT_STREAMS`] takes.
 pub const ACCEPTED_MAX: usize = 8;
 

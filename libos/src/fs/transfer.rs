@@ -40,6 +40,12 @@ pub trait Source {
     fn take_part(&mut self, bytes: &mut [u8]) -> usize {
         self.take(bytes).map_or(0, |()| bytes.len())
     }
+    /// Where in program memory the next bytes lie together, and how many, if they do.
+    fn place(&self) -> Option<(u64, usize)> {
+        None
+    }
+    /// The first `len` bytes of that place were taken there.
+    fn skip(&mut self, _len: usize) {}
 }
 
 /// Ranges of program memory.
@@ -175,6 +181,17 @@ impl Sink for UserRanges {
 impl Source for UserRanges {
     fn remaining(&self) -> usize {
         UserRanges::remaining(self)
+    }
+
+    fn place(&self) -> Option<(u64, usize)> {
+        match self {
+            UserRanges::One(addr, left) => Some((*addr, *left)),
+            UserRanges::Many(ranges, _) => ranges.last().copied(),
+        }
+    }
+
+    fn skip(&mut self, len: usize) {
+        self.next(len);
     }
 
     fn take(&mut self, mut bytes: &mut [u8]) -> Result<(), Errno> {

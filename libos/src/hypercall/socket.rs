@@ -8,7 +8,9 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call;
 use unikiln_abi::layout::DIRECT_MAP_BASE;
-use unikiln_abi::socket::{Accepted, Received, Sending, SocketAddress, SocketTable, StreamRings};
+use unikiln_abi::socket::{
+    Accepted, Piece, Received, Sending, SocketAddress, SocketTable, StreamRings,
+};
 
 use super::{call as ask, gpa_of};
 use crate::errno::{Errno, SysResult};
@@ -105,6 +107,13 @@ pub fn send(handle: u32, data: &[u8], flags: u32, beside: Option<&Sending>) -> S
     let beside = beside.map_or(0, gpa_of_ref);
     let args = [handle.into(), gpa_of(data), len, flags.into(), beside, 0];
     number(call::SOCKET_SEND, args)
+}
+
+/// Sends bytes that are anywhere in guest memory: those that were taken.
+pub fn send_pieces(handle: u32, pieces: &[Piece]) -> SysResult {
+    let gpa = (pieces.as_ptr().expose_provenance() as u64).wrapping_sub(DIRECT_MAP_BASE);
+    let args = [handle.into(), gpa, pieces.len() as u64, 0, 0, 0];
+    number(call::SOCKET_SEND_PIECES, args)
 }
 
 /// Receives: the bytes that came, or with MSG_TRUNC a datagram's whole length.

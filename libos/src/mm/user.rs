@@ -13,8 +13,11 @@
 use alloc::vec::Vec;
 
 use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
+use unikiln_abi::{LARGE_PAGE_BYTES, PAGE_BYTES};
 
 use crate::errno::Errno;
+use crate::mm::pagetable;
+use crate::process;
 
 /// Types that are valid for any bytes and have no padding that matters.
 ///
@@ -273,6 +276,45 @@ pub fn read_cstr(address: u64, max: usize) -> Result<Vec<u8>, Errno> {
         at += part.len() as u64;
     }
     Err(Errno::ENAMETOOLONG)
+}
+
+/// Where the first bytes of a range are in guest-physical memory: address and length of
+/// pieces, at most `most`. None where it cannot be read; it ends before the first byte that is
+/// not in memory of the guest's own, such as a file of the image.
+///
+/// Another thread may unmap them at once, so they may be looked at, but not written.
+pub fn pieces(address: u64, len: usize, most: usize) -> Vec<(u64, u64)> {
+    let mut pieces: Vec<(u64, u64)> = Vec::new();
+    // With nothing locked: what is not there yet is brought by a fault.
+    let is_there = fault_in(address, len as u64).is_ok();
+    if !is_there || pieces.try_reserve_exact(most).is_err() {
+        return pieces;
+    }
+    let end = address + len as u64;
+    let _space = process::current().space.lock();
+    let mut at = address;
+    while at < end {
+        let (entry, is_large) = pagetable::lookup(at);
+        if !entry.is_present() || !entry.is_counted() {
+            break;
+        }
+        let page_bytes = if is_large {
+            LARGE_PAGE_BYTES
+        } else {
+            PAGE_BYTES
+        };
+        let offset = at % page_bytes;
+        let here = (page_bytes - offset).min(end - at);
+        let gpa = entry.gpa() + offset;
+        let is_full = pieces.len() == most;
+        match pieces.last_mut() {
+            Some((start, bytes)) if *start + *bytes == gpa => *bytes += here,
+            _ if is_full => break,
+            _ => pieces.push((gpa, here)),
+        }
+        at += here;
+    }
+    pieces
 }
 
 /// Touches each page of the range so that it is there.

@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
     ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_ACCEPT_STREAMS,
-    SOCKET_TABLE, STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START, VOLUME_CALL, VOLUME_EVENTS,
-    VOLUME_WATCH, WAIT,
+    SOCKET_SEND_PIECES, SOCKET_TABLE, STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START,
+    VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
@@ -49,7 +49,7 @@ pub use stdin::Stdin;
 pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 35] = [
+pub const CALL_NAMES: [&str; 36] = [
     "none",
     "log",
     "exit",
@@ -85,6 +85,7 @@ pub const CALL_NAMES: [&str; 35] = [
     "volume_call",
     "volume_watch",
     "volume_events",
+    "socket_send_pieces",
 ];
 
 /// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
@@ -206,7 +207,9 @@ pub fn dispatch(
         VCPU_KICK => vcpu::handle_kick(host, first),
         VCPU_FLUSH => vcpu::handle_flush(host, cpu, first),
         TIMER => timer::handle(host, cpu, first, second),
-        SOCKET_TABLE..=SOCKET_ACCEPT_STREAMS => socket::handle(host, number, args)?,
+        SOCKET_TABLE..=SOCKET_ACCEPT_STREAMS | SOCKET_SEND_PIECES => {
+            socket::handle(host, number, args)?
+        }
         VOLUME_CALL => volume::handle_call(host, args)?,
         VOLUME_WATCH => volume::handle_watch(host, first, second, third)?,
         VOLUME_EVENTS => volume::handle_events(host, first, second)?,

@@ -11,11 +11,12 @@ use unikiln_abi::PAGE_BYTES;
 use unikiln_abi::call::{
     ROUTE_DUMP, SOCKET_ACCEPT, SOCKET_ACCEPT_STREAMS, SOCKET_BIND, SOCKET_CLOSE, SOCKET_CONNECT,
     SOCKET_LISTEN, SOCKET_NAME, SOCKET_OPEN, SOCKET_OPTION_GET, SOCKET_OPTION_SET, SOCKET_QUEUED,
-    SOCKET_RECEIVE, SOCKET_SEND, SOCKET_SERVE, SOCKET_SHUTDOWN, SOCKET_STREAM, SOCKET_TABLE,
+    SOCKET_RECEIVE, SOCKET_SEND, SOCKET_SEND_PIECES, SOCKET_SERVE, SOCKET_SHUTDOWN, SOCKET_STREAM,
+    SOCKET_TABLE,
 };
 use unikiln_abi::socket::{
-    ACCEPTED_MAX, ADDRESS_MAX_BYTES, Accepted, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, Received,
-    Sending, SocketAddress, SocketTable, StreamRings, TRANSFER_MAX_BYTES,
+    ACCEPTED_MAX, ADDRESS_MAX_BYTES, Accepted, CONTROL_MAX_BYTES, OPTION_MAX_BYTES, PIECES_MAX,
+    Piece, Received, Sending, SocketAddress, SocketTable, StreamRings, TRANSFER_MAX_BYTES,
 };
 
 use vm_memory::ByteValued;
@@ -55,7 +56,7 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
         },
         SOCKET_SEND => {
             let bytes = of.transfer(a, b)?;
-            net.send(socket, &bytes, c, of.sending(d)?)
+            net.send(socket, &[bytes], c, of.sending(d)?)
         }
         SOCKET_RECEIVE => of.receive(socket, a, b, c, d)?,
         SOCKET_SHUTDOWN => net.shutdown(socket, a),
@@ -77,6 +78,7 @@ pub(super) fn handle(host: &Host, number: u32, args: [u64; 6]) -> Result<i64, Gu
             of.pages::<StreamRings>(a)?;
             net.stream(socket, a)
         }
+        SOCKET_SEND_PIECES => net.send(socket, &of.pieces(a, b)?, 0, None),
         SOCKET_SERVE => net.serve(),
         SOCKET_ACCEPT_STREAMS => of.accept_streams(socket, a, b)?,
         _ => return Err(GuestFault::UnknownCall { number }),
@@ -144,6 +146,23 @@ impl<'a> Arguments<'a> {
             return Err(self.bad("length", len_bytes));
         }
         self.host.buffer(self.call, gpa, len_bytes)
+    }
+
+    /// The bytes of several pieces.
+    fn pieces(&self, gpa: u64, count: u64) -> Result<Vec<GuestSlice<'a>>, GuestFault> {
+        if count == 0 || count > PIECES_MAX as u64 {
+            return Err(self.bad("count", count));
+        }
+        let mut left = TRANSFER_MAX_BYTES;
+        let places = (gpa..).step_by(size_of::<Piece>()).take(count as usize);
+        let slices = places.map(|at| {
+            self.room::<Piece>(at)?;
+            let piece: Piece = self.host.memory.read_plain(at).unwrap_or_default();
+            let rest = left.checked_sub(piece.len_bytes);
+            left = rest.ok_or_else(|| self.bad("length", piece.len_bytes))?;
+            self.transfer(piece.gpa, piece.len_bytes)
+        });
+        slices.collect()
     }
 
     /// Whether there is room for a structure.

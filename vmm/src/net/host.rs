@@ -27,9 +27,6 @@ const POLL_EVENTS: i16 = libc::POLLIN
     | libc::POLLWRNORM
     | libc::POLLWRBAND;
 
-/// Most pieces of guest memory of one send or receive: a ring's two.
-const PIECES_MAX: usize = 2;
-
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -151,17 +148,13 @@ pub(super) fn readiness(fd: BorrowedFd<'_>) -> u32 {
     u32::from(poll.revents as u16)
 }
 
-/// Guest memory as the kernel takes it, at most [`PIECES_MAX`] pieces.
-fn vectors(pieces: &[GuestSlice<'_>]) -> [libc::iovec; PIECES_MAX] {
-    let mut vectors = [libc::iovec {
-        iov_base: std::ptr::null_mut(),
-        iov_len: 0,
-    }; PIECES_MAX];
-    for (vector, piece) in vectors.iter_mut().zip(pieces) {
-        vector.iov_base = piece.ptr_guard_mut().as_ptr().cast();
-        vector.iov_len = piece.len();
-    }
-    vectors
+/// Guest memory as the kernel takes it.
+fn vectors(pieces: &[GuestSlice<'_>]) -> Vec<libc::iovec> {
+    let vector = |piece: &GuestSlice<'_>| libc::iovec {
+        iov_base: piece.ptr_guard_mut().as_ptr().cast(),
+        iov_len: piece.len(),
+    };
+    pieces.iter().map(vector).collect()
 }
 
 /// Sends bytes of the monitor's own.

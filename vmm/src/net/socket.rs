@@ -243,11 +243,11 @@ impl Network {
         })
     }
 
-    /// SOCKET_SEND.
+    /// SOCKET_SEND, SOCKET_SEND_PIECES.
     pub(crate) fn send(
         &self,
         handle: u64,
-        bytes: &GuestSlice<'_>,
+        bytes: &[GuestSlice<'_>],
         flags: u64,
         mut beside: Option<Sending>,
     ) -> io::Result<i64> {
@@ -263,7 +263,7 @@ impl Network {
                 beside.to = self.outward(socket.protocol, &beside.to);
             }
             self.table.drain_before(handle, socket)?;
-            host::send(socket.fd(), slice::from_ref(bytes), flags, beside.as_ref())
+            host::send(socket.fd(), bytes, flags, beside.as_ref())
         })?;
         Counters::add(&self.counters.sent_bytes, sent);
         Ok(sent as i64)

@@ -15,6 +15,7 @@
 //! | `beside` | flags, addresses and control messages of one message |
 //! | `connection` | connect, accept |
 //! | `stream` | SOCK_STREAM: bytes |
+//! | `direct` | large sends, without a copy |
 //! | `peek` | the same, without taking them |
 //! | `ring` | bytes of a connection that go without calls |
 //! | `ringed` | which connections have rings, and what is different with them |
@@ -30,6 +31,7 @@ mod buffer;
 mod changes;
 mod connection;
 mod datagram;
+mod direct;
 mod kind;
 mod linger;
 pub mod listing;

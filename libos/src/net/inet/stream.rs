@@ -8,11 +8,12 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, SIGPIPE};
 use linux_raw_sys::net::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_WAITALL};
+use unikiln_abi::socket::RING_BYTES;
 
 use super::HostSocket;
 use super::buffer::{BUFFER_MAX_BYTES, Buffer};
 use super::ring::End;
-use super::{beside, changes, peek};
+use super::{beside, changes, direct, peek};
 use crate::errno::{Errno, SysResult};
 use crate::fs::transfer::Sink;
 use crate::hypercall::socket as host;
@@ -58,7 +59,22 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
         if is_plain && let Some(outcome) = send_ringed(own, out, sent) {
             return outcome;
         }
-        let wanted = out.data.remaining().min(BUFFER_MAX_BYTES);
+        // What the host has no room for waits in the ring, as far as that goes.
+        let mut most = BUFFER_MAX_BYTES;
+        if is_plain && let Some(outcome) = direct::send(own, out) {
+            match outcome {
+                Ok(count) => {
+                    *sent += count;
+                    if out.data.remaining() == 0 {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(Errno::EAGAIN) => most = RING_BYTES,
+                Err(errno) => return Err(host_errno(own, errno)),
+            }
+        }
+        let wanted = out.data.remaining().min(most);
         let mut buffer = Buffer::take(wanted)?;
         let (data, sending) = buffer.outgoing(wanted)?;
         let has_beside = beside::fill(sending, out)?;
@@ -95,9 +111,7 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
                     }
                     own.wait_change(out.patience, SENDABLE, seen)?;
                 }
-                // The monitor may have taken the error behind it from the host.
-                Err(Errno::EPIPE) => return Err(own.told_error().unwrap_or(Errno::EPIPE)),
-                Err(errno) => return Err(errno),
+                Err(errno) => return Err(host_errno(own, errno)),
             }
         }
         if filled < wanted {
@@ -106,6 +120,14 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
         if out.data.remaining() == 0 {
             return Ok(());
         }
+    }
+}
+
+/// The error of a send, where the monitor may have taken the one behind EPIPE from the host.
+fn host_errno(own: &HostSocket, errno: Errno) -> Errno {
+    match errno {
+        Errno::EPIPE => own.told_error().unwrap_or(errno),
+        errno => errno,
     }
 }
 
@@ -146,12 +168,12 @@ fn send_rest(own: &HostSocket, flags: u32, rest: Option<&[u8]>) -> usize {
 /// Receives from a stream.
 pub(super) fn receive(own: &HostSocket, incoming: &mut Incoming<'_>) -> SysResult {
     own.report_error()?;
-    own.attach_when_connected();
     if incoming.asks(MSG_OOB | MSG_ERRQUEUE) {
         // These never wait.
         incoming.patience = Patience::None;
         return take(own, incoming, incoming.data.remaining());
     }
+    own.attach_when_connected();
     let len = incoming.data.remaining();
     let target = if incoming.asks(MSG_WAITALL) {
         len

@@ -1,5 +1,8 @@
 //! Bytes, connections and readiness.
 
+use unikiln_abi::call::SOCKET_SEND_PIECES;
+use unikiln_abi::socket::{PIECES_MAX, Piece};
+
 use super::*;
 
 #[test]
@@ -218,4 +221,47 @@ fn the_end_of_a_guest_closes_its_sockets() {
     let (_, mut client) = guest.connected();
     drop(guest);
     assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn bytes_go_from_where_they_are_in_the_order_of_their_pieces() {
+    let mut guest = Guest::with_table(&NetworkConfig::default());
+    let (handle, mut client) = guest.connected();
+    guest.put(b"worldhello ");
+    let offer = |guest: &Guest, pieces: &[(u64, u64)]| {
+        for (place, &(gpa, len_bytes)) in (BESIDE..).step_by(size_of::<Piece>()).zip(pieces) {
+            let piece = Piece { gpa, len_bytes };
+            guest.host.memory.write_plain(place, piece).unwrap();
+        }
+        [handle, BESIDE, pieces.len() as u64]
+    };
+    let args = offer(&guest, &[(DATA + 5, 6), (DATA, 5), (DATA + 10, 0)]);
+    assert_eq!(guest.does(SOCKET_SEND_PIECES, args), 11);
+    let mut got = [0; 11];
+    client.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"hello world");
+
+    let half = TRANSFER_MAX_BYTES / 2;
+    for pieces in [
+        &[(WILD, 1)][..],
+        &[(DATA, 1), (u64::MAX, 2)],
+        &[(DATA, half), (DATA, half), (DATA, 1)],
+        &[(DATA, u64::MAX)],
+    ] {
+        let args = offer(&guest, pieces);
+        assert!(
+            guest.try_call(SOCKET_SEND_PIECES, args).is_err(),
+            "{pieces:x?}"
+        );
+    }
+    let most = PIECES_MAX as u64;
+    for (gpa, count) in [
+        (BESIDE, 0),
+        (BESIDE, most + 1),
+        (WILD, 1),
+        (u64::MAX - 20, 2),
+    ] {
+        let result = guest.try_call(SOCKET_SEND_PIECES, [handle, gpa, count]);
+        assert!(result.is_err(), "{gpa:#x} {count}");
+    }
 }
