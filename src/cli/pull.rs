@@ -44,7 +44,8 @@ impl Pull {
         } else {
             Box::new(Bar::new())
         };
-        let pulled = registry::pull(&self.store.open()?, &reference, &options, &mut *progress)?;
+        let pulled = registry::pull(&self.store.open()?, &reference, &options, &mut *progress)
+            .with_context(|| format!("cannot pull {reference}"))?;
         drop(progress);
         writeln!(io::stdout(), "{}", pulled.digest).context("cannot write to standard output")?;
         Ok(0)

@@ -127,7 +127,8 @@ impl PullOptions {
         }
         let mut options = self.registry.to_options()?;
         options.platform = platform;
-        registry::pull(store, reference, &options, &mut Bar::new())?;
+        registry::pull(store, reference, &options, &mut Bar::new())
+            .with_context(|| format!("cannot pull {name}"))?;
         let local = registry::local(store, &name, platform)?;
         ensure!(
             local != Local::Missing,

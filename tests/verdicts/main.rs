@@ -173,7 +173,7 @@ fn guests_run_as_they_are_judged() {
 #[test]
 fn what_cannot_be_checked_is_told() {
     for (words, told) in [
-        (&["check", "no-such-transport:x"][..], "no-such-transport:x"),
+        (&["check", "No-Such-Transport:x"][..], "No-Such-Transport:x"),
         (&["check", "/absent.uk"], "/absent.uk"),
         (&["check", "/bin/ls"], "/bin/ls"),
         (&["check", "oci:/absent"], "/absent"),

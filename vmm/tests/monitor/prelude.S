@@ -63,7 +63,7 @@
 .text
 header:
     .ascii "UNIKILN\0"
-    .long 3, 320
+    .long 4, 320
     .quad start
     .quad boot_stack_top
     .quad syscall_entry

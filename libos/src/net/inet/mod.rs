@@ -209,6 +209,11 @@ impl HostSocket {
         })
     }
 
+    /// Waits until one of `events` is ready on the host itself, whatever the rings have.
+    fn wait_room(&self, patience: Patience, events: u32) -> Result<(), Errno> {
+        self.sleep(patience, || self.word() & events != 0)
+    }
+
     fn sleep(&self, patience: Patience, mut is_over: impl FnMut() -> bool) -> Result<(), Errno> {
         if patience == Patience::None {
             return Err(Errno::EAGAIN);

@@ -85,6 +85,11 @@ impl HostSocket {
         }
     }
 
+    /// Whether nothing waits to be sent before a send past the ring.
+    pub(super) fn has_empty_ring(&self) -> bool {
+        self.rings().is_none_or(|rings| rings.sending_bytes() == 0)
+    }
+
     /// Whether bytes that the host gave already were not received.
     pub(super) fn has_unread(&self) -> bool {
         self.held_bytes() > 0 || self.rings().is_some_and(|rings| rings.received_bytes() > 0)

@@ -70,6 +70,10 @@ fn send_all(own: &HostSocket, out: &mut Outgoing<'_>, sent: &mut usize) -> Resul
                     }
                     continue;
                 }
+                Err(Errno::EAGAIN) if out.patience != Patience::None && own.has_empty_ring() => {
+                    own.wait_room(out.patience, SENDABLE | EPOLLERR)?;
+                    continue;
+                }
                 Err(Errno::EAGAIN) => most = RING_BYTES,
                 Err(errno) => return Err(host_errno(own, errno)),
             }
