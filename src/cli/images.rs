@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use anyhow::{Context, Result};
 use clap::Args;
 use unikiln_builder::{StoredImage, Usage};
+use unikiln_unikernel::printable;
 
 use super::size;
 use super::store::StoreOptions;
@@ -112,8 +113,12 @@ fn usage_table(usage: &Usage) -> String {
     aligned([head].into_iter().chain(rows).collect())
 }
 
-/// Columns as wide as their widest cell.
+/// Columns as wide as their widest cell. Names and dates are the images' own.
 fn aligned<const N: usize>(rows: Vec<[String; N]>) -> String {
+    let rows: Vec<[String; N]> = rows
+        .into_iter()
+        .map(|row| row.map(|cell| printable(&cell)))
+        .collect();
     let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -179,6 +184,9 @@ mod tests {
              a:1                         sha256:0123456789ab   2026-11-24   41.2 MiB (incomplete)\n"
         );
         assert!(table(&images, true).contains(&images[0].digest));
+        let hostile = [image("a\u{1b}[2J\n:1", true)];
+        let printed = table(&hostile, false);
+        assert!(!printed.contains('\u{1b}') && printed.lines().count() == 2);
     }
 
     #[test]

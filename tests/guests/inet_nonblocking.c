@@ -225,6 +225,38 @@ static void a_server_in_one_loop(void) {
     close(l);
 }
 
+/// A socket that left its connection can be connected again, and knows nothing of before.
+static void a_socket_is_connected_again(void) {
+    struct linger at_once = {1, 0};
+    for (int shut = 0; shut < 2; shut++) {
+        int l = listener(AF_INET, 0), s = socket(AF_INET, SOCK_STREAM, 0);
+        char byte = 0;
+        CHECK_EQ(connect_to(s, AF_INET, port_of(l)), 0);
+        int a = accept(l, 0, 0);
+        CHECK_EQ(write(a, "1", 1), 1);
+        CHECK_EQ(read(s, &byte, 1), 1);
+        if (shut) CHECK_EQ(shutdown(s, SHUT_RDWR), 0);
+        CHECK_EQ(setsockopt(a, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+        close(a);
+        CHECK(wait_for(s, POLLHUP) & POLLHUP);
+        CHECK_FAILS(read(s, &byte, 1), ECONNRESET);
+        struct sockaddr none = {.sa_family = AF_UNSPEC};
+        CHECK_EQ(connect(s, &none, shut ? sizeof none : sizeof none.sa_family), 0);
+        CHECK_EQ(connect_to(s, AF_INET, port_of(l)), 0);
+        a = accept(l, 0, 0);
+        CHECK_FAILS(recv(s, &byte, 1, MSG_DONTWAIT), EAGAIN);
+        CHECK_EQ(write(a, "2", 1), 1);
+        CHECK_EQ(recv(s, &byte, 1, MSG_WAITALL), 1);
+        CHECK_EQ(byte, '2');
+        CHECK_EQ(write(s, "3", 1), 1);
+        CHECK_EQ(recv(a, &byte, 1, MSG_WAITALL), 1);
+        close(a);
+        CHECK_EQ(read(s, &byte, 1), 0);
+        close(s);
+        close(l);
+    }
+}
+
 /// A byte that is urgent is there for who asks for it, also where it is all that came.
 static void an_urgent_byte_is_not_passed(void) {
     for (int before = 0; before < 2; before++) {
@@ -263,5 +295,6 @@ int main(void) {
     select_sees_them();
     a_server_in_one_loop();
     an_urgent_byte_is_not_passed();
+    a_socket_is_connected_again();
     return done("inet_nonblocking");
 }

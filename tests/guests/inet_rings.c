@@ -244,6 +244,8 @@ static void looking_takes_nothing(void) {
     CHECK_EQ(write(s[0], pattern, 8000), 8000);
     CHECK_EQ(recv(s[1], got, 8000, MSG_WAITALL), 8000);
     CHECK_EQ(write(s[0], pattern, 600), 600);
+    CHECK(wait_for(s[1], POLLIN) & POLLIN);
+    CHECK_EQ(recv(s[1], got, 0, MSG_PEEK), 0);
     CHECK_EQ(recv(s[1], got, 600, MSG_PEEK | MSG_WAITALL), 600);
     CHECK(in_order(got, 0, 600));
     CHECK(ioctl(s[1], FIONREAD, &waiting) == 0 && waiting == 600);

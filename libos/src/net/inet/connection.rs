@@ -34,6 +34,8 @@ pub(super) fn connect(own: &HostSocket, raw: &[u8], patience: Patience) -> Resul
             },
             Ok(()) if is_end => {
                 own.leave_rings();
+                own.shut_send.store(false, SeqCst);
+                own.shut_receive.store(false, SeqCst);
                 own.changed();
                 return Ok(());
             }

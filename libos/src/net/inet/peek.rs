@@ -104,7 +104,8 @@ fn receive_ringed(
 /// end that the host tells is none.
 fn pull(own: &HostSocket, rings: &Rings, wanted: usize) -> Result<(), Errno> {
     loop {
-        rings.pull(&own.held, wanted);
+        // Who wants no byte is told whether there is one.
+        rings.pull(&own.held, wanted.max(1));
         let held = own.held_bytes();
         if held >= wanted.max(1) || rings.end() == End::Ended {
             return Ok(());
