@@ -45,9 +45,6 @@ pub(super) fn parse(text: &str) -> Result<Reference, &'static str> {
         return Err("its tag is none");
     }
     let (host, path) = split_host(name);
-    if name.len() > NAME_MAX_BYTES {
-        return Err("it is longer than 255 bytes");
-    }
     if !is_host(host) {
         return Err("its host is none");
     }
@@ -65,6 +62,10 @@ pub(super) fn parse(text: &str) -> Result<Reference, &'static str> {
         OLD_DEFAULT_HOST => (DEFAULT_HOST.to_owned(), path.to_owned()),
         host => (host.to_owned(), path.to_owned()),
     };
+    // With what was left out, as it is printed.
+    if host.len() + 1 + path.len() > NAME_MAX_BYTES {
+        return Err("it is longer than 255 bytes");
+    }
     Ok(match (tag, digest) {
         (Some(tag), Some(digest)) => Reference::with_tag_and_digest(host, path, tag, digest),
         (None, Some(digest)) => Reference::with_digest(host, path, digest),
@@ -199,6 +200,7 @@ mod tests {
         let long = format!("h.x/{}", "a/".repeat(126) + "a");
         assert!(parse(&long).is_err());
         assert!(parse(&format!("a:{}", "t".repeat(129))).is_err());
+        assert!(parse(&"a".repeat(237)).is_ok() && parse(&"a".repeat(238)).is_err());
         assert!(parse("h:65536/a").is_err() && parse("h:0/a").is_err());
         assert!(parse("a@sha256:12").is_err() && parse(&format!("a@{DIGEST}@{DIGEST}")).is_err());
     }
