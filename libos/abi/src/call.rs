@@ -87,7 +87,7 @@ pub const SOCKET_QUEUED: u32 = 27;
 pub const ROUTE_DUMP: u32 = 28;
 
 /// Give a connection rings. `[handle, gpa of StreamRings]`, once, in one arena → 0. They are the
-/// monitor's to use until [`SOCKET_CLOSE`].
+/// monitor's to use until [`SOCKET_CLOSE`], or until it shows that the socket is closed.
 pub const SOCKET_STREAM: u32 = 29;
 /// Do now what the I/O thread does: send, receive and close for the handles of `pending`. `[]` → 0.
 pub const SOCKET_SERVE: u32 = 30;

@@ -13,6 +13,7 @@
 use alloc::vec::Vec;
 
 use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
+use unikiln_abi::socket::Piece;
 use unikiln_abi::{LARGE_PAGE_BYTES, PAGE_BYTES};
 
 use crate::errno::Errno;
@@ -278,13 +279,12 @@ pub fn read_cstr(address: u64, max: usize) -> Result<Vec<u8>, Errno> {
     Err(Errno::ENAMETOOLONG)
 }
 
-/// Where the first bytes of a range are in guest-physical memory: address and length of
-/// pieces, at most `most`. None where it cannot be read; it ends before the first byte that is
+/// Where the first bytes of a range are in guest-physical memory, in at most `most` pieces. None where it cannot be read; it ends before the first byte that is
 /// not in memory of the guest's own, such as a file of the image.
 ///
 /// Another thread may unmap them at once, so they may be looked at, but not written.
-pub fn pieces(address: u64, len: usize, most: usize) -> Vec<(u64, u64)> {
-    let mut pieces: Vec<(u64, u64)> = Vec::new();
+pub fn pieces(address: u64, len: usize, most: usize) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
     // With nothing locked: what is not there yet is brought by a fault.
     let is_there = fault_in(address, len as u64).is_ok();
     if !is_there || pieces.try_reserve_exact(most).is_err() {
@@ -308,9 +308,12 @@ pub fn pieces(address: u64, len: usize, most: usize) -> Vec<(u64, u64)> {
         let gpa = entry.gpa() + offset;
         let is_full = pieces.len() == most;
         match pieces.last_mut() {
-            Some((start, bytes)) if *start + *bytes == gpa => *bytes += here,
+            Some(last) if last.gpa + last.len_bytes == gpa => last.len_bytes += here,
             _ if is_full => break,
-            _ => pieces.push((gpa, here)),
+            _ => pieces.push(Piece {
+                gpa,
+                len_bytes: here,
+            }),
         }
         at += here;
     }

@@ -51,8 +51,8 @@ table! {
     { 51 getsockname 3 super::socket::getsockname, Full }
     { 52 getpeername 3 super::socket::getpeername, Full }
     { 53 socketpair 4 super::socket::socketpair, Partial("families of socket(2); pairs are of AF_UNIX, as in Linux") }
-    { 54 setsockopt 5 super::socket::setsockopt, Partial("no filters, multicast, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
-    { 55 getsockopt 5 super::socket::getsockopt, Partial("no filters, multicast, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
+    { 54 setsockopt 5 super::socket::setsockopt, Partial("no filters, joining of multicast groups, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
+    { 55 getsockopt 5 super::socket::getsockopt, Partial("no filters, joining of multicast groups, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
     { 56 clone 5 super::clone::clone, Partial("threads only; a new process is ENOSYS") }
     { 57 fork 0 Stub(ENOSYS, "processes cannot be made yet") }
     { 58 vfork 0 Stub(ENOSYS, "processes cannot be made yet") }

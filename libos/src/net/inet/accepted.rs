@@ -2,6 +2,7 @@
 //! monitor takes all that wait, up to some.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use spin::Mutex;
@@ -38,8 +39,10 @@ impl Accepted {
     /// The first of `sockets`; the others wait.
     pub(super) fn add(&self, mut sockets: impl Iterator<Item = InetSocket>) -> Option<InetSocket> {
         let first = sockets.next();
+        // With nothing locked, as one that cannot be kept is closed.
+        let others: Vec<InetSocket> = sockets.collect();
         let mut waiting = self.waiting.lock();
-        waiting.extend(sockets);
+        waiting.extend(others);
         self.count.store(waiting.len(), SeqCst);
         first
     }

@@ -1,9 +1,7 @@
 //! Large sends of a connection: the monitor takes the bytes where the program has them,
 //! without a copy here.
 
-use alloc::boxed::Box;
-
-use unikiln_abi::socket::{PIECES_MAX, Piece, TRANSFER_MAX_BYTES};
+use unikiln_abi::socket::{PIECES_MAX, TRANSFER_MAX_BYTES};
 
 use super::HostSocket;
 use crate::errno::SysResult;
@@ -21,15 +19,11 @@ pub(super) fn send(own: &HostSocket, out: &mut Outgoing<'_>) -> Option<SysResult
         return None;
     }
     let len = len.min(TRANSFER_MAX_BYTES as usize);
-    let found = user::pieces(address, len, PIECES_MAX);
-    let mut pieces = Box::new([Piece::default(); PIECES_MAX]);
-    for (piece, (gpa, len_bytes)) in pieces.iter_mut().zip(&found) {
-        (piece.gpa, piece.len_bytes) = (*gpa, *len_bytes);
+    let pieces = user::pieces(address, len, PIECES_MAX);
+    if pieces.is_empty() {
+        return None;
     }
-    let pieces = pieces
-        .get(..found.len())
-        .filter(|pieces| !pieces.is_empty())?;
-    let sent = host::send_pieces(own.handle, pieces);
+    let sent = host::send_pieces(own.handle, &pieces);
     if let Ok(count) = sent {
         out.data.skip(count);
     }
