@@ -141,7 +141,21 @@ pub(super) struct Applier<'a> {
     pub(super) file_bytes: u64,
 }
 
-impl Applier<'_> {
+impl<'a> Applier<'a> {
+    /// Into an empty tree, within these limits.
+    pub(super) fn new(tree: &'a mut Tree, storage: &'a mut Storage, limits: &'a Limits) -> Self {
+        Self {
+            tree,
+            storage,
+            layer: 0,
+            path: Vec::new(),
+            limits,
+            entries: 0,
+            attribute_bytes: 0,
+            file_bytes: 0,
+        }
+    }
+
     /// Merges all members of `stream`.
     pub(super) fn apply(&mut self, stream: impl Source) -> Result<(), ApplyError> {
         let mut reader = Reader::new(stream);

@@ -45,16 +45,7 @@ pub(crate) fn fuzz_documents(bytes: &[u8]) {
 pub(crate) fn fuzz_layer(stream: &[u8], limits: &Limits) -> Option<RootFs> {
     let mut tree = Tree::new();
     let mut storage = Storage::new_in(&std::env::temp_dir()).ok()?;
-    let mut applier = Applier {
-        tree: &mut tree,
-        storage: &mut storage,
-        layer: 0,
-        path: Vec::new(),
-        limits,
-        entries: 0,
-        attribute_bytes: 0,
-        file_bytes: 0,
-    };
+    let mut applier = Applier::new(&mut tree, &mut storage, limits);
     for layer in 0..2 {
         applier.layer = layer;
         let result = applier.apply(stream);

@@ -233,16 +233,7 @@ impl Image {
             limit_bytes: limits.unpacked_bytes,
             left_bytes: limits.unpacked_bytes,
         };
-        let mut applier = Applier {
-            tree: &mut tree,
-            storage: &mut storage,
-            layer: 0,
-            path: Vec::new(),
-            limits,
-            entries: 0,
-            attribute_bytes: 0,
-            file_bytes: 0,
-        };
+        let mut applier = Applier::new(&mut tree, &mut storage, limits);
         for (number, layer) in self.layers.iter().enumerate() {
             // Far fewer than 2^32 fit into a manifest.
             applier.layer = number as u32;

@@ -1,6 +1,7 @@
 //! Scripts as images have them.
 
-use proptest::prelude::*;
+use proptest::prelude::ProptestConfig;
+use proptest::proptest;
 
 use super::{Word, read};
 

@@ -27,11 +27,7 @@ impl Reader<'_> {
                     self.at += 1;
                     is_known &= self.quoted(&mut text);
                 }
-                b'\\' => {
-                    text.extend(self.text.get(self.at + 1));
-                    self.line += usize::from(self.next_is(b"\\\n"));
-                    self.at = (self.at + 2).min(self.text.len());
-                }
+                b'\\' => self.escaped(&mut text),
                 b'$' | b'`' => {
                     self.expansion();
                     is_known = false;
@@ -55,6 +51,13 @@ impl Reader<'_> {
         (word, raw)
     }
 
+    /// What follows a backslash stands for itself.
+    fn escaped(&mut self, text: &mut Vec<u8>) {
+        text.extend(self.text.get(self.at + 1));
+        self.line += usize::from(self.next_is(b"\\\n"));
+        self.at = (self.at + 2).min(self.text.len());
+    }
+
     /// Up to the closing quote; whether nothing is expanded inside.
     fn quoted(&mut self, text: &mut Vec<u8>) -> bool {
         let mut is_known = true;
@@ -64,11 +67,7 @@ impl Reader<'_> {
                     self.at += 1;
                     break;
                 }
-                b'\\' => {
-                    text.extend(self.text.get(self.at + 1));
-                    self.line += usize::from(self.next_is(b"\\\n"));
-                    self.at = (self.at + 2).min(self.text.len());
-                }
+                b'\\' => self.escaped(text),
                 b'$' | b'`' => {
                     self.expansion();
                     is_known = false;

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, any, prop};
+use proptest::proptest;
 
 use super::super::elf::Mapped;
 use super::super::header::{self, Refusal};
