@@ -149,6 +149,20 @@ fn a_namespace_is_joined_first() {
     }
 }
 
+/// Closed sockets that the monitor still has are in nobody's way.
+#[test]
+fn a_closed_socket_makes_room_at_once() {
+    let name = "a_closed_socket_makes_room_at_once";
+    if kvm(name) && has_all(name, &[Need::Program("prlimit")]) {
+        let guests = all("tests/guests/served").expect("the folder is in the repository");
+        let guest = guests.iter().find(|guest| guest.name == "crowded");
+        let program = guest.expect("it is there").compile(Build::Static);
+        let image = format!("host:{}", program.display());
+        let unikiln = env!("CARGO_BIN_EXE_unikiln");
+        tool("prlimit", &["--nofile=100:100", unikiln, "run", &image]);
+    }
+}
+
 /// Who is in a namespace keeps it, whoever made it and whatever becomes of its devices.
 #[test]
 fn a_namespace_may_be_left_and_emptied_under_the_guest() {
