@@ -1,5 +1,7 @@
-//! What a system call and a look at the clock cost: `calls COUNT`.
+//! What system calls and a look at the clock cost: `calls COUNT`.
 
+#include <fcntl.h>
+#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +16,20 @@ int main(int argc, char **argv)
     for (long i = 0; i < count; i++)
         syscall(SYS_getppid);
     report("getppid", start, count);
+
+    const int zero = open("/dev/zero", O_RDONLY);
+    char byte;
+    require(zero >= 0, "/dev/zero");
+    start = now_ns();
+    for (long i = 0; i < count; i++)
+        require(read(zero, &byte, 1) == 1, "read");
+    report("read_a_byte", start, count);
+
+    static uint32_t word;
+    start = now_ns();
+    for (long i = 0; i < count; i++)
+        require(syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1) == 0, "futex");
+    report("futex_wakes_nobody", start, count);
 
     // Enough looks to outweigh the loop's own clock reads.
     const long looks = 20 * count;
