@@ -77,16 +77,22 @@ pub enum ImageRef {
 /// name in a registry.
 const TRANSPORTS: [&str; 4] = ["oci", "oci-archive", "docker-archive", "host"];
 
+/// Whether a transport that is no registry is named first.
+fn is_elsewhere(text: &str) -> bool {
+    let (transport, _) = text.split_once(':').unwrap_or_default();
+    TRANSPORTS.contains(&transport)
+}
+
 impl ImageRef {
     /// Parses a reference. A path cannot have a colon, as in skopeo.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         let empty = || ReferenceError::Empty {
             text: text.to_owned(),
         };
-        let (transport, rest) = text.split_once(':').unwrap_or_default();
-        if !TRANSPORTS.contains(&transport) {
+        if !is_elsewhere(text) {
             return registry_name(text);
         }
+        let (transport, rest) = text.split_once(':').unwrap_or_default();
         let (path, tag) = match rest.split_once(':') {
             Some((path, tag)) if transport != "host" => (path, Some(tag.to_owned())),
             _ => (rest, None),
@@ -133,7 +139,14 @@ impl fmt::Display for ImageRef {
             Self::OciArchive { file, tag } => ("oci-archive", file, tag.as_ref()),
             Self::DockerArchive { file, tag } => ("docker-archive", file, tag.as_ref()),
             Self::Host { program } => ("host", program, None),
-            Self::Registry(reference) => return reference.fmt(formatter),
+            Self::Registry(reference) => {
+                let text = reference.to_string();
+                // A registry may be called `oci`, with a port: `docker://` tells it from a path.
+                if is_elsewhere(&text) {
+                    formatter.write_str("docker://")?;
+                }
+                return formatter.write_str(&text);
+            }
         };
         write!(formatter, "{transport}:{}", path.display())?;
         tag.map_or(Ok(()), |tag| write!(formatter, ":{tag}"))
@@ -156,6 +169,7 @@ mod tests {
             "host:/bin/ls",
             "host:ls",
             "localhost:5000/a/b:v1",
+            "docker://oci:64/a:v1",
         ] {
             assert_eq!(ImageRef::parse(text).expect(text).to_string(), text);
         }
