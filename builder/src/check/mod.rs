@@ -141,8 +141,9 @@ pub fn check_file(path: &Path) -> Result<Verdict, CheckError> {
     Ok(machine::compare(verdict))
 }
 
-/// The verdict on an image that cannot become a unikernel at all.
-fn refusal(error: BuildError) -> Result<Verdict, BuildError> {
+/// The verdict on an image that cannot become a unikernel at all; the error again where it is
+/// no matter of the image.
+pub fn refusal(error: BuildError) -> Result<Verdict, BuildError> {
     let (code, what, advice) = match &error {
         BuildError::Image {
             source: ImageError::WrongPlatform { found, wanted, .. },
