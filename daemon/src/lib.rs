@@ -6,3 +6,4 @@ pub mod cgroup;
 pub mod handler;
 pub mod image;
 pub mod proto;
+pub mod service;

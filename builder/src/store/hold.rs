@@ -11,7 +11,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::disk::{self, TEMPORARY_PREFIX};
 use super::usage::names;
@@ -44,9 +44,12 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a hold, if it is there. What it held is left to [`Self::collect`].
-    pub fn release(&self, name: &str) -> Result<(), StoreError> {
-        disk::remove(&self.hold_path(name)?)
+    /// Ends a hold, if it is there; what it held, which is left to [`Self::collect`].
+    pub fn release(&self, name: &str) -> Result<Vec<Digest>, StoreError> {
+        let path = self.hold_path(name)?;
+        let held = digests(&path)?;
+        disk::remove(&path)?;
+        Ok(held)
     }
 
     /// Names of all holds.
@@ -73,14 +76,7 @@ impl Store {
                 disk::remove(&path)?;
                 continue;
             }
-            match fs::read_to_string(&path) {
-                // It was released just now.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                text => {
-                    let text = text.map_err(StoreError::reading(&path))?;
-                    held.extend(text.lines().filter_map(|line| Digest::parse(line).ok()));
-                }
-            }
+            held.extend(digests(&path)?);
         }
         Ok(held)
     }
@@ -96,6 +92,20 @@ impl Store {
         Err(StoreError::HoldName {
             name: name.to_owned(),
         })
+    }
+}
+
+/// What a hold is for; nothing where it was released just now.
+fn digests(path: &Path) -> Result<Vec<Digest>, StoreError> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        text => {
+            let text = text.map_err(StoreError::reading(path))?;
+            Ok(text
+                .lines()
+                .filter_map(|line| Digest::parse(line).ok())
+                .collect())
+        }
     }
 }
 

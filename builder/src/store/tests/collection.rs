@@ -55,8 +55,9 @@ fn what_is_held_stays_until_it_is_released() {
     holds.sort();
     assert_eq!(holds, ["one", "two"]);
 
-    store.release("one").expect("release");
-    store.release("one").expect("again");
+    let released = store.release("one").expect("release");
+    assert_eq!(released, [image[0].clone(), other[0].clone()]);
+    assert!(store.release("one").expect("again").is_empty());
     store.collect().expect("collect");
     assert!(image.iter().all(|digest| has(&store, digest)));
     assert!(!other.iter().any(|digest| has(&store, digest)));

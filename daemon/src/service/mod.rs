@@ -1,0 +1,3 @@
+//! The gRPC edge: requests come in here, work is done elsewhere, and it blocks.
+
+pub mod image;
