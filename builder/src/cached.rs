@@ -9,7 +9,7 @@ use crate::build::{self, BuildError, BuildOptions};
 use crate::libos::hex;
 use crate::oci::{BlobError, Digest, Image, ImageError, KeptLayers, LayerError};
 use crate::progress::Progress;
-use crate::store::{Lease, StoreError};
+use crate::store::{Lease, Store, StoreError};
 
 /// This builder. Another one may write another file.
 pub(crate) const IDENTITY: &str = concat!(
@@ -65,6 +65,15 @@ pub fn build_cached(
             }
         }
     })
+}
+
+/// The unikernel file of the image whose manifest is `manifest`, where it was built before.
+pub fn find_cached(
+    store: &Store,
+    manifest: &Digest,
+    options: &BuildOptions,
+) -> Result<Option<PathBuf>, StoreError> {
+    store.find_unikernel(manifest, &key(options))
 }
 
 /// Stands for all but the image that decides what a unikernel file is.

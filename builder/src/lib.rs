@@ -57,8 +57,8 @@ mod unikernel;
 mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
-pub use cached::build_cached;
-pub use check::{CheckError, CheckOptions, check, check_file};
+pub use cached::{build_cached, find_cached};
+pub use check::{CheckError, CheckOptions, check, check_file, refusal};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
 pub use libos::LibosError;

@@ -1,8 +1,8 @@
-//! Garbage collection: marks what references and leases reach, removes the rest.
+//! Garbage collection: marks what references, leases and holds reach, removes the rest.
 //!
 //! | what | stays |
 //! |---|---|
-//! | blobs | while a reference or a lease reaches them |
+//! | blobs | while a reference, a lease or a hold reaches them |
 //! | partial blobs | while a lease names them, or for a day, to be resumed |
 //! | damaged blobs | never |
 //! | unikernels | while their image does and they were used in the last 30 days |

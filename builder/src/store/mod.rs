@@ -13,6 +13,7 @@
 //!   layers/             layers kept unpacked (unpacked.rs)
 //!   linked/             what became of programs when they were bound to the libOS (linked.rs)
 //!   leases/             one file for each lease, locked while its process lives
+//!   holds/              one file for each hold (hold.rs)
 //!   lock                shared: add to a lease; exclusive: references, collection
 //!   reserve             room for a new index.json when the disk is full
 //! ```
@@ -24,6 +25,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`Lease`] (`lease`) | what must not be collected, for as long as a process lives |
+//! | `hold` | what must not be collected until it is released |
 //! | [`Blob`] (`blob`) | reading blobs, verified |
 //! | [`BlobWriter`] (`writer`) | writing blobs, resumed, verified |
 //! | [`Reference`] (`reference`) | names |
@@ -40,6 +42,7 @@ mod blob;
 mod collect;
 mod disk;
 mod error;
+mod hold;
 mod image;
 mod lease;
 mod linked;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use tonic::{Code, Request, Response, Status};
 
-pub use image::ImageCalls;
+pub use image::service as image_calls;
 pub use runtime::RuntimeCalls;
 
 use crate::metrics::Metrics;
