@@ -5,4 +5,6 @@
 pub mod cgroup;
 pub mod handler;
 pub mod image;
+pub mod metrics;
 pub mod proto;
+pub mod trace;
