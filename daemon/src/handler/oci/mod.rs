@@ -332,6 +332,34 @@ impl Handler for OciHandler {
             .release(launch.id)
             .map_err(|error| failed("release the layers", launch, &error))
     }
+
+    fn sweep(&self, id: &str, was: &Path, now: &Path) {
+        let warn = |error: &(dyn std::error::Error + 'static)| {
+            tracing::warn!(container = id, error, "what a container left stays");
+        };
+        if self.runtime.root.join(id).exists()
+            && let Err(error) = self.runtime.delete(id)
+        {
+            warn(&error);
+        }
+        for directory in [was, now] {
+            let conmon = Conmon {
+                program: &self.conmon,
+                id,
+                directory,
+            };
+            if let Some(process) = conmon.find() {
+                process::kill_family(&[process.pid]);
+                process::wait_end(process, END_LIMIT);
+            }
+            if let Err(error) = Rootfs::of(directory).remove() {
+                warn(&error);
+            }
+        }
+        if let Err(error) = self.layers.release(id) {
+            warn(&error);
+        }
+    }
 }
 
 impl OciHandler {
