@@ -1,5 +1,7 @@
 //! Images, as ImageService and the handlers see them.
 
+pub mod layers;
+
 use serde::{Deserialize, Serialize};
 
 /// An image of the store, as a container's record keeps it.
