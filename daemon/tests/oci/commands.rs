@@ -97,3 +97,19 @@ fn nothing_runs_in_a_container_that_has_ended() {
         "{error:?}"
     );
 }
+
+#[test]
+fn a_command_that_leaves_a_child_behind_is_over_when_the_child_is() {
+    let Some(node) = Node::new("oci exec child") else {
+        return;
+    };
+    let container = node.container("sleep 1000");
+    let process = container.start();
+    // Who reads its output may still get some of the child.
+    let output = container.exec(process, "(sleep 1; echo late) & echo mine; exit 3", None);
+    let output = output.expect("exec");
+    assert_eq!(
+        (output.exit_code, output.stdout),
+        (3, b"mine\nlate\n".to_vec())
+    );
+}

@@ -129,3 +129,29 @@ fn what_can_never_work_is_refused_before_anything_is_made() {
     drop((container, empty, missing));
     node.assert_clean();
 }
+
+#[test]
+fn containers_without_a_record_are_swept_away() {
+    let Some(node) = Node::new("oci sweep") else {
+        return;
+    };
+    let (known, lost) = (node.container("sleep 1000"), node.container("sleep 1000"));
+    let (known_process, lost_process) = (known.start(), lost.start());
+    let directory = node.path().join("containers");
+    let handler = node.handler();
+    handler
+        .sweep(&directory, &|id| id == known.id)
+        .expect("sweep");
+    assert!(is_alive(known_process) && !is_alive(lost_process));
+    assert!(!lost.directory.join("bundle").exists());
+    let output = known.exec(
+        known_process,
+        "cat /dev/shm/none 2>/dev/null; echo fine",
+        None,
+    );
+    assert_eq!(output.expect("exec").stdout, b"fine\n");
+    handler.sweep(&directory, &|_| false).expect("sweep");
+    assert!(!is_alive(known_process));
+    node.assert_clean();
+    std::mem::forget((known, lost));
+}

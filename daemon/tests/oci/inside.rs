@@ -189,3 +189,67 @@ fn containers_of_a_pod_share_what_they_should() {
     drop((first, second, third, fourth));
     node.assert_clean();
 }
+
+#[test]
+fn volumes_of_the_image_can_be_written_under_a_read_only_root() {
+    let Some(node) = Node::new("oci image volumes") else {
+        return;
+    };
+    let mut container = node.container("touch /etc/new /not/there/new && ! touch /tmp/new");
+    container.security().readonly_rootfs = true;
+    container.image.volumes = ["/etc", "/not/there"].map(str::to_owned).to_vec();
+    assert_eq!(container.run().exit_code, 0, "{:?}", container.said());
+    drop(container);
+    node.assert_clean();
+}
+
+#[test]
+fn a_mount_can_be_read_only_with_all_below_it() {
+    let Some(node) = Node::new("oci recursive") else {
+        return;
+    };
+    let below = node.path().join("volume/below");
+    fs::create_dir_all(&below).expect("directory");
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("test", &below, "tmpfs", flags, None).expect("mount");
+    let run = |recursive: bool| {
+        let mut container = node.container("touch /data/below/new");
+        container.mount(below.parent().expect("parent"), "/data", true);
+        container.mounts[0].recursive_read_only = recursive;
+        container.run().exit_code
+    };
+    let (plain, recursive) = (run(false), run(true));
+    rustix::mount::unmount(&below, rustix::mount::UnmountFlags::DETACH).expect("unmount");
+    assert_eq!((plain, recursive), (0, 1));
+    node.assert_clean();
+}
+
+#[test]
+fn a_container_is_in_its_pods_network_and_has_its_name() {
+    let Some(node) = Node::new("oci network") else {
+        return;
+    };
+    let namespace = node.path().join("network");
+    fs::write(&namespace, "").expect("write");
+    let option = format!("--net={}", namespace.display());
+    let made = std::process::Command::new("unshare")
+        .args([&option, "true"])
+        .status();
+    assert!(made.expect("unshare").success());
+    let mut container = node.container("hostname; cat /proc/net/dev /proc/sys/net/ipv4/ip_forward");
+    container.network = Some(namespace.clone());
+    container.pod.hostname = "a-pod".to_owned();
+    let linux = container.pod.linux.get_or_insert_default();
+    linux.sysctls = [("net.ipv4.ip_forward".to_owned(), "1".to_owned())].into();
+    let exit_code = container.run().exit_code;
+    rustix::mount::unmount(&namespace, rustix::mount::UnmountFlags::DETACH).expect("unmount");
+    let said = container.said();
+    assert_eq!((exit_code, said[0].as_str()), (0, "a-pod"), "{said:?}");
+    // Two lines of a head, and `lo`.
+    assert_eq!(
+        said.iter().filter(|line| line.contains(": ")).count(),
+        1,
+        "{said:?}"
+    );
+    assert_eq!(said.last().map(String::as_str), Some("1"));
+}

@@ -121,6 +121,7 @@ impl Node {
             image: self.image(),
             mounts: Vec::new(),
             cgroup: Cgroup::default(),
+            network: None,
         }
     }
 
@@ -198,6 +199,7 @@ pub(crate) struct Container<'a> {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) cgroup: Cgroup,
     pub(crate) log: Option<PathBuf>,
+    pub(crate) network: Option<PathBuf>,
 }
 
 impl Container<'_> {
@@ -209,7 +211,7 @@ impl Container<'_> {
             pod: &self.pod,
             image: &self.image,
             mounts: &self.mounts,
-            network: None,
+            network: self.network.as_deref(),
             cgroup: &self.cgroup,
             log: self.log.as_deref(),
         }

@@ -39,6 +39,8 @@ pub(super) struct Host {
     pub(super) ipc_namespace: Option<PathBuf>,
     /// A directory for the pod's `/dev/shm`.
     pub(super) shared_memory: Option<PathBuf>,
+    /// Volumes of the image that stay writable under a read-only root: place, directory.
+    pub(super) volumes: Vec<(PathBuf, PathBuf)>,
 }
 
 /// How a container's namespaces are meant.
