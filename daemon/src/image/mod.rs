@@ -158,6 +158,11 @@ impl Images {
         self.shared.counters.now()
     }
 
+    /// How many callers wait for pulls now.
+    pub fn waiting(&self) -> usize {
+        self.shared.flights.passengers()
+    }
+
     /// Removes the image of a name, a name with digest or an id, with all its names. One that is
     /// not here is no error. What a container holds stays until that is gone.
     pub fn remove(&self, text: &str) -> Result<(), ImageError> {
