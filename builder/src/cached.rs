@@ -84,7 +84,7 @@ fn key(options: &BuildOptions) -> String {
 }
 
 /// A blob that is missing or damaged is the store's to tell about.
-fn explain(lease: &Lease, reference: &Digest, source: ImageError) -> BuildError {
+pub(crate) fn explain(lease: &Lease, reference: &Digest, source: ImageError) -> BuildError {
     let named = match &source {
         ImageError::Blob(error) | ImageError::Layer(LayerError::Blob(error)) => match error {
             BlobError::Missing { digest }

@@ -11,6 +11,7 @@
 //!   damaged/sha256-HEX  blobs that turned out wrong when they were read
 //!   unikernels/, building/  unikernels made of the images (unikernel.rs)
 //!   layers/             layers kept unpacked (unpacked.rs)
+//!   trees/, tree-users/ layers as directories, and who uses them (trees.rs)
 //!   linked/             what became of programs when they were bound to the libOS (linked.rs)
 //!   leases/             one file for each lease, locked while its process lives
 //!   holds/              one file for each hold (hold.rs)
@@ -32,6 +33,7 @@
 //! | [`StoredImage`] (`image`) | what is known of an image, and finding it |
 //! | `unikernel` | what was built of an image, once |
 //! | `unpacked` | layers, decompressed once |
+//! | [`LayerTree`] (`trees`) | layers as directories |
 //! | `linked` | what became of programs, once |
 //! | `mark`, `collect` | what must stay; removing the rest |
 //! | [`Usage`] (`usage`) | what it takes of the disk |
@@ -49,6 +51,7 @@ mod linked;
 mod lock;
 mod mark;
 mod reference;
+mod trees;
 mod unikernel;
 mod unpacked;
 mod usage;
@@ -64,6 +67,7 @@ pub use error::StoreError;
 pub use image::StoredImage;
 pub use lease::Lease;
 pub use reference::Reference;
+pub use trees::LayerTree;
 pub(crate) use unpacked::UnpackedWriter;
 pub use usage::{Amount, Usage};
 pub use writer::{BlobWriter, Claim};

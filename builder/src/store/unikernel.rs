@@ -99,7 +99,7 @@ pub(super) fn use_file(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// Collection, or who built it, may remove the directory at any moment.
-fn make_and_open(path: &Path) -> io::Result<File> {
+pub(super) fn make_and_open(path: &Path) -> io::Result<File> {
     loop {
         fs::create_dir_all(path)?;
         match File::open(path) {
