@@ -14,6 +14,7 @@
 //! | `catalog` | which images are here |
 //! | `pull`, [`Pull`] (`flight`) | bringing them, each once |
 //! | [`Keep`] (`unikernel`) | unikernels made of them, and what keeps both |
+//! | [`layers`], `volume` | their files as directories: one for each layer, one for all |
 //! | `usage` | what they take of the disk |
 //! | `counters` | what happened so far |
 //! | [`ImageError`] (`error`) | what goes wrong, and its gRPC code |
@@ -22,11 +23,12 @@ mod catalog;
 mod counters;
 mod error;
 mod flight;
-mod name;
 pub mod layers;
+mod name;
 mod pull;
 mod unikernel;
 mod usage;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -230,3 +230,49 @@ fn the_command_line_and_the_daemon_see_the_same() {
         assert!(node.status(&name).is_some());
     }
 }
+
+#[test]
+fn an_image_is_a_volume_until_its_holder_is_released() {
+    if registry("an_image_is_a_volume_until_its_holder_is_released") {
+        // Layers are merged: the second hides and replaces.
+        let layers = [
+            layout::layer("data/old", b"hidden"),
+            layout::layer("data/file", b"first"),
+            layout::layer("data/.wh.old", b""),
+            layout::layer("data/file", b"second"),
+        ];
+        let layout = layout::Layout::new();
+        let image = layout.image("v1", &layers);
+        layout.tag(image);
+        let server = Server::start(Wants::default());
+        server.fill(&layout.name("latest"), "a:1", &[]);
+        let node = Node::new();
+        let id = node.pull(&server.image("a:1"));
+        let image = node.images.find(&id).expect("found").expect("it is there");
+        let volume = |path: &str| node.images.volume("one", &image, path);
+        let whole = volume("").expect("a volume");
+        let data = volume("data").expect("a volume");
+        assert_eq!(data, whole.join("data"));
+        let file = volume("data/file").expect("a file");
+        assert_eq!(std::fs::read(file).expect("it is there"), b"second");
+        assert_eq!(std::fs::read_dir(&data).expect("a directory").count(), 1);
+        for path in ["none", "data/old", "../..", "/data"] {
+            let error = volume(path).expect_err(path);
+            assert_eq!(error.code(), tonic::Code::InvalidArgument, "{path}");
+            assert!(error.to_string().contains(path), "{error}");
+        }
+        // Another holder has the same directory, and keeps it.
+        assert_eq!(
+            node.images.volume("two", &image, "").expect("a volume"),
+            whole
+        );
+        node.remove(&id);
+        node.images.release("one").expect("released");
+        node.store().collect().expect("collected");
+        assert!(data.is_dir());
+        node.images.release("two").expect("released");
+        assert!(!whole.exists());
+        let error = volume("").expect_err("it is gone");
+        assert_eq!(error.code(), tonic::Code::NotFound);
+    }
+}
