@@ -27,10 +27,13 @@ enum Mood {
     Garbled,
 }
 
+/// Methods and their bodies.
+type Calls = Mutex<Vec<(String, Vec<u8>)>>;
+
 struct Bus {
     _directory: tempfile::TempDir,
     systemd: Systemd,
-    calls: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    calls: Arc<Calls>,
 }
 
 impl Bus {
@@ -73,11 +76,7 @@ impl Bus {
     }
 }
 
-fn converse(
-    stream: UnixStream,
-    mood: Mood,
-    calls: &Mutex<Vec<(String, Vec<u8>)>>,
-) -> std::io::Result<()> {
+fn converse(stream: UnixStream, mood: Mood, calls: &Calls) -> std::io::Result<()> {
     let mut output = stream.try_clone()?;
     let mut input = BufReader::new(stream);
     let mut line = Vec::new();
