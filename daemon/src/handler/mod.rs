@@ -177,4 +177,8 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// Removes all that `create` and `start` left but the directory itself, processes too.
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
+
+    /// Ends and unmounts what a container left of which nothing but its directory is known, and
+    /// which may be of another handler. Failures are logged: nobody can do more.
+    fn sweep(&self, id: &str, directory: &Path);
 }

@@ -218,8 +218,8 @@ fn configure(directory: &Path) -> Result<()> {
             "socket = \"{place}/ours.sock\"\n\
              root = \"{place}/ours/root\"\n\
              state = \"{place}/ours/state\"\n\
-             cni_conf_dir = \"{place}/net.ours\"\n\
-             cni_bin_dir = \"/usr/lib/cni\"\n"
+             cni-conf-dir = \"{place}/net.ours\"\n\
+             cni-bin-dir = \"/usr/lib/cni\"\n"
         ),
     )?;
     write(
