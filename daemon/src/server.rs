@@ -1,5 +1,6 @@
 //! The daemon's process: what it is made of, its socket, its signals, its end.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -7,24 +8,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
 use unikiln_builder::Store;
 
-use crate::cgroup::{CgroupError, Cgroups, Driver};
+use crate::cgroup::{Cgroup, CgroupError, Cgroups, Driver};
 use crate::config::{CgroupDriver, ConfigError, Options, UNIKERNEL_HANDLER};
-use crate::handler::Handler;
-use crate::handler::oci::OciRuntime;
-use crate::handler::unikernel::{Unikernels, UnikernelHandler};
-use crate::image::{ImageError, Images};
-use crate::metrics::Metrics;
+use crate::handler::oci::{OciHandler, OciOptions};
+use crate::handler::unikernel::{Support, UnikernelHandler};
+use crate::handler::{Handler, HandlerError};
+use crate::image::layers::Layers;
+use crate::image::{ImageError, Images, LocalImage};
+use crate::metrics::{Metrics, endpoint};
 use crate::network::Cni;
 use crate::node::{Node, NodeError, Parts};
-use crate::proto::image_service_server::ImageServiceServer;
 use crate::proto::runtime_service_server::RuntimeServiceServer;
-use crate::service::{ImageCalls, RuntimeCalls};
-use crate::state::{State, StateError};
+use crate::service::{RuntimeCalls, image_calls};
+use crate::state::{ContainerRecord, State, StateError};
 use crate::streaming::{Streaming, StreamingError};
 
 /// Where kubelet finds the daemon unless the user says otherwise.
@@ -33,6 +34,8 @@ pub const SOCKET_DEFAULT: &str = "/run/unikiln/unikiln.sock";
 pub const CNI_CONF_DEFAULT: &str = "/etc/cni/net.d";
 /// CNI plugins: where Kubernetes puts them, where Debian does.
 pub const CNI_BIN_DEFAULTS: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
+/// What OCI runtimes keep of running containers; empty after a reboot.
+const RUN_DIRECTORY: &str = "/run/unikiln";
 /// Longest message, as with containerd.
 const MESSAGE_MAX_BYTES: usize = 16 << 20;
 /// Calls that may run at once; others wait.
@@ -123,13 +126,17 @@ async fn run(options: Options) -> Result<(), ServeError> {
     let socket = options.socket.clone().unwrap_or_else(|| SOCKET_DEFAULT.into());
     let metrics_address = options.metrics_address;
     let build = tokio::task::spawn_blocking(move || node(options, &handle));
-    let (node, images) = build
+    let (node, images, containers) = build
         .await
         .map_err(|error| ServeError::Start(io::Error::other(error)))??;
     if let Some(address) = metrics_address {
         let failed = |source| ServeError::Metrics { address, source };
-        let bound = node.metrics().serve(address).await.map_err(failed)?;
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
         tracing::info!(address = %bound, "metrics are served");
+        // They end with the daemon.
+        let served = endpoint::serve(listener, Arc::clone(node.metrics()), std::future::pending());
+        tokio::spawn(served);
     }
     let listener = listen(&socket).await?;
     tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "ready");
@@ -149,7 +156,7 @@ async fn run(options: Options) -> Result<(), ServeError> {
     let runtime_calls = RuntimeServiceServer::new(RuntimeCalls::new(Arc::clone(&node)))
         .max_decoding_message_size(MESSAGE_MAX_BYTES)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
-    let image_calls = ImageServiceServer::new(ImageCalls::new(images, node.metrics().clone()))
+    let image_calls = image_calls(images, containers)
         .max_decoding_message_size(MESSAGE_MAX_BYTES)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
     let server = tonic::transport::Server::builder()
@@ -189,11 +196,32 @@ async fn wait_for_signal() {
     }
 }
 
+/// What the handler of unikernels needs of the daemon.
+struct Shared {
+    images: Arc<Images>,
+    cgroups: Arc<Cgroups>,
+}
+
+impl Support for Shared {
+    fn unikernel(&self, image: &LocalImage) -> Result<PathBuf, HandlerError> {
+        // The container holds the image, and so its unikernel, for as long as it is there.
+        let (path, _) = self
+            .images
+            .unikernel(image)
+            .map_err(|error| HandlerError::Failed(error.story()))?;
+        Ok(path)
+    }
+
+    fn oom_kills(&self, cgroup: &Cgroup) -> u64 {
+        self.cgroups.oom_kills(cgroup)
+    }
+}
+
 /// Puts the node together.
 fn node(
     options: Options,
     handle: &tokio::runtime::Handle,
-) -> Result<(Arc<Node>, Arc<Images>), ServeError> {
+) -> Result<(Arc<Node>, Arc<Images>, PathBuf), ServeError> {
     let root = match options.root {
         Some(root) => root,
         None => Store::default_root()?,
@@ -217,14 +245,23 @@ fn node(
             remedy: "`cargo build --release` makes unikiln-vmm beside unikiln; or name it with --monitor",
         });
     }
-    let mut handlers = std::collections::BTreeMap::<String, Arc<dyn Handler>>::new();
-    let unikernels: Arc<dyn Unikernels> = Arc::clone(&images) as _;
-    let unikernel = UnikernelHandler::new(monitor, unikernels);
+    let cgroups = Arc::new(Cgroups::open(driver)?);
+    let mut handlers = BTreeMap::<String, Arc<dyn Handler>>::new();
+    let support = Arc::new(Shared {
+        images: Arc::clone(&images),
+        cgroups: Arc::clone(&cgroups),
+    });
+    let unikernel = UnikernelHandler::new(monitor, support);
     handlers.insert(UNIKERNEL_HANDLER.to_owned(), Arc::new(unikernel));
     for (name, handler) in options.handlers {
-        let is_systemd = driver == Driver::Systemd;
-        let runtime = OciRuntime::new(&name, handler.runtime, handler.conmon, Arc::clone(&images), is_systemd);
-        handlers.insert(name, Arc::new(runtime));
+        let options = OciOptions {
+            runtime: handler.runtime,
+            runtime_root: Path::new(RUN_DIRECTORY).join(&name),
+            conmon: handler.conmon,
+            is_systemd: driver == Driver::Systemd,
+        };
+        let layers = Layers::open(&root)?;
+        handlers.insert(name, Arc::new(OciHandler::new(options, layers)));
     }
     let conf_dir = options.cni_conf_dir.unwrap_or_else(|| CNI_CONF_DEFAULT.into());
     let bin_dirs = match options.cni_bin_dir {
@@ -235,8 +272,7 @@ fn node(
         .streaming_address
         .unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
     let parts = Parts {
-        cgroups: Cgroups::open(driver)?,
-        cgroup_driver: driver,
+        cgroups,
         cni: Cni::new(conf_dir, bin_dirs, state.root().join("cni")),
         streaming: Streaming::start(streaming_address, handle.clone())?,
         state,
@@ -247,6 +283,7 @@ fn node(
             .unwrap_or_else(|| UNIKERNEL_HANDLER.to_owned()),
         metrics,
     };
+    let containers = parts.state.directory::<ContainerRecord>("");
     let (node, found) = Node::start(parts)?;
     tracing::info!(
         state = %state_path.display(),
@@ -256,7 +293,7 @@ fn node(
         damaged = found.damaged,
         "state is read"
     );
-    Ok((node, images))
+    Ok((node, images, containers))
 }
 
 /// A program in the same directory as this one.

@@ -8,6 +8,9 @@
 //! Every call blocks. A container's directory ([`Launch::directory`]) is the handler's to
 //! fill: what it needs to find the container again after the daemon was killed lies there.
 
+pub mod oci;
+pub mod unikernel;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 

@@ -23,6 +23,7 @@ mod counters;
 mod error;
 mod flight;
 mod name;
+pub mod layers;
 mod pull;
 mod unikernel;
 mod usage;

@@ -7,6 +7,7 @@ use tonic::Code;
 use crate::cgroup::CgroupError;
 use crate::handler::HandlerError;
 use crate::image::ImageError;
+use crate::network::resolv::ResolvError;
 use crate::network::sysctl::SysctlError;
 use crate::network::{CniError, NamespaceError};
 use crate::state::StateError;
@@ -124,6 +125,9 @@ pub enum NodeError {
     /// A namespace.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
+    /// A pod's name servers.
+    #[error(transparent)]
+    Resolv(#[from] ResolvError),
     /// A pod's sysctls.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
@@ -150,6 +154,7 @@ impl NodeError {
             | Self::Missing { .. }
             | Self::BadValue { .. }
             | Self::UnknownHandler { .. }
+            | Self::Resolv(_)
             | Self::Sysctl(_)
             | Self::Mount { .. } => Code::InvalidArgument,
             Self::NameTaken { .. } => Code::AlreadyExists,

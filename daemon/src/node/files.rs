@@ -55,10 +55,7 @@ pub(super) fn write(
         let path = directory.join(file);
         fs::write(&path, text).map_err(|source| NodeError::PodFile { path, source })
     };
-    let resolv = resolv::text(config.dns_config.as_ref()).map_err(|source| NodeError::PodFile {
-        path: PathBuf::from("/etc/resolv.conf"),
-        source,
-    })?;
+    let resolv = resolv::text(config.dns_config.as_ref(), is_host_network)?;
     put("resolv.conf", &resolv)?;
     put("hostname", &format!("{name}\n"))?;
     if is_host_network && let Ok(hosts) = fs::read_to_string("/etc/hosts") {

@@ -67,7 +67,7 @@ impl Node {
 
     /// How cgroups are made, which kubelet follows.
     pub fn runtime_config(&self) -> RuntimeConfigResponse {
-        let driver = match self.parts.cgroup_driver {
+        let driver = match self.parts.cgroups.driver() {
             Driver::Systemd => CgroupDriver::Systemd,
             Driver::Cgroupfs => CgroupDriver::Cgroupfs,
         };

@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use error::NodeError;
 pub use recover::Found;
 
-use crate::cgroup::{Cgroups, Driver};
+use crate::cgroup::{Cgroups, Sampler};
 use crate::handler::Handler;
 use crate::image::Images;
 use crate::metrics::Metrics;
@@ -55,9 +55,7 @@ pub struct Parts {
     /// Images.
     pub images: Arc<Images>,
     /// Control groups.
-    pub cgroups: Cgroups,
-    /// How they are made.
-    pub cgroup_driver: Driver,
+    pub cgroups: Arc<Cgroups>,
     /// Networks of pods.
     pub cni: Cni,
     /// Handlers by name.
@@ -78,6 +76,7 @@ pub struct Node {
     objects: Objects,
     events: Events,
     supervisor: Supervisor,
+    sampler: Sampler,
 }
 
 impl Node {
@@ -99,6 +98,7 @@ impl Node {
             objects: Objects::default(),
             events: Events::default(),
             supervisor,
+            sampler: Sampler::default(),
         });
         let found = node.recover()?;
         ends.watch(&node)?;

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::cgroup::Cgroup;
 use crate::image::LocalImage;
+use crate::metrics::Phase;
 use crate::node::error::shortened;
 use crate::node::object::{Container, Reserved, lock};
 use crate::node::status::image_ref;
@@ -74,7 +75,7 @@ impl Node {
             self.undo_container(&container);
             return Err(error);
         }
-        self.parts.metrics.phase("create", started.elapsed());
+        self.parts.metrics.phase(Phase::Create, started.elapsed());
         self.emit(
             ContainerEventType::ContainerCreatedEvent,
             &container.id,
@@ -115,7 +116,7 @@ impl Node {
         let state = self.state();
         state.create::<ContainerRecord>(&container.id)?;
         // What it needs of the image stays for as long as its record.
-        self.parts.images.keep(&record.id, &record.image)?;
+        self.parts.images.hold(&record.id, &record.image)?;
         state.save(record)?;
         let mut volumes = Vec::new();
         let own = mounts::resolve(&record.config.mounts, |spec, path| {

@@ -56,7 +56,7 @@ impl Node {
         }
         self.parts.images.release(&container.id)?;
         self.state().remove::<ContainerRecord>(&container.id)?;
-        self.parts.metrics.forget(&container.id);
+        self.sampler.forget(&container.id);
         container.retire();
         self.objects.drop_container(&container.id);
         Ok(())

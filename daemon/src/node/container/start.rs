@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::state_name;
 use crate::handler::Ended;
+use crate::metrics::Phase;
 use crate::node::object::lock;
 use crate::node::{Node, NodeError};
 use crate::proto::{ContainerEventType, StartContainerRequest, StartContainerResponse};
@@ -50,7 +51,7 @@ impl Node {
                     record.boot_id.clone_from(&self.boot_id);
                     record.started_at = Some(SystemTime::now());
                 });
-                self.parts.metrics.phase("start", started.elapsed());
+                self.parts.metrics.phase(Phase::Start, started.elapsed());
                 self.emit(
                     ContainerEventType::ContainerStartedEvent,
                     &container.id,

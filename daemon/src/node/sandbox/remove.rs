@@ -28,6 +28,7 @@ impl Node {
         self.parts.cgroups.remove(&record.cgroup)?;
         let event = self.event(ContainerEventType::ContainerDeletedEvent, &pod.id, &pod.id);
         self.state().remove::<SandboxRecord>(&pod.id)?;
+        self.sampler.forget(&pod.id);
         pod.retire();
         self.objects.drop_pod(&pod.id);
         self.events.send(event);

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use super::is_host_network;
 use crate::cgroup::Cgroup;
 use crate::config::UNIKERNEL_HANDLER;
+use crate::metrics::Phase;
 use crate::network::Namespace;
 use crate::network::sysctl::Sysctls;
 use crate::node::object::{Pod, Reserved};
@@ -62,7 +63,7 @@ impl Node {
             self.undo_pod(&pod);
             return Err(error);
         }
-        self.parts.metrics.phase("sandbox", started.elapsed());
+        self.parts.metrics.phase(Phase::Sandbox, started.elapsed());
         self.emit(ContainerEventType::ContainerCreatedEvent, &pod.id, &pod.id);
         self.emit(ContainerEventType::ContainerStartedEvent, &pod.id, &pod.id);
         tracing::info!(pod = %pod.id, name, "pod made");
@@ -102,7 +103,7 @@ impl Node {
             }
             // After the interfaces are there, some of which have sysctls of their own.
             sysctls.apply(namespace.path())?;
-            self.parts.metrics.phase("network", started.elapsed());
+            self.parts.metrics.phase(Phase::SandboxNetwork, started.elapsed());
         }
         files::write(&directory, config, is_host, address.as_deref())?;
         pod.change(state, |record| record.phase = SandboxPhase::Ready)?;
