@@ -47,6 +47,8 @@ pub struct Config {
     pub image_groups: bool,
     /// The program can change nothing in the root file system.
     pub read_only_root: bool,
+    /// No program gains rights by being executed.
+    pub no_new_privileges: bool,
     /// Host name that the guest sees.
     pub hostname: OsString,
     /// Sockets, ports and names. A namespace is joined by the thread that boots.
@@ -96,6 +98,7 @@ impl Config {
             groups: Vec::new(),
             image_groups: true,
             read_only_root: false,
+            no_new_privileges: false,
             hostname: HOSTNAME_DEFAULT.into(),
             network: NetworkConfig::default(),
             stdin: Stdin::Empty,

@@ -96,6 +96,9 @@ pub struct Spec {
     /// The program can change nothing in the root file system.
     #[serde(default)]
     pub read_only_root: bool,
+    /// No program gains rights by being executed.
+    #[serde(default)]
+    pub no_new_privileges: bool,
     /// Directories and files of the host.
     #[serde(default)]
     pub volumes: Vec<SpecVolume>,
@@ -212,6 +215,7 @@ impl Spec {
         config.groups = self.groups.clone();
         config.image_groups = self.image_groups;
         config.read_only_root = self.read_only_root;
+        config.no_new_privileges = self.no_new_privileges;
         let volumes = self.volumes.iter().map(|volume| {
             Mount::at(
                 volume.source.clone(),

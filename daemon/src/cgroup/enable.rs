@@ -38,9 +38,35 @@ impl Refusal {
     }
 }
 
+/// How often a path is begun anew after a level of it went away.
+const ATTEMPTS: usize = 100;
+
 /// Makes the directories of `path` in each hierarchy and gives them.
 /// `asked` are controllers that limits need besides [`ALWAYS`].
 pub fn make(
+    hierarchies: &Hierarchies,
+    path: &str,
+    asked: &[String],
+) -> Result<(Vec<PathBuf>, Vec<Refusal>), CgroupError> {
+    // The last pod's end removes `/unikiln`, maybe between two levels.
+    for _ in 1..ATTEMPTS {
+        match make_once(hierarchies, path, asked) {
+            Err(error) if is_vanished(&error) => {}
+            made => return made,
+        }
+    }
+    make_once(hierarchies, path, asked)
+}
+
+fn is_vanished(error: &CgroupError) -> bool {
+    let (CgroupError::Make { source, .. } | CgroupError::Write { source, .. }) = error else {
+        return false;
+    };
+    source.kind() == io::ErrorKind::NotFound
+        || source.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
+}
+
+fn make_once(
     hierarchies: &Hierarchies,
     path: &str,
     asked: &[String],

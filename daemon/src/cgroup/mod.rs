@@ -272,6 +272,12 @@ impl Cgroups {
         for directory in &cgroup.directories {
             empty::remove(directory)?;
         }
+        if path::is_own_pod(&cgroup.path) {
+            for parent in cgroup.directories.iter().filter_map(|one| one.parent()) {
+                // The last pod takes it along; it is not empty while there is another.
+                let _ = std::fs::remove_dir(parent);
+            }
+        }
         Ok(())
     }
 

@@ -40,6 +40,12 @@ pub fn container(driver: Driver, pod: &str, id: &str) -> Result<String, CgroupEr
     })
 }
 
+/// Whether a path is that of a pod in the directory that we made for those without a parent.
+pub fn is_own_pod(path: &str) -> bool {
+    let below = path.strip_prefix("/unikiln/");
+    below.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// The systemd unit of a container.
 pub fn scope_name(id: &str) -> String {
     format!("unikiln-{id}.scope")
@@ -152,6 +158,16 @@ mod tests {
             assert_eq!(pod(Driver::Cgroupfs, none, ID).unwrap(), own);
         }
         assert_eq!(pod_path(Driver::Cgroupfs, "relative//x"), "/relative/x");
+        assert!(is_own_pod(&pod_path(Driver::Cgroupfs, "")));
+        for other in [
+            "/unikiln",
+            "/unikiln/",
+            "/unikiln/a/b",
+            "/a/unikiln",
+            "/unikilnx/a",
+        ] {
+            assert!(!is_own_pod(other), "{other}");
+        }
     }
 
     #[test]

@@ -368,11 +368,11 @@ mod tests {
         );
         has(
             &text,
-            r#"unikiln_phase_duration_seconds_bucket{le="0.01",phase="sandbox_network"} 0"#,
+            r#"unikiln_phase_duration_seconds_bucket{phase="sandbox_network",le="0.01"} 0"#,
         );
         has(
             &text,
-            r#"unikiln_phase_duration_seconds_bucket{le="0.025",phase="sandbox_network"} 1"#,
+            r#"unikiln_phase_duration_seconds_bucket{phase="sandbox_network",le="0.025"} 1"#,
         );
         has(
             &text,

@@ -41,6 +41,9 @@ pub const FLAG_USER_GROUPS: u32 = 1 << 8;
 /// `HOME` is the named user's home directory.
 pub const FLAG_USER_HOME: u32 = 1 << 9;
 
+/// No program gains rights by being executed (PR_SET_NO_NEW_PRIVS).
+pub const FLAG_NO_NEW_PRIVILEGES: u32 = 1 << 10;
+
 /// Most supplementary groups of the first process.
 pub const GROUPS_MAX: usize = 64;
 

@@ -40,7 +40,7 @@ use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{S_ISGID, S_ISUID, S_IXGRP};
 use spin::{Mutex, Once};
-use unikiln_abi::boot::{BootInfo, FLAG_USER_GROUPS, FLAG_USER_HOME};
+use unikiln_abi::boot::{BootInfo, FLAG_NO_NEW_PRIVILEGES, FLAG_USER_GROUPS, FLAG_USER_HOME};
 
 pub use capabilities::Capabilities;
 pub use recent::{Call, Recent};
@@ -288,6 +288,9 @@ pub fn start_first(info: &BootInfo, mut start: Start) -> ! {
     } else {
         named_user(&mut start, groups)
     };
+    if has_flag(FLAG_NO_NEW_PRIVILEGES) {
+        crate::syscall::forbid_new_privileges();
+    }
     *process.hostname.lock() = start.hostname;
     if let Err(why) = crate::fs::volume::mount_all(start.volumes) {
         let line = alloc::format!("unikiln: cannot mount the {why}\n");

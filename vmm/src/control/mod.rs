@@ -67,6 +67,8 @@ pub enum Reply {
         version: String,
         /// [`unikiln_abi::ABI_VERSION`].
         abi: u32,
+        /// Its process.
+        pid: u32,
     },
     /// It is done.
     Done,
@@ -86,6 +88,7 @@ fn answer(line: &[u8], guest: Option<&Remote>) -> Reply {
         return Reply::Pong {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             abi: unikiln_abi::ABI_VERSION,
+            pid: std::process::id(),
         };
     }
     let Some(guest) = guest else {

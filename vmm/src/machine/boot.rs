@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use unikiln_abi::boot::{
-    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_ROOT_READ_ONLY, FLAG_STDERR_TTY, FLAG_STDIN,
-    FLAG_STDIN_TTY, FLAG_STDOUT_TTY, FLAG_STRACE, FLAG_TELL_START, FLAG_USER_GROUPS,
-    FLAG_USER_HOME, GROUPS_MAX,
+    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_NO_NEW_PRIVILEGES, FLAG_ROOT_READ_ONLY,
+    FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY, FLAG_STRACE, FLAG_TELL_START,
+    FLAG_USER_GROUPS, FLAG_USER_HOME, GROUPS_MAX,
 };
 use unikiln_abi::layout::DIRECT_MAP_BASE;
 use unikiln_abi::strace::CallSet;
@@ -281,6 +281,7 @@ fn container_flags(config: &Config) -> u32 {
     let sets_home = config.user.as_ref().is_some_and(|user| user.sets_home);
     flag(config.strace.is_some(), FLAG_STRACE)
         | flag(config.read_only_root, FLAG_ROOT_READ_ONLY)
+        | flag(config.no_new_privileges, FLAG_NO_NEW_PRIVILEGES)
         | flag(config.on_start.is_some(), FLAG_TELL_START)
         | flag(config.image_groups, FLAG_USER_GROUPS)
         | flag(sets_home, FLAG_USER_HOME)
