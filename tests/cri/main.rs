@@ -24,6 +24,7 @@
 //! | `streams.rs` | ExecSync, port forwarding |
 //! | `faults.rs` | plugins that fail, full disks, dead monitors |
 //! | `damage.rs` | damaged records |
+//! | `reboot.rs` | records of another boot, and of a clock that was set back |
 //! | `kills.rs` | the daemon killed at random points |
 //! | `crowd.rs` | a thousand pods |
 //! | `model.rs` | random calls of 16 clients against a model |
@@ -52,6 +53,7 @@ mod network;
 mod node;
 mod pod;
 mod random;
+mod reboot;
 mod refusals;
 mod resources;
 mod streams;
@@ -121,6 +123,7 @@ fn together() -> Vec<Trial> {
 fn alone() -> Vec<Trial> {
     let groups = [
         damage::trials(),
+        reboot::trials(),
         crowd::trials(),
         model::trials(),
         kills::trials(),
