@@ -235,12 +235,18 @@ impl Handler for UnikernelHandler {
         Ok(())
     }
 
-    fn sweep(&self, id: &str, was: &Path, _now: &Path) {
-        for monitor in monitor::all_of(&was.join(SPEC)) {
-            if let Err(error) = monitor.kill() {
-                tracing::warn!(container = id, %error, "a monitor stays");
+    fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError> {
+        let entries = directory.read_dir().map_err(|error| failed(&error))?;
+        for entry in entries {
+            let name = entry.map_err(|error| failed(&error))?.file_name();
+            if name.to_str().is_some_and(is_known) {
+                continue;
+            }
+            for monitor in monitor::all_of(&directory.join(name).join(SPEC)) {
+                monitor.kill()?;
             }
         }
+        Ok(())
     }
 }
 
