@@ -7,3 +7,4 @@ pub mod handler;
 pub mod image;
 pub mod network;
 pub mod proto;
+pub mod streaming;
