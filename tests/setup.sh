@@ -18,6 +18,7 @@ packages=(
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
     python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
+    containernetworking-plugins iproute2 iptables         # networks of pods (daemon/tests/network)
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
 )
 
