@@ -129,7 +129,11 @@ impl Handler for UnikernelHandler {
             (Ok(Some(Reply::Done)), SIGKILL) => monitor.end(),
             // It does not listen (any more): the host's own way.
             (Ok(None) | Err(_), SIGKILL) => monitor.kill(),
-            (asked, _) => expect_done(asked?),
+            (Err(error), _) => match monitor.pass(signal)? {
+                true => Ok(()),
+                false => Err(error),
+            },
+            (Ok(reply), _) => expect_done(reply),
         }
     }
 
@@ -224,7 +228,7 @@ impl Handler for UnikernelHandler {
             None => monitor::all_of(&launch.directory.join(SPEC)),
         };
         for monitor in left {
-            monitor.kill()?;
+            monitor.remove()?;
         }
         if let Some(process) = process {
             monitor::reap(process);
