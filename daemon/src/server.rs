@@ -144,13 +144,13 @@ async fn run(options: Options) -> Result<(), ServeError> {
     let listener = listen(&socket).await?;
     tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "ready");
     // No notification is asked for outside of systemd; one that fails is its to notice.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     let ending = Arc::new(tokio::sync::Notify::new());
     let told = {
         let (node, ending) = (Arc::clone(&node), Arc::clone(&ending));
         async move {
             wait_for_signal().await;
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
             tracing::info!("told to stop; containers run on");
             node.events().close();
             ending.notify_one();
@@ -262,7 +262,6 @@ fn node(
             runtime: handler.runtime,
             runtime_root: Path::new(RUN_DIRECTORY).join(&name),
             conmon: handler.conmon,
-            is_systemd: driver == Driver::Systemd,
         };
         let layers = Layers::open(&root)?;
         handlers.insert(name, Arc::new(OciHandler::new(options, layers)));

@@ -157,8 +157,9 @@ impl Cgroups {
         let limits = Limits::of(resources)?;
         let path = path::container(self.driver(), &pod.path, id)?;
         if let Some(systemd) = &self.systemd {
-            let properties = systemd::properties(&limits, self.is_unified(), None);
-            systemd.start_scope(path::unit(&path), &pod.path, properties)?;
+            let properties = systemd::properties(&limits, self.is_unified());
+            let holder = systemd.start_scope(path::unit(&path), &pod.path, properties)?;
+            self.settle(path::unit_path(&path), holder);
         }
         let made = self.make_limited(&path, &limits);
         if made.is_err() {
@@ -169,6 +170,20 @@ impl Cgroups {
             }
         }
         made
+    }
+
+    /// Moves the holder of a scope aside: version 2 passes no controller on from a cgroup that
+    /// has processes. Where that fails, a limit that needs it will say so.
+    fn settle(&self, scope: &str, holder: u32) {
+        let Some(unified) = self.hierarchies.unified() else {
+            return;
+        };
+        let directory = unified.directory(scope).join("holder");
+        let settled = std::fs::create_dir(&directory)
+            .and_then(|()| file::write(&directory.join("cgroup.procs"), &holder.to_string()));
+        if let Err(error) = settled {
+            tracing::debug!(scope, %error, "holder stays where it is");
+        }
     }
 
     fn make_limited(&self, path: &str, limits: &Limits) -> Result<Cgroup, CgroupError> {
@@ -197,8 +212,8 @@ impl Cgroups {
         }
     }
 
-    /// Sets the limits that are asked for, and no other, while it runs. After an error all are
-    /// as they were.
+    /// Sets the limits that are asked for, and no other, while it runs. After an error of the
+    /// kernel all are as they were.
     pub fn update(
         &self,
         cgroup: &Cgroup,
@@ -216,9 +231,7 @@ impl Cgroups {
         }
         self.make_limited(&cgroup.path, &limits)?;
         if let Some(systemd) = &self.systemd {
-            let cpu = stats::read(&self.hierarchies, &cgroup.path)?.and_then(|stats| stats.cpu);
-            let period_us = cpu.map(|cpu| cpu.period_us);
-            let properties = systemd::properties(&limits, self.is_unified(), period_us);
+            let properties = systemd::properties(&limits, self.is_unified());
             systemd.set(path::unit(&cgroup.path), &properties)?;
         }
         Ok(())
@@ -245,14 +258,10 @@ impl Cgroups {
 
     /// The processes in it and below, each once, in order.
     pub fn processes(&self, cgroup: &Cgroup) -> Vec<i32> {
-        let mut processes = empty::processes(&cgroup.directories).unwrap_or_else(|error| {
+        empty::processes(&cgroup.directories).unwrap_or_else(|error| {
             tracing::warn!(path = cgroup.path, %error, "processes not known");
             Vec::new()
-        });
-        if self.systemd.is_some() {
-            processes.retain(|pid| !systemd::is_holder(*pid));
-        }
-        processes
+        })
     }
 
     /// Ends all processes in it and below, and waits for that.
@@ -266,11 +275,13 @@ impl Cgroups {
         if cgroup.is_given || cgroup.path.trim_matches('/').is_empty() {
             return Ok(());
         }
+        let mut path = cgroup.path.as_str();
         if let Some(systemd) = &self.systemd {
-            systemd.stop(path::unit(&cgroup.path))?;
+            systemd.stop(path::unit(path))?;
+            path = path::unit_path(path);
         }
-        for directory in &cgroup.directories {
-            empty::remove(directory)?;
+        for hierarchy in self.hierarchies.iter() {
+            empty::remove(&hierarchy.directory(path))?;
         }
         if path::is_own_pod(&cgroup.path) {
             for parent in cgroup.directories.iter().filter_map(|one| one.parent()) {

@@ -4,12 +4,15 @@
 //! |---|---|---|
 //! | a pod of kubelet's | `cgroup_parent` as it is | the slice's place: `a-b.slice` is `/a.slice/a-b.slice` |
 //! | a pod without a parent | `/unikiln/POD` | `/unikiln.slice/unikiln-POD.slice` |
-//! | a container | `PARENT/ID` | `PARENT/unikiln-ID.scope` |
+//! | a container | `PARENT/ID` | `PARENT/unikiln-ID.scope/main` |
 
 use super::Driver;
 use super::error::CgroupError;
 
 const PARENT: &str = "cgroup_parent";
+
+/// Where a container is in its scope, beside the process that holds the scope.
+const MAIN: &str = "/main";
 
 /// The longest name of a directory.
 const NAME_MAX_BYTES: usize = 255;
@@ -36,7 +39,7 @@ pub fn container(driver: Driver, pod: &str, id: &str) -> Result<String, CgroupEr
     let id = component("container_id", id)?;
     Ok(match driver {
         Driver::Cgroupfs => format!("{pod}/{id}"),
-        Driver::Systemd => format!("{pod}/{}", scope_name(id)),
+        Driver::Systemd => format!("{pod}/unikiln-{id}.scope{MAIN}"),
     })
 }
 
@@ -46,13 +49,14 @@ pub fn is_own_pod(path: &str) -> bool {
     below.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
-/// The systemd unit of a container.
-pub fn scope_name(id: &str) -> String {
-    format!("unikiln-{id}.scope")
+/// The path of the unit that a cgroup belongs to: a slice, or the scope around a container.
+pub fn unit_path(path: &str) -> &str {
+    path.strip_suffix(MAIN).unwrap_or(path)
 }
 
-/// The systemd unit that a path ends with: a slice or a scope.
+/// The name of that unit.
 pub fn unit(path: &str) -> &str {
+    let path = unit_path(path);
     path.rsplit('/').next().unwrap_or(path)
 }
 
@@ -183,8 +187,10 @@ mod tests {
             format!("/unikiln.slice/unikiln-{ID}.slice")
         );
         let path = container(Driver::Systemd, place, "ab").unwrap();
-        assert_eq!(path, format!("{place}/unikiln-ab.scope"));
+        assert_eq!(path, format!("{place}/unikiln-ab.scope/main"));
         assert_eq!(unit(&path), "unikiln-ab.scope");
+        assert_eq!(unit_path(&path), format!("{place}/unikiln-ab.scope"));
+        assert_eq!(unit(place), "kubepods-burstable-pod1_2.slice");
         assert_eq!(slice_path("-.slice").unwrap(), "");
     }
 

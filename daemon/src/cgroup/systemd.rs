@@ -2,8 +2,9 @@
 //! manager is asked for over the system bus (org.freedesktop.systemd1(5)).
 //!
 //! A scope needs a process from its start to its end, but a container's cgroup is there before
-//! its program and is read after it. So a *holder*, `sleep`, is in it from the first to the last;
-//! it is out of the OOM killer's reach and is left out of the container's processes.
+//! its program and is read after it. So a *holder*, `sleep`, is in the scope from the first to
+//! the last. The container is in a cgroup of its own below the scope, `main`: the holder is not
+//! among its processes, and is not ended with them.
 
 use std::fs;
 use std::io;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use super::bus::{BusError, Connection};
 use super::error::CgroupError;
-use super::limits::{self, Bound, DEFAULT_PERIOD_US, Limits};
+use super::limits::{self, Limits};
 use super::path;
 use super::wire::{Call, Property, Reader, Value, Writer};
 
@@ -68,13 +69,13 @@ impl Systemd {
         }
     }
 
-    /// Makes a scope below the slice that `pod_path` ends with.
+    /// Makes a scope below the slice that `pod_path` ends with, and gives its holder's number.
     pub fn start_scope(
         &self,
         unit: &str,
         pod_path: &str,
         limits: Vec<Property>,
-    ) -> Result<(), CgroupError> {
+    ) -> Result<u32, CgroupError> {
         let holder = self.start_holder(unit)?;
         let mut properties = vec![
             (
@@ -85,6 +86,8 @@ impl Systemd {
             // Below it and its limits are ours.
             ("Delegate", Value::Bool(true)),
             ("PIDs", Value::Numbers(vec![holder])),
+            // Else a share of the machine's tasks by default, which nobody asked for.
+            ("TasksMax", Value::U64(u64::MAX)),
             // Gone, however it ended.
             ("CollectMode", Value::Text("inactive-or-failed".to_owned())),
         ];
@@ -107,7 +110,7 @@ impl Systemd {
         if started.is_err() {
             self.end_holder(holder);
         }
-        started
+        started.map(|()| holder)
     }
 
     /// Sets properties of a unit until it ends.
@@ -183,7 +186,7 @@ impl Systemd {
             .map_err(failed)?;
         let holder = child.id();
         self.holders().push(child);
-        // Else memory.oom.group would end the scope, and with it the count of kills.
+        // Its end would be the scope's, in the middle of a container's life.
         if let Err(error) = fs::write(format!("/proc/{holder}/oom_score_adj"), "-1000") {
             tracing::debug!(%unit, %error, "holder not out of the OOM killer's reach");
         }
@@ -207,11 +210,6 @@ impl Systemd {
     fn holders(&self) -> std::sync::MutexGuard<'_, Vec<Child>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a process is a holder.
-pub fn is_holder(pid: i32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(HOLDER.as_bytes()))
 }
 
 /// Starts a transient unit and waits for it.
@@ -269,91 +267,14 @@ fn accounting() -> impl Iterator<Item = Property> {
     NAMES.into_iter().map(|name| (name, Value::Bool(true)))
 }
 
-/// Limits as properties, so that systemd sets the same when it sets its units anew.
-/// `period_now_us` is the period where a request has a quota alone.
-pub fn properties(limits: &Limits, is_unified: bool, period_now_us: Option<u64>) -> Vec<Property> {
-    let mut properties = Vec::new();
-    let mut push = |name, value| properties.push((name, value));
-    if let Some(memory) = limits.memory {
-        let name = if is_unified {
-            "MemoryMax"
-        } else {
-            "MemoryLimit"
-        };
-        push(name, Value::U64(infinity_or(memory)));
-    }
-    if let Some(both) = limits.memory_and_swap.filter(|_| is_unified) {
-        let memory = limits.memory.unwrap_or(Bound::Unlimited);
-        let swap = limits::swap_alone(memory, both);
-        push("MemorySwapMax", Value::U64(infinity_or(swap)));
-    }
-    if let Some(shares) = limits.cpu_shares {
-        if is_unified {
-            push("CPUWeight", Value::U64(limits::weight(shares)));
-        } else {
-            push("CPUShares", Value::U64(shares));
-        }
-    }
-    if let Some(period) = limits.cpu_period_us {
-        push("CPUQuotaPeriodUSec", Value::U64(period));
-    }
-    if let Some(quota) = limits.cpu_quota_us {
-        let period = limits.cpu_period_us.or(period_now_us);
-        let per_second = match quota {
-            Bound::Unlimited => u64::MAX,
-            Bound::At(quota) => per_second_us(quota, period.unwrap_or(DEFAULT_PERIOD_US)),
-        };
-        push("CPUQuotaPerSecUSec", Value::U64(per_second));
-    }
-    let lists = [
-        ("AllowedCPUs", &limits.cpus),
-        ("AllowedMemoryNodes", &limits.memory_nodes),
-    ];
-    for (name, list) in lists {
-        if let Some(list) = list.as_ref().filter(|_| is_unified) {
-            push(name, Value::Bytes(bits(list)));
-        }
-    }
-    if let Some(tasks) = limits.unified.get("pids.max") {
-        let tasks = tasks.trim().parse().unwrap_or(u64::MAX);
-        push("TasksMax", Value::U64(tasks));
-    }
-    properties
-}
-
-fn infinity_or(bound: Bound) -> u64 {
-    match bound {
-        Bound::Unlimited => u64::MAX,
-        Bound::At(value) => value,
-    }
-}
-
-/// systemd keeps whole percents of a second: rounded up, so that it never gives less.
-fn per_second_us(quota_us: u64, period_us: u64) -> u64 {
-    const PERCENT_US: u64 = 10_000;
-    let per_second = quota_us.saturating_mul(1_000_000) / period_us.max(1);
-    per_second
-        .checked_next_multiple_of(PERCENT_US)
-        .unwrap_or(u64::MAX - 1)
-}
-
-/// `0-2,7` as bits, the lowest first. The list was checked when the request came.
-fn bits(list: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else {
-            continue;
-        };
-        for number in first..=last {
-            let at = usize::from(number / 8);
-            if bytes.len() <= at {
-                bytes.resize(at + 1, 0);
-            }
-            bytes[at] |= 1 << (number % 8);
-        }
-    }
-    bytes
+/// The limits that count at the scope: its weight, among the pod's other scopes. All others are
+/// written to the container's own cgroup below it, which systemd leaves alone.
+pub fn properties(limits: &Limits, is_unified: bool) -> Vec<Property> {
+    let weight = limits.cpu_shares.map(|shares| match is_unified {
+        true => ("CPUWeight", Value::U64(limits::weight(shares))),
+        false => ("CPUShares", Value::U64(shares)),
+    });
+    weight.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -30,8 +30,6 @@ pub enum Value {
     U64(u64),
     /// `s`
     Text(String),
-    /// `ay`
-    Bytes(Vec<u8>),
     /// `au`
     Numbers(Vec<u32>),
 }
@@ -42,7 +40,6 @@ impl Value {
             Self::Bool(_) => "b",
             Self::U64(_) => "t",
             Self::Text(_) => "s",
-            Self::Bytes(_) => "ay",
             Self::Numbers(_) => "au",
         }
     }
@@ -114,7 +111,6 @@ impl Writer {
             Value::Bool(value) => self.bool(*value),
             Value::U64(value) => self.u64(*value),
             Value::Text(text) => self.text(text),
-            Value::Bytes(bytes) => self.array(1, |writer| writer.0.extend(bytes)),
             Value::Numbers(numbers) => self.array(4, |writer| {
                 for number in numbers {
                     writer.u32(*number);

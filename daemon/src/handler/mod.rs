@@ -181,7 +181,8 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
 
-    /// Ends and unmounts what a container left of which nothing but its directory is known, and
-    /// which may be of another handler. Failures are logged: nobody can do more.
-    fn sweep(&self, id: &str, directory: &Path);
+    /// Ends, unmounts and releases what a container left of which nothing is known but its id,
+    /// and which may be of another handler. Its directory was at `was` and is at `now`. Failures
+    /// are logged: nobody can do more.
+    fn sweep(&self, id: &str, was: &Path, now: &Path);
 }

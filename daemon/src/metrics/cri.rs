@@ -281,10 +281,7 @@ mod tests {
         assert_eq!(of(linux.process.unwrap().process_count), 4);
         assert_eq!(linux.containers.len(), 2);
         let psi = linux.io.unwrap().psi.unwrap();
-        assert_eq!(
-            (psi.some.unwrap().total, psi.full.clone().unwrap().total),
-            (7, 3)
-        );
+        assert_eq!((psi.some.unwrap().total, psi.full.unwrap().total), (7, 3));
         assert_eq!(psi.full.unwrap().avg10, 1.5);
         stats.pids = None;
         let made = pod(

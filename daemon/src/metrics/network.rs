@@ -244,6 +244,48 @@ Inter-|   Receive                                                |  Transmit
     }
 
     #[test]
+    fn another_namespace_is_read_and_left() {
+        use std::io::{BufRead, BufReader, Write};
+        use std::process::{Command, Stdio};
+
+        let test = "another_namespace_is_read_and_left";
+        let script = "echo in; read end";
+        let child = Command::new("unshare")
+            .args(["--net", "sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut line = String::new();
+        if let Ok(mut child) = child {
+            BufReader::new(child.stdout.take().unwrap())
+                .read_line(&mut line)
+                .unwrap();
+            let namespace = format!("/proc/{}/ns/net", child.id());
+            let inside = interfaces(Some(Path::new(&namespace)));
+            let counters = fs::read_to_string(format!("/proc/{}/net/dev", child.id()));
+            // Its shell ends at the end of its input.
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            if line == "in\n" {
+                assert_eq!(inside.unwrap(), parse(&counters.unwrap()).unwrap());
+                let names = |list: Vec<Interface>| list.into_iter().map(|one| one.name);
+                let here = fs::read_dir("/sys/class/net").unwrap().flatten().count();
+                assert_eq!(
+                    names(interfaces(None).unwrap()).count() + 1,
+                    here,
+                    "lo is left out"
+                );
+                return;
+            }
+        }
+        let strict = std::env::var("CI").is_ok_and(|value| value == "true")
+            || std::env::var("UNIKILN_NO_SKIP").is_ok_and(|value| value == "1");
+        let line = format!("SKIPPED: {test}: no right to make a network namespace\n");
+        assert!(!strict, "{line}no skips are allowed here");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+
+    #[test]
     fn namespaces() {
         // Every process may read its own.
         interfaces(None).unwrap();

@@ -179,15 +179,17 @@ impl Node {
             .filter(|damaged| names::is_id(&damaged.id))
         {
             for handler in self.parts.handlers.values() {
-                handler.sweep(&damaged.id, &damaged.directory);
+                let was = self.state().directory::<ContainerRecord>(&damaged.id);
+                handler.sweep(&damaged.id, &was, &damaged.directory);
             }
         }
     }
 
     /// Removes the directory of an object that was never there, or is not any more.
     fn clear<R: Record>(&self, id: &str) {
+        let directory = self.state().directory::<R>(id);
         for handler in self.parts.handlers.values() {
-            handler.sweep(id, &self.state().directory::<R>(id));
+            handler.sweep(id, &directory, &directory);
         }
         if let Err(error) = self.state().remove::<R>(id) {
             tracing::warn!(

@@ -234,6 +234,14 @@ impl Handler for UnikernelHandler {
         }
         Ok(())
     }
+
+    fn sweep(&self, id: &str, was: &Path, _now: &Path) {
+        for monitor in monitor::all_of(&was.join(SPEC)) {
+            if let Err(error) = monitor.kill() {
+                tracing::warn!(container = id, %error, "a monitor stays");
+            }
+        }
+    }
 }
 
 fn expect_done(reply: Option<Reply>) -> Result<(), HandlerError> {
