@@ -69,6 +69,7 @@ fn memory_is_limited_and_running_out_of_it_is_told() {
     container.cgroup = Cgroup {
         directories: vec![directory.clone()],
         path: format!("/{name}"),
+        ..Cgroup::default()
     };
     container.config.linux.get_or_insert_default().resources = Some(LinuxContainerResources {
         memory_limit_in_bytes: 24 << 20,
