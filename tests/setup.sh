@@ -9,6 +9,7 @@ packages=(
     gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
     strace                                                # what --strace is compared with
     erofs-utils mmdebstrap skopeo umoci                   # makers of images, checkers of file systems
+    conmon runc crun                                      # daemon/tests/oci
     docker-registry apache2-utils openssl                 # tests/registry: a registry, its passwords and certificates
     protobuf-compiler                                     # the crate k8s-cri, which proto/ is compared with
     runc conmon containernetworking-plugins iproute2 iptables # tests/cri: other kinds of pods, and the network of all
@@ -17,6 +18,7 @@ packages=(
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
     python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
+    containernetworking-plugins iproute2 iptables         # networks of pods (daemon/tests/network)
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
 )
 

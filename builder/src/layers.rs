@@ -1,5 +1,8 @@
 //! The layers of an image of the store as directories of the host, for who stacks them
-//! with overlayfs. Each is unpacked once, whatever image has it.
+//! with overlayfs, and a whole image as one, for who mounts it. Each is unpacked once,
+//! whoever wants it.
+
+use std::path::PathBuf;
 
 use crate::build::{BuildError, Limits};
 use crate::cached::explain;
@@ -19,10 +22,10 @@ pub enum LayersError {
     /// The store does not give it, or does not take the directories.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A layer cannot be written.
-    #[error("cannot unpack layer {diff_id}")]
+    /// A layer, or a whole image, cannot be written.
+    #[error("cannot unpack {diff_id}")]
     Unpack {
-        /// Digest of the unpacked layer.
+        /// Digest of the unpacked layer, or of the manifest.
         diff_id: String,
         /// Why.
         source: UnpackError,
@@ -65,6 +68,35 @@ pub fn layer_trees(
         trees.push(tree);
     }
     Ok(trees)
+}
+
+/// All files of the image whose manifest or index is `digest`, as a directory that nobody may
+/// change. It stays while the image does.
+pub fn image_tree(
+    lease: &Lease,
+    digest: &Digest,
+    limits: &Limits,
+    progress: &mut dyn Progress,
+) -> Result<PathBuf, LayersError> {
+    lease.keep(digest)?;
+    let store = lease.store();
+    let descriptor = store.descriptor(digest)?;
+    let failed = |source| LayersError::Image(Box::new(explain(lease, digest, source)));
+    let platform = Platform::default();
+    let manifest = Image::stored_manifest(store.root(), &descriptor, platform).map_err(failed)?;
+    let name = Digest::parse(manifest.digest().as_ref()).map_err(StoreError::Digest)?;
+    let tree = lease.tree(&name, |directory| {
+        let spool = crate::unikernel::parent(directory);
+        let (rootfs, _) = Image::stored(store.root(), &manifest, platform)
+            .and_then(|image| image.unpack(limits, spool, None, progress))
+            .map_err(failed)?;
+        unpack(&rootfs.tree, &rootfs.storage, directory).map_err(|source| LayersError::Unpack {
+            diff_id: name.to_string(),
+            source,
+        })?;
+        Ok::<_, LayersError>(Vec::new())
+    })?;
+    Ok(tree.path)
 }
 
 /// Paths of directories that the layer says nothing of; the root's is `.`.

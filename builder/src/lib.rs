@@ -64,7 +64,7 @@ pub use cached::{build_cached, find_cached};
 pub use check::{CheckError, CheckOptions, check, check_file, refusal};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
-pub use layers::{LayersError, layer_trees};
+pub use layers::{LayersError, image_tree, layer_trees};
 pub use libos::LibosError;
 pub use link::LinkError;
 pub use oci::{

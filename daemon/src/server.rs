@@ -123,7 +123,10 @@ pub fn serve(options: Options) -> Result<(), ServeError> {
 
 async fn run(options: Options) -> Result<(), ServeError> {
     let handle = tokio::runtime::Handle::current();
-    let socket = options.socket.clone().unwrap_or_else(|| SOCKET_DEFAULT.into());
+    let socket = options
+        .socket
+        .clone()
+        .unwrap_or_else(|| SOCKET_DEFAULT.into());
     let metrics_address = options.metrics_address;
     let build = tokio::task::spawn_blocking(move || node(options, &handle));
     let (node, images, containers) = build
@@ -141,13 +144,13 @@ async fn run(options: Options) -> Result<(), ServeError> {
     let listener = listen(&socket).await?;
     tracing::info!(socket = %socket.display(), version = env!("CARGO_PKG_VERSION"), "ready");
     // No notification is asked for outside of systemd; one that fails is its to notice.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]);
     let ending = Arc::new(tokio::sync::Notify::new());
     let told = {
         let (node, ending) = (Arc::clone(&node), Arc::clone(&ending));
         async move {
             wait_for_signal().await;
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
             tracing::info!("told to stop; containers run on");
             node.events().close();
             ending.notify_one();
@@ -181,7 +184,8 @@ async fn run(options: Options) -> Result<(), ServeError> {
 
 /// SIGTERM or SIGINT.
 async fn wait_for_signal() {
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let signals = signal(SignalKind::terminate())
+        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     match signals {
         Ok((mut term, mut interrupt)) => {
             tokio::select! {
@@ -258,12 +262,13 @@ fn node(
             runtime: handler.runtime,
             runtime_root: Path::new(RUN_DIRECTORY).join(&name),
             conmon: handler.conmon,
-            is_systemd: driver == Driver::Systemd,
         };
         let layers = Layers::open(&root)?;
         handlers.insert(name, Arc::new(OciHandler::new(options, layers)));
     }
-    let conf_dir = options.cni_conf_dir.unwrap_or_else(|| CNI_CONF_DEFAULT.into());
+    let conf_dir = options
+        .cni_conf_dir
+        .unwrap_or_else(|| CNI_CONF_DEFAULT.into());
     let bin_dirs = match options.cni_bin_dir {
         Some(directory) => vec![directory],
         None => CNI_BIN_DEFAULTS.map(PathBuf::from).into(),
@@ -313,7 +318,9 @@ async fn listen(path: &Path) -> Result<UnixListener, ServeError> {
             path: path.to_owned(),
         });
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(failed)?;
     // In a directory that is ours alone until its permissions are right.

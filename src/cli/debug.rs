@@ -57,7 +57,10 @@ impl Debug {
 impl Bundle {
     fn execute(self) -> Result<u8> {
         let file = File::create_new(&self.output).with_context(|| {
-            format!("cannot make {}; name another file with -o", self.output.display())
+            format!(
+                "cannot make {}; name another file with -o",
+                self.output.display()
+            )
         })?;
         let mut archive = Archive {
             tar: tar::Builder::new(file),
@@ -133,13 +136,20 @@ impl Archive {
             let (status, info) = match client.container(&container.id) {
                 Ok(answer) => answer,
                 Err(error) => {
-                    self.missing.push(format!("container {}: {error}", container.id));
+                    self.missing
+                        .push(format!("container {}: {error}", container.id));
                     continue;
                 }
             };
             let name = format!("containers/{}", container.id);
-            self.add(&format!("{name}/status"), format!("{status:#?}\n").as_bytes())?;
-            self.add(&format!("{name}/info.json"), without_secrets(&info).as_bytes())?;
+            self.add(
+                &format!("{name}/status"),
+                format!("{status:#?}\n").as_bytes(),
+            )?;
+            self.add(
+                &format!("{name}/info.json"),
+                without_secrets(&info).as_bytes(),
+            )?;
             if !status.log_path.is_empty() {
                 self.add_file(&format!("{name}/log"), Path::new(&status.log_path))?;
             }
@@ -166,7 +176,10 @@ fn without_secrets(info: &str) -> String {
     let Ok(mut json) = serde_json::from_str::<serde_json::Value>(info) else {
         return String::new();
     };
-    if let Some(settings) = json.pointer_mut("/config/envs").and_then(|envs| envs.as_array_mut()) {
+    if let Some(settings) = json
+        .pointer_mut("/config/envs")
+        .and_then(|envs| envs.as_array_mut())
+    {
         for setting in settings {
             if let Some(value) = setting.get_mut("value") {
                 *value = "left out".into();

@@ -74,9 +74,9 @@ impl Logs {
         let mut rest = partial.unwrap_or_default();
         loop {
             // Asked before the file is read: what was written before the end is read after it.
-            let has_ended = client
-                .container(id)
-                .map_or(true, |(status, _)| status.state() == ContainerState::ContainerExited);
+            let has_ended = client.container(id).map_or(true, |(status, _)| {
+                status.state() == ContainerState::ContainerExited
+            });
             let mut lines = vec![std::mem::take(&mut rest)];
             read_lines_into(&mut reader, &mut lines)?;
             rest = take_partial(&mut lines).unwrap_or_default();
@@ -124,7 +124,8 @@ impl Logs {
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {
-    let file = File::open(path).with_context(|| format!("cannot read the log {}", path.display()))?;
+    let file =
+        File::open(path).with_context(|| format!("cannot read the log {}", path.display()))?;
     Ok(BufReader::new(file))
 }
 
@@ -142,7 +143,11 @@ fn read_lines_into(reader: &mut impl BufRead, lines: &mut Vec<Vec<u8>>) -> Resul
         let Some(line) = lines.last_mut() else {
             continue;
         };
-        if reader.read_until(b'\n', line).context("cannot read the log")? == 0 {
+        if reader
+            .read_until(b'\n', line)
+            .context("cannot read the log")?
+            == 0
+        {
             return Ok(());
         }
     }

@@ -38,21 +38,41 @@ impl Ps {
             }
             return Ok(0);
         }
-        let pods: HashMap<_, _> = client.pods()?.into_iter().map(|pod| (pod.id.clone(), pod)).collect();
+        let pods: HashMap<_, _> = client
+            .pods()?
+            .into_iter()
+            .map(|pod| (pod.id.clone(), pod))
+            .collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let mut rows = vec![["CONTAINER", "NAME", "STATE", "AGE", "HANDLER", "POD", "IMAGE"].map(str::to_owned)];
+        let mut rows = vec![
+            [
+                "CONTAINER",
+                "NAME",
+                "STATE",
+                "AGE",
+                "HANDLER",
+                "POD",
+                "IMAGE",
+            ]
+            .map(str::to_owned),
+        ];
         for container in containers {
             let pod = pods.get(&container.pod_sandbox_id);
             let metadata = pod.and_then(|pod| pod.metadata.as_ref());
             let created = u64::try_from(container.created_at).unwrap_or(0) / 1_000_000_000;
             rows.push([
                 container.id.chars().take(ID_DIGITS).collect(),
-                container.metadata.as_ref().map_or_else(String::new, |it| it.name.clone()),
+                container
+                    .metadata
+                    .as_ref()
+                    .map_or_else(String::new, |it| it.name.clone()),
                 state(container.state()).to_owned(),
                 age(now.saturating_sub(created)),
                 pod.map_or_else(String::new, |pod| pod.runtime_handler.clone()),
                 metadata.map_or_else(String::new, |it| format!("{}/{}", it.namespace, it.name)),
-                container.image.map_or_else(String::new, |image| image.image),
+                container
+                    .image
+                    .map_or_else(String::new, |image| image.image),
             ]);
         }
         print(&mut out, &rows)?;
@@ -70,7 +90,9 @@ fn print<const COLUMNS: usize>(out: &mut impl Write, rows: &[[String; COLUMNS]])
     }
     for row in rows {
         let cells = row.iter().zip(widths);
-        let line: String = cells.map(|(cell, width)| format!("{cell:width$}  ")).collect();
+        let line: String = cells
+            .map(|(cell, width)| format!("{cell:width$}  "))
+            .collect();
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
@@ -109,6 +131,9 @@ mod tests {
 
     #[test]
     fn ages_have_one_unit() {
-        assert_eq!([age(0), age(119), age(120), age(7200), age(200_000)], ["0s", "119s", "2m", "2h", "2d"]);
+        assert_eq!(
+            [age(0), age(119), age(120), age(7200), age(200_000)],
+            ["0s", "119s", "2m", "2h", "2d"]
+        );
     }
 }

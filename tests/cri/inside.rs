@@ -3,6 +3,7 @@
 
 use std::env;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// Set once they are made.
@@ -26,6 +27,7 @@ pub fn enter() {
         return;
     }
     let test = env::current_exe().expect("a test has a file");
+    build_monitor();
     let error = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child"])
         .args(["--mount-proc", "--propagation", "private"])
@@ -38,4 +40,23 @@ pub fn enter() {
         .env_remove("NOTIFY_SOCKET")
         .exec();
     panic!("cannot start unshare: {error}");
+}
+
+/// Cargo makes programs of this package for a test, and the monitor is another package's.
+fn build_monitor() {
+    let unikiln = Path::new(env!("CARGO_BIN_EXE_unikiln"));
+    let directory = unikiln.parent().expect("a program lies in a directory");
+    let target = directory.parent().expect("of a target directory");
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--locked", "--quiet", "--package", "unikiln-vmm"])
+        .arg("--manifest-path")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target);
+    if directory.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo starts");
+    assert!(status.success(), "the monitor cannot be built");
 }

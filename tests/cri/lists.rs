@@ -21,6 +21,10 @@ pub fn trials() -> Vec<Trial> {
             a_status_has_what_was_asked_for,
         ),
         each("lists::events_in_order", events_in_order),
+        one(
+            "lists::events_wait_for_their_reader",
+            events_wait_for_their_reader,
+        ),
         one("lists::images", images),
         one("lists::an_image_in_use", an_image_in_use),
     ])
@@ -313,6 +317,33 @@ fn events_in_order(handler: Handler) {
             assert_eq!(statuses.len(), 1, "{statuses:?}");
         }
     }
+}
+
+fn events_wait_for_their_reader() {
+    const CONTAINERS: usize = 100;
+    let node = Node::start();
+    node.pull("all");
+    let pod = node.pod(Handler::Unikiln).run();
+    let mut events = node.client.events();
+    let mut wanted = Vec::new();
+    for _ in 0..CONTAINERS {
+        let container = pod.container(&["/bin/look"]).create();
+        container.remove();
+        wanted.push((
+            container.id.clone(),
+            ContainerEventType::ContainerCreatedEvent,
+        ));
+        wanted.push((container.id, ContainerEventType::ContainerDeletedEvent));
+    }
+    // Nobody has read yet, and nothing is lost.
+    for (id, kind) in wanted {
+        let event = events.next().expect("the stream goes on");
+        assert_eq!(
+            (&event.container_id, event.container_event_type()),
+            (&id, kind)
+        );
+    }
+    pod.remove();
 }
 
 fn images() {

@@ -24,6 +24,7 @@
 //! | `streams.rs` | ExecSync, port forwarding |
 //! | `faults.rs` | plugins that fail, full disks, dead monitors |
 //! | `damage.rs` | damaged records |
+//! | `reboot.rs` | records of another boot, and of a clock that was set back |
 //! | `kills.rs` | the daemon killed at random points |
 //! | `crowd.rs` | a thousand pods |
 //! | `model.rs` | random calls of 16 clients against a model |
@@ -52,6 +53,7 @@ mod network;
 mod node;
 mod pod;
 mod random;
+mod reboot;
 mod refusals;
 mod resources;
 mod streams;
@@ -88,6 +90,7 @@ fn main() {
         return;
     }
     inside::enter();
+    images::start();
     let threads = arguments.test_threads;
     // Most of a trial is waiting.
     arguments.test_threads = threads.or(Some(3));
@@ -121,6 +124,7 @@ fn together() -> Vec<Trial> {
 fn alone() -> Vec<Trial> {
     let groups = [
         damage::trials(),
+        reboot::trials(),
         crowd::trials(),
         model::trials(),
         kills::trials(),

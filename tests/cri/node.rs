@@ -286,13 +286,13 @@ fn config(place: &Path, number: u8, runtime: &Path, plugins: &Path) -> String {
         "socket = \"{}\"\n\
          root = \"{place}/root\"\n\
          state = \"{place}/state\"\n\
-         cni_conf_dir = \"{place}/net.d\"\n\
-         cni_bin_dir = \"{}\"\n\
-         registry_config_dir = \"{place}/registries.d\"\n\
-         default_handler = \"unikiln\"\n\
-         log_level = \"debug\"\n\
+         cni-conf-dir = \"{place}/net.d\"\n\
+         cni-bin-dir = \"{}\"\n\
+         registry-config-dir = \"{place}/registries.d\"\n\
+         default-handler = \"unikiln\"\n\
+         log-level = \"debug\"\n\
          [handlers.runc]\n\
-         path = \"{}\"\n",
+         runtime = \"{}\"\n",
         socket(number).display(),
         plugins.display(),
         runtime.display(),

@@ -100,4 +100,3 @@ fn a_record_from_the_future() {
     assert_eq!(container.stop(30).exit_code, 0, "{}", container.story());
     node.clear();
 }
-

@@ -1,5 +1,7 @@
 //! Bad input, unknown ids, wrong states, what a handler cannot: a code and a sentence each.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
             "refusals::a_thousand_calls_at_once",
             a_thousand_calls_at_once,
         ),
+        one("refusals::clients_that_vanish", clients_that_vanish),
     ])
 }
 
@@ -443,4 +446,27 @@ fn a_thousand_calls_at_once() {
     };
     runtime().block_on(calls);
     pod.remove();
+}
+
+fn clients_that_vanish() {
+    let node = Node::start();
+    let files = crate::leaks::open_files(&node);
+    let socket = crate::node::socket(node.number);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for number in 0..200 {
+        let mut stream = UnixStream::connect(&socket).expect("it listens");
+        // Cut anywhere in the first words, or with words of another protocol.
+        let words: &[u8] = match number % 3 {
+            0 => &preface[..number % preface.len()],
+            1 => b"GET / HTTP/1.1\r\n\r\n",
+            _ => &[0xff; 4096],
+        };
+        // It may have hung up already.
+        let _ = stream.write_all(words);
+        if number % 10 == 0 {
+            drop(node.client.events());
+        }
+    }
+    node.client.version(Default::default()).expect("an answer");
+    crate::leaks::assert_open_files(&node, files);
 }

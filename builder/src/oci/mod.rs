@@ -238,7 +238,7 @@ impl Image {
             diff_ids: number,
         })?;
         progress.begin(Step::Unpack, layer.range.len_bytes);
-        Ok(LoneLayer::unpack(layer, limits, spool_directory, progress)?)
+        LoneLayer::unpack(layer, limits, spool_directory, progress)
     }
 
     /// Unpacks and merges the layers. `kept` has some unpacked, and keeps the others.

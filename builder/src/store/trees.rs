@@ -1,4 +1,5 @@
-//! Layers as directories, for OCI runtimes: overlayfs puts them over one another.
+//! Layers as directories, for OCI runtimes: overlayfs puts them over one another. Whole
+//! images, too, for who mounts one: they have the manifest's digest, and no users.
 //!
 //! ```text
 //! trees/sha256-DIFF_ID/fs        the layer's files

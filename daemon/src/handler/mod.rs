@@ -181,7 +181,7 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
 
-    /// Ends and unmounts what a container left of which nothing but its directory is known, and
-    /// which may be of another handler. Failures are logged: nobody can do more.
-    fn sweep(&self, id: &str, directory: &Path);
+    /// Ends, unmounts and releases what containers left that no record knows any more.
+    /// `directory` holds the directories of all containers, which stay.
+    fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError>;
 }

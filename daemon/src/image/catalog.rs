@@ -187,9 +187,11 @@ impl Images {
         };
         match read(store, &manifest) {
             Ok(facts) => Ok(facts.map(Arc::new)),
-            // It is not there, or was found damaged and moved away.
-            Err(StoreError::MissingBlob { .. } | StoreError::Damaged { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            // One image that cannot be read must not hide the others.
+            Err(error) => {
+                tracing::debug!(name = %reference.name, %error, "an image cannot be read");
+                Ok(None)
+            }
         }
     }
 }

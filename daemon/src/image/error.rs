@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tonic::Code;
 use unikiln_builder::registry::{CredentialsError, DocumentError, RegistryError};
-use unikiln_builder::{BuildError, CheckError, StoreError};
+use unikiln_builder::{BuildError, CheckError, LayersError, StoreError};
 
 /// What goes wrong with images. Clones are cheap: several may wait for one pull.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum ImageError {
         text: String,
     },
     /// An image that was removed meanwhile, or is damaged.
-    #[error("image {image} is not here, or not all of it; pull it again")]
+    #[error("image {image} is not here, or not all of it, or it is none; pull it again")]
     NotHere {
         /// Its name or id.
         image: String,
@@ -88,6 +88,26 @@ pub enum ImageError {
         /// Why.
         source: Arc<CheckError>,
     },
+    /// The image cannot be unpacked for a volume.
+    #[error("cannot unpack image {image}")]
+    Unpack {
+        /// Its name or id.
+        image: String,
+        /// Why.
+        source: Arc<LayersError>,
+    },
+    /// A path of an image that cannot be mounted.
+    #[error(
+        "image {image} has no directory or file {path:?}; write a path without .. below its root"
+    )]
+    SubPath {
+        /// Its name or id.
+        image: String,
+        /// As written.
+        path: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// The store.
     #[error("cannot use the image store")]
     Store(#[source] Arc<StoreError>),
@@ -114,7 +134,8 @@ impl ImageError {
             Self::NoName
             | Self::BadName { .. }
             | Self::Ambiguous { .. }
-            | Self::Credentials { .. } => Code::InvalidArgument,
+            | Self::Credentials { .. }
+            | Self::SubPath { .. } => Code::InvalidArgument,
             Self::NotHere { .. } => Code::NotFound,
             Self::Pull { source, .. } => registry_code(source),
             Self::Cancelled { .. } => Code::Cancelled,
@@ -123,6 +144,11 @@ impl ImageError {
                 BuildError::Store(error) => store_code(error),
                 BuildError::Write(_) => Code::Internal,
                 _ => Code::FailedPrecondition,
+            },
+            Self::Unpack { source, .. } => match &**source {
+                LayersError::Store(error) => store_code(error),
+                LayersError::Image(_) => Code::FailedPrecondition,
+                LayersError::Unpack { .. } => Code::Internal,
             },
             Self::Store(error) => store_code(error),
             Self::Thread { .. } | Self::Check { .. } | Self::Count { .. } => Code::Internal,

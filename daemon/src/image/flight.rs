@@ -116,6 +116,14 @@ impl Flights {
         Ok(self.pull(&flight))
     }
 
+    /// How many wait for pulls.
+    pub(super) fn passengers(&self) -> usize {
+        let list = lock(&self.list);
+        list.iter()
+            .map(|flight| lock(&flight.state).passengers)
+            .sum()
+    }
+
     fn pull(self: &Arc<Self>, flight: &Arc<Flight>) -> Pull {
         Pull {
             flights: Arc::clone(self),

@@ -14,6 +14,7 @@
 //! | `catalog` | which images are here |
 //! | `pull`, [`Pull`] (`flight`) | bringing them, each once |
 //! | [`Keep`] (`unikernel`) | unikernels made of them, and what keeps both |
+//! | [`layers`], `volume` | their files as directories: one for each layer, one for all |
 //! | `usage` | what they take of the disk |
 //! | `counters` | what happened so far |
 //! | [`ImageError`] (`error`) | what goes wrong, and its gRPC code |
@@ -22,11 +23,12 @@ mod catalog;
 mod counters;
 mod error;
 mod flight;
-mod name;
 pub mod layers;
+mod name;
 mod pull;
 mod unikernel;
 mod usage;
+mod volume;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -157,6 +159,11 @@ impl Images {
     /// What was pulled and converted since the start.
     pub fn counters(&self) -> Counters {
         self.shared.counters.now()
+    }
+
+    /// How many callers wait for pulls now.
+    pub fn waiting(&self) -> usize {
+        self.shared.flights.passengers()
     }
 
     /// Removes the image of a name, a name with digest or an id, with all its names. One that is

@@ -146,6 +146,9 @@ impl Images {
     /// Ends what [`Images::hold`] began. What was removed meanwhile is gone then.
     pub fn release(&self, holder: &str) -> Result<(), ImageError> {
         let held = self.shared.store.release(holder)?;
+        if held.is_empty() {
+            return Ok(());
+        }
         let images = self.list()?;
         let is_named = |digest: &Digest| {
             let digest = digest.to_string();
@@ -169,7 +172,7 @@ impl Images {
     }
 }
 
-fn manifest(image: &LocalImage) -> Result<Digest, ImageError> {
+pub(super) fn manifest(image: &LocalImage) -> Result<Digest, ImageError> {
     Digest::parse(&image.manifest).map_err(|error| StoreError::Digest(error).into())
 }
 

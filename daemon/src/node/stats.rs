@@ -115,7 +115,10 @@ impl Node {
 
     fn ready_pods(&self) -> Vec<SandboxRecord> {
         let pods = self.objects.pods();
-        let mut records: Vec<_> = pods.iter().filter_map(|pod: &Arc<Pod>| pod.record()).collect();
+        let mut records: Vec<_> = pods
+            .iter()
+            .filter_map(|pod: &Arc<Pod>| pod.record())
+            .collect();
         records.retain(|record| record.phase == SandboxPhase::Ready);
         records
     }
@@ -126,17 +129,18 @@ impl Node {
             return Ok(None);
         };
         let cgroup = self.parts.cgroups.stats(&held.container.cgroup)?;
-        let guest = match (held.container.phase, held.process()) {
-            (ContainerPhase::Running, Some(process)) => {
-                let handler = self.handler(&held.pod.handler)?;
-                handler.stats(&held.launch(), process).unwrap_or_else(|error| {
+        let guest =
+            match (held.container.phase, held.process()) {
+                (ContainerPhase::Running, Some(process)) => {
+                    let handler = self.handler(&held.pod.handler)?;
+                    handler.stats(&held.launch(), process).unwrap_or_else(|error| {
                     // It may be ending; its cgroup still tells the most.
                     tracing::debug!(container = %container.id, %error, "a guest does not tell");
                     None
                 })
-            }
-            _ => None,
-        };
+                }
+                _ => None,
+            };
         Ok(Some(Reading {
             held,
             cgroup,
@@ -180,7 +184,9 @@ impl Node {
             labels: record.config.labels,
             annotations: record.config.annotations,
         };
-        Ok(cri::pod(attributes, &stats, nano_cores, network, containers))
+        Ok(cri::pod(
+            attributes, &stats, nano_cores, network, containers,
+        ))
     }
 
     /// None of a pod in the host's network, whose traffic is not its own.
@@ -219,7 +225,9 @@ impl Node {
                 id: &record.id,
                 ..of_pod
             };
-            let started = record.started_at.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let started = record
+                .started_at
+                .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             let source = pods::Source {
                 cgroup: &reading.cgroup,
                 guest: reading.guest.as_ref(),

@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use serde::Deserialize;
@@ -37,6 +36,9 @@ const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 const SAID_MAX_BYTES: usize = 1 << 20;
 /// Where the pipe is in conmon.
 const SYNC_FD: i32 = 3;
+/// Puts the pipe there. A program is given no other files than its standard ones: what is
+/// open to one child of a daemon with threads may be open to all.
+const TAKE_PIPE: &str = "exec \"$0\" \"$@\" 3>&1 1>/dev/null";
 /// What conmon is told on its pipe: open the log anew.
 const REOPEN: &[u8] = b"2 0 0\n";
 
@@ -111,23 +113,25 @@ impl Conmon<'_> {
     pub(super) fn create(&self, start: &Start<'_>) -> Result<Process, ConmonError> {
         let exit = self.exit_directory();
         fs::create_dir_all(&exit).map_err(file("make", &exit))?;
+        let found = rustix::fs::access(self.program, rustix::fs::Access::EXEC_OK);
+        found.map_err(|error| ConmonError::Missing {
+            path: self.program.to_owned(),
+            source: error.into(),
+        })?;
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|error| file("make a pipe in", self.directory)(error.into()))?;
         let broken = |text: String| ConmonError::Broken { text };
         let mut command = self.command(start);
-        command
-            .fd_mappings(vec![FdMapping {
-                parent_fd: writer,
-                child_fd: SYNC_FD,
-            }])
-            .map_err(|error| broken(error.to_string()))?;
-        let output = command.output();
+        command.stdout(writer).stderr(Stdio::piped());
+        let child = command.spawn();
         // The end of the pipe must be conmon's alone.
         drop(command);
-        let output = output.map_err(|source| ConmonError::Missing {
+        let missing = |source| ConmonError::Missing {
             path: self.program.to_owned(),
             source,
-        })?;
+        };
+        let output = child.map_err(missing)?.wait_with_output();
+        let output = output.map_err(|error| broken(error.to_string()))?;
         if !output.status.success() {
             let said = words(&output.stderr);
             return Err(broken(format!("{} {said}", output.status)));
@@ -154,7 +158,8 @@ impl Conmon<'_> {
     }
 
     fn command(&self, start: &Start<'_>) -> Command {
-        let mut command = Command::new(self.program);
+        let mut command = Command::new("sh");
+        command.args(["-c", TAKE_PIPE]).arg(self.program);
         command.args(["--cid", self.id, "--cuuid", self.id, "--name", self.id]);
         command.arg("--runtime").arg(&start.runtime.path);
         for option in start.runtime.options() {

@@ -154,6 +154,34 @@ impl OciHandler {
         Ok(())
     }
 
+    /// Directories that the image declares as volumes, and the container mounts nothing on.
+    fn volumes(
+        launch: &Launch<'_>,
+        rootfs: &Rootfs,
+        is_read_only: bool,
+    ) -> Result<Vec<(PathBuf, PathBuf)>, RootfsError> {
+        let mut volumes = Vec::new();
+        // Where all of the root can be written, they are a part of it.
+        for volume in launch.image.volumes.iter().filter(|_| is_read_only) {
+            let place = Path::new("/").join(volume);
+            if !launch.mounts.iter().any(|mount| mount.place == place) {
+                let directory = rootfs.make_directory(&place)?;
+                volumes.push((place, directory));
+            }
+        }
+        Ok(volumes)
+    }
+
+    /// Waits for the end of conmon, whose container is gone.
+    fn end(conmon: &Conmon<'_>) {
+        if let Some(process) = conmon.find()
+            && !process::wait_end(process, END_LIMIT)
+        {
+            process::kill_family(&[process.pid]);
+            process::wait_end(process, END_LIMIT);
+        }
+    }
+
     /// Whether the program sees processes that are not its own, so that they do not end
     /// with it.
     fn shares_processes(launch: &Launch<'_>) -> bool {
@@ -200,6 +228,7 @@ impl Handler for OciHandler {
         let passwd = rootfs.read("etc/passwd", USERS_MAX_BYTES)?;
         let group = rootfs.read("etc/group", USERS_MAX_BYTES)?;
         let user = wanted.resolve(&passwd, &group)?;
+        host.volumes = Self::volumes(launch, &rootfs, security.readonly_rootfs)?;
         self.join(launch, &mut host)?;
         let spec = spec::build(launch, &host, rootfs.path(), user)?;
         spec.save(self.conmon(launch).bundle().join("config.json"))
@@ -332,18 +361,47 @@ impl Handler for OciHandler {
             .release(launch.id)
             .map_err(|error| failed("release the layers", launch, &error))
     }
+
+    fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError> {
+        let unknown = |path: &Path| -> Vec<String> {
+            let entries = path.read_dir().into_iter().flatten().flatten();
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| !is_known(name)).collect()
+        };
+        for id in unknown(&self.runtime.root) {
+            self.runtime.delete(&id)?;
+        }
+        for id in unknown(directory) {
+            let directory = directory.join(&id);
+            if !directory.is_dir() {
+                continue;
+            }
+            let conmon = Conmon {
+                program: &self.conmon,
+                id: &id,
+                directory: &directory,
+            };
+            Self::end(&conmon);
+            Rootfs::of(&directory).remove()?;
+            rootfs::remove_directory(&conmon.bundle())?;
+            conmon.clear()?;
+        }
+        self.pods.sweep(is_known)?;
+        let store = |error: unikiln_builder::StoreError| HandlerError::Failed(error.to_string());
+        for id in self.layers.containers().map_err(store)? {
+            if !is_known(&id) {
+                self.layers.release(&id).map_err(store)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl OciHandler {
     /// Ends all processes of a container: its own, and conmon.
     fn stop(&self, launch: &Launch<'_>) -> Result<(), HandlerError> {
         self.runtime.delete(launch.id)?;
-        if let Some(process) = self.conmon(launch).find()
-            && !process::wait_end(process, END_LIMIT)
-        {
-            process::kill_family(&[process.pid]);
-            process::wait_end(process, END_LIMIT);
-        }
+        Self::end(&self.conmon(launch));
         Ok(())
     }
 }

@@ -143,34 +143,20 @@ impl Pods {
     /// The container shares nothing any more; the last one removes what was shared.
     pub(super) fn leave(&self, launch: &Launch<'_>) -> Result<(), PodError> {
         let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let pod = self.directory.join(key(launch));
-        let users = pod.join("users");
-        let user = users.join(launch.id);
-        match fs::remove_file(&user) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("remove", &user)(error));
+        leave(&self.directory.join(key(launch)), launch.id)
+    }
+
+    /// Containers that nobody knows any more share nothing.
+    pub(super) fn sweep(&self, is_known: &dyn Fn(&str) -> bool) -> Result<(), PodError> {
+        let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        for pod in names(&self.directory) {
+            let pod = self.directory.join(pod);
+            let users = names(&pod.join("users"));
+            for user in users.iter().filter(|user| !is_known(user)) {
+                leave(&pod, user)?;
             }
-            _ => {}
         }
-        let mut others = users.read_dir().into_iter().flatten();
-        if others.next().is_some() {
-            return Ok(());
-        }
-        if let Some(init) = fs::read_to_string(pod.join("init"))
-            .ok()
-            .and_then(|text| recall(&text))
-        {
-            process::kill_family(&[init]);
-        }
-        for name in ["ipc", "shm", "pid"] {
-            unmount(&pod.join(name))?;
-        }
-        match fs::remove_dir_all(&pod) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove", &pod)(error))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn join(&self, launch: &Launch<'_>) -> Result<PathBuf, PodError> {
@@ -179,6 +165,39 @@ impl Pods {
         fs::create_dir_all(&users).map_err(failed("make", &users))?;
         make_file(&users.join(launch.id))?;
         Ok(pod)
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = directory.read_dir().into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+/// Takes a container out of its pod, and the pod away with the last one.
+fn leave(pod: &Path, container: &str) -> Result<(), PodError> {
+    let users = pod.join("users");
+    let user = users.join(container);
+    match fs::remove_file(&user) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("remove", &user)(error));
+        }
+        _ => {}
+    }
+    if !names(&users).is_empty() {
+        return Ok(());
+    }
+    let init = fs::read_to_string(pod.join("init")).ok();
+    if let Some(init) = init.and_then(|text| recall(&text)) {
+        process::kill_family(&[init]);
+    }
+    for name in ["ipc", "shm", "pid"] {
+        unmount(&pod.join(name))?;
+    }
+    match fs::remove_dir_all(pod) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", pod)(error)),
+        _ => Ok(()),
     }
 }
 

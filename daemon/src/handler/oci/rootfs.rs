@@ -169,6 +169,29 @@ impl Rootfs {
         Ok(())
     }
 
+    /// The directory at a path of the container, looked for as after a chroot and made
+    /// where it is missing; its path on the host.
+    pub(super) fn make_directory(&self, path: &Path) -> Result<PathBuf, RootfsError> {
+        let whole = self.path();
+        let unusable = |error: Errno| failed("make", &whole.join(path))(error.into());
+        let root = open_directory(&whole)?;
+        let mut so_far = PathBuf::from(".");
+        let mut here = open_in_root(&root, &so_far).map_err(unusable)?;
+        for name in path.components() {
+            let std::path::Component::Normal(name) = name else {
+                continue;
+            };
+            so_far.push(name);
+            here = match open_in_root(&root, &so_far) {
+                Err(Errno::NOENT) => rustix::fs::mkdirat(&here, name, Mode::from_raw_mode(0o755))
+                    .and_then(|()| open_in_root(&root, &so_far))
+                    .map_err(unusable)?,
+                opened => opened.map_err(unusable)?,
+            };
+        }
+        fs::read_link(in_proc(&here)).map_err(failed("find", &whole.join(path)))
+    }
+
     /// The text of a small file, looked for as after a chroot; empty where there is none.
     pub(super) fn read(&self, path: &str, limit_bytes: u64) -> Result<String, RootfsError> {
         let unreadable = |source| RootfsError::File {
@@ -334,6 +357,17 @@ fn open_inside(root: impl AsFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, E
         flags | OFlags::CLOEXEC,
         Mode::empty(),
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    )
+}
+
+/// Opens a directory, links followed as after a chroot.
+fn open_in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat2(
+        root,
+        path,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     )
 }
 

@@ -105,7 +105,9 @@ impl Node {
             }
             // After the interfaces are there, some of which have sysctls of their own.
             sysctls.apply(namespace.path())?;
-            self.parts.metrics.phase(Phase::SandboxNetwork, started.elapsed());
+            self.parts
+                .metrics
+                .phase(Phase::SandboxNetwork, started.elapsed());
         }
         files::write(&directory, config, is_host, address.as_deref())?;
         pod.change(state, |record| record.phase = SandboxPhase::Ready)?;

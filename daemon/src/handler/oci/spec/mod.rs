@@ -39,6 +39,8 @@ pub(super) struct Host {
     pub(super) ipc_namespace: Option<PathBuf>,
     /// A directory for the pod's `/dev/shm`.
     pub(super) shared_memory: Option<PathBuf>,
+    /// Volumes of the image that stay writable under a read-only root: place, directory.
+    pub(super) volumes: Vec<(PathBuf, PathBuf)>,
 }
 
 /// How a container's namespaces are meant.
@@ -104,7 +106,7 @@ pub(super) fn build(
 ) -> Result<Spec, HandlerError> {
     let security = security_of(launch);
     let namespaces = Namespaces::of(&security)?;
-    check_harmless(&security)?;
+    check_harmless(launch, &security)?;
     let is_privileged = security.privileged;
     let mut process = Process::default();
     program::fill(&mut process, launch)?;
@@ -151,7 +153,16 @@ pub(super) fn build(
 }
 
 /// What would be a lie to accept.
-fn check_harmless(security: &LinuxContainerSecurityContext) -> Result<(), HandlerError> {
+fn check_harmless(
+    launch: &Launch<'_>,
+    security: &LinuxContainerSecurityContext,
+) -> Result<(), HandlerError> {
+    let pod = launch.pod.linux.as_ref();
+    let pod = pod.and_then(|linux| linux.security_context.as_ref());
+    if security.privileged && !pod.is_some_and(|pod| pod.privileged) {
+        let text = "a privileged container needs a privileged pod".to_owned();
+        return Err(HandlerError::Invalid(text));
+    }
     let has_selinux = PathBuf::from("/sys/fs/selinux/enforce").exists();
     if has_selinux && security.selinux_options.is_some() {
         let text = "SELinux labels are not supported; leave seLinuxOptions out".to_owned();

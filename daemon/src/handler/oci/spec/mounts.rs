@@ -31,6 +31,13 @@ pub(super) fn of(
         places.any(|place| place == mount.destination())
     };
     mounts.list.retain(|mount| !is_own(mount));
+    for (place, directory) in &host.volumes {
+        let (place, directory) = (place.to_string_lossy(), directory.to_string_lossy());
+        let options = ["rbind", "rprivate", "rw"];
+        mounts
+            .list
+            .push(mount(&place, "bind", &directory, &options));
+    }
     for mount in launch.mounts {
         let bound = bind(launch, mount, host, &mut mounts.root_propagation)?;
         mounts.list.push(bound);

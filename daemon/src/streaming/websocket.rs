@@ -1,0 +1,205 @@
+//! Kubernetes' channels over a WebSocket, and a WebSocket as a pipe for SPDY.
+//!
+//! Each message begins with its channel. Port I of the request has channel 2·I for data and
+//! 2·I + 1 for errors; the server's first message on each is the port, two bytes, little
+//! endian. There is no end of a channel: the connection ends once all ports are done.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{SinkExt, Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::forward::forward;
+use super::session::{Activity, IN_QUEUE, Incoming, OUT_QUEUE, Outgoing, PIECE_BYTES, ToClient};
+use super::spdy;
+
+/// Channels have one byte, and a digit in base64.
+pub(super) const PORTS_MAX: usize = 127;
+/// Clients send pieces of 32 KiB.
+const MESSAGE_MAX_BYTES: usize = 1 << 20;
+
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// The channel as a byte, then bytes.
+    Binary,
+    /// The channel as a digit, then base64.
+    Base64,
+}
+
+impl Encoding {
+    /// Channel and bytes; none: not such a message.
+    fn decode(self, message: &Message) -> Option<(usize, Vec<u8>)> {
+        let bytes: &[u8] = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Text(text) => text.as_bytes(),
+            _ => return None,
+        };
+        let (channel, rest) = bytes.split_first()?;
+        match self {
+            Self::Binary => Some((usize::from(*channel), rest.to_vec())),
+            Self::Base64 => Some((
+                usize::from(channel.checked_sub(b'0')?),
+                STANDARD.decode(rest).ok()?,
+            )),
+        }
+    }
+
+    fn encode(self, channel: u8, bytes: &[u8]) -> Message {
+        match self {
+            Self::Binary => {
+                let mut message = vec![channel];
+                message.extend(bytes);
+                Message::binary(message)
+            }
+            Self::Base64 => {
+                let channel = char::from(b'0'.saturating_add(channel));
+                Message::text(format!("{channel}{}", STANDARD.encode(bytes)))
+            }
+        }
+    }
+}
+
+/// Forwards `ports` by channels until all of them are done or the client leaves.
+pub(super) async fn channels(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    encoding: Encoding,
+    netns: Option<PathBuf>,
+    ports: &[u16],
+    activity: &Activity,
+) {
+    let (mut sink, mut source) = upgraded(io).await.split();
+    let (queue, mut out) = mpsc::channel(OUT_QUEUE);
+    let mut forwards = JoinSet::new();
+    let mut into_pod = Vec::new();
+    for (number, port) in (0_u32..).zip(ports) {
+        let to_client = ToClient {
+            queue: queue.clone(),
+            data: 2 * number,
+            error: 2 * number + 1,
+        };
+        for channel in [to_client.data, to_client.error] {
+            let channel = u8::try_from(channel).unwrap_or(u8::MAX);
+            let first = encoding.encode(channel, &port.to_le_bytes());
+            if sink.send(first).await.is_err() {
+                return;
+            }
+        }
+        let (sender, receiver) = mpsc::channel(IN_QUEUE);
+        into_pod.push(sender);
+        forwards.spawn(forward(netns.clone(), *port, receiver, to_client));
+    }
+    // The queue ends with the last forward.
+    drop(queue);
+    let send = async {
+        while let Some(outgoing) = out.recv().await {
+            if let Outgoing::Data { stream, bytes } = outgoing {
+                activity.note();
+                let channel = u8::try_from(stream).unwrap_or(u8::MAX);
+                if sink.send(encoding.encode(channel, &bytes)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        // Also where the client is gone already.
+        let _ = sink.close().await;
+    };
+    let receive = async {
+        while let Some(Ok(message)) = source.next().await {
+            activity.note();
+            let Some((channel, bytes)) = encoding.decode(&message) else {
+                if message.is_close() {
+                    break;
+                }
+                continue;
+            };
+            // Errors come from the pod alone: what is sent on their channels is for nobody.
+            let sender = (channel % 2 == 0)
+                .then(|| into_pod.get(channel / 2))
+                .flatten();
+            if let (Some(sender), false) = (sender, bytes.is_empty()) {
+                // That forward has ended; others have not.
+                let _ = sender.send(Incoming::Data(bytes)).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = send => {}
+        () = receive => {}
+    }
+}
+
+/// Serves SPDY whose bytes are a WebSocket's binary messages, of any size.
+pub(super) async fn tunnel(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    netns: Option<PathBuf>,
+    activity: &Activity,
+) {
+    let (mut sink, mut source) = upgraded(io).await.split();
+    let (inner, outer) = tokio::io::duplex(2 * PIECE_BYTES);
+    let (mut from_spdy, mut to_spdy) = tokio::io::split(outer);
+    let session = async {
+        spdy::serve(inner, netns, activity).await;
+    };
+    let send = async {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            match from_spdy.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(len) => {
+                    if sink
+                        .send(Message::binary(piece[..len].to_vec()))
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+        let _ = sink.close().await;
+    };
+    let receive = async {
+        receive_bytes(&mut source, &mut to_spdy).await;
+        // The session sees the end and ends what it forwards.
+        let _ = to_spdy.shutdown().await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(session, send) } => {}
+        () = receive => {}
+    }
+}
+
+async fn receive_bytes(
+    source: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
+    to_spdy: &mut (impl AsyncWrite + Unpin),
+) {
+    while let Some(Ok(message)) = source.next().await {
+        match message {
+            Message::Binary(bytes) => {
+                if to_spdy.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Message::Close(_) | Message::Text(_) => return,
+            _ => {}
+        }
+    }
+}
+
+async fn upgraded<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream<S> {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_MAX_BYTES))
+        .max_frame_size(Some(MESSAGE_MAX_BYTES))
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * MESSAGE_MAX_BYTES);
+    WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await
+}
