@@ -41,13 +41,13 @@ impl Refusal {
 /// How often a path is begun anew after a level of it went away.
 const ATTEMPTS: usize = 100;
 
-/// Makes the directories of `path` in each hierarchy and gives them.
+/// Makes the directories of `path` in each hierarchy, and gives what was not passed on.
 /// `asked` are controllers that limits need besides [`ALWAYS`].
 pub fn make(
     hierarchies: &Hierarchies,
     path: &str,
     asked: &[String],
-) -> Result<(Vec<PathBuf>, Vec<Refusal>), CgroupError> {
+) -> Result<Vec<Refusal>, CgroupError> {
     // The last pod's end removes `/unikiln`, maybe between two levels.
     for _ in 1..ATTEMPTS {
         match make_once(hierarchies, path, asked) {
@@ -70,8 +70,7 @@ fn make_once(
     hierarchies: &Hierarchies,
     path: &str,
     asked: &[String],
-) -> Result<(Vec<PathBuf>, Vec<Refusal>), CgroupError> {
-    let mut directories = Vec::new();
+) -> Result<Vec<Refusal>, CgroupError> {
     let mut refusals = Vec::new();
     for hierarchy in hierarchies.iter() {
         let mut directory = hierarchy.root.clone();
@@ -93,9 +92,8 @@ fn make_once(
             make_one(&directory)?;
             prepare(hierarchy, &parent, &directory)?;
         }
-        directories.push(directory);
     }
-    Ok((directories, refusals))
+    Ok(refusals)
 }
 
 fn make_one(directory: &Path) -> Result<(), CgroupError> {

@@ -130,21 +130,34 @@ impl Cgroups {
         self.hierarchies.is_unified()
     }
 
+    /// Where [`Cgroups::pod`] makes the cgroup: a record that has it first finds what is left
+    /// when the daemon is killed in between.
+    pub fn place_of_pod(&self, cgroup_parent: &str, pod_id: &str) -> Result<Cgroup, CgroupError> {
+        let (path, is_given) = path::pod(self.driver(), cgroup_parent, pod_id)?;
+        Ok(Cgroup {
+            is_given,
+            ..self.place(path)
+        })
+    }
+
     /// The cgroup of a pod: `cgroup_parent`, or one of its own where that is empty.
     pub fn pod(&self, cgroup_parent: &str, pod_id: &str) -> Result<Cgroup, CgroupError> {
-        let (path, is_given) = path::pod(self.driver(), cgroup_parent, pod_id)?;
+        let cgroup = self.place_of_pod(cgroup_parent, pod_id)?;
+        let path = &cgroup.path;
         if let Some(systemd) = &self.systemd
             && !path.is_empty()
-            && !self.is_there(&path)
+            && !self.is_there(path)
         {
-            systemd.start_slice(path::unit(&path))?;
+            systemd.start_slice(path::unit(path))?;
         }
-        let (directories, _) = enable::make(&self.hierarchies, &path, &[])?;
-        Ok(Cgroup {
-            directories,
-            path,
-            is_given,
-        })
+        enable::make(&self.hierarchies, path, &[])?;
+        Ok(cgroup)
+    }
+
+    /// Where [`Cgroups::container`] makes the cgroup.
+    pub fn place_of_container(&self, pod: &Cgroup, id: &str) -> Result<Cgroup, CgroupError> {
+        let path = path::container(self.driver(), &pod.path, id)?;
+        Ok(self.place(path))
     }
 
     /// Makes the cgroup of a container with its limits. After an error there is none.
@@ -155,21 +168,21 @@ impl Cgroups {
         resources: &LinuxContainerResources,
     ) -> Result<Cgroup, CgroupError> {
         let limits = Limits::of(resources)?;
-        let path = path::container(self.driver(), &pod.path, id)?;
+        let cgroup = self.place_of_container(pod, id)?;
+        let path = cgroup.path.as_str();
         if let Some(systemd) = &self.systemd {
             let properties = systemd::properties(&limits, self.is_unified());
-            let holder = systemd.start_scope(path::unit(&path), &pod.path, properties)?;
-            self.settle(path::unit_path(&path), holder);
+            let holder = systemd.start_scope(path::unit(path), &pod.path, properties)?;
+            self.settle(path::unit_path(path), holder);
         }
-        let made = self.make_limited(&path, &limits);
-        if made.is_err() {
-            let cgroup = self.cgroup(&path);
+        if let Err(error) = self.limit(path, &limits) {
             let emptied = self.kill(&cgroup).and_then(|()| self.remove(&cgroup));
             if let Err(error) = emptied {
                 tracing::warn!(path, %error, "cgroup of a failed start not removed");
             }
+            return Err(error);
         }
-        made
+        Ok(cgroup)
     }
 
     /// Moves the holder of a scope aside: version 2 passes no controller on from a cgroup that
@@ -186,28 +199,23 @@ impl Cgroups {
         }
     }
 
-    fn make_limited(&self, path: &str, limits: &Limits) -> Result<Cgroup, CgroupError> {
-        let (directories, refusals) = enable::make(&self.hierarchies, path, &limits.controllers())?;
+    /// Makes the directories that are missing, and sets limits.
+    fn limit(&self, path: &str, limits: &Limits) -> Result<(), CgroupError> {
+        let refusals = enable::make(&self.hierarchies, path, &limits.controllers())?;
         let target = Target {
             hierarchies: &self.hierarchies,
             path,
             root: &self.root,
             refusals: &refusals,
         };
-        plan::apply(&plan::plan(target, limits)?)?;
-        Ok(Cgroup {
-            directories,
-            path: path.to_owned(),
-            is_given: false,
-        })
+        plan::apply(&plan::plan(target, limits)?)
     }
 
-    /// The cgroup at a path, made or not.
-    fn cgroup(&self, path: &str) -> Cgroup {
-        let directories = self.hierarchies.iter().map(|one| one.directory(path));
+    fn place(&self, path: String) -> Cgroup {
+        let directories = self.hierarchies.iter().map(|one| one.directory(&path));
         Cgroup {
             directories: directories.collect(),
-            path: path.to_owned(),
+            path,
             is_given: false,
         }
     }
@@ -229,7 +237,7 @@ impl Cgroups {
                 path: cgroup.path.clone(),
             });
         }
-        self.make_limited(&cgroup.path, &limits)?;
+        self.limit(&cgroup.path, &limits)?;
         if let Some(systemd) = &self.systemd {
             let properties = systemd::properties(&limits, self.is_unified());
             systemd.set(path::unit(&cgroup.path), &properties)?;
@@ -313,5 +321,7 @@ pub fn enter(cgroup: &Cgroup, pid: i32) -> Result<(), CgroupError> {
     Ok(())
 }
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::cgroup::tests::Fake;
+use crate::cgroup::fake::Fake;
 use crate::proto::{HugepageLimit, LinuxContainerResources};
 
 /// `FILE = VALUE` of each step.

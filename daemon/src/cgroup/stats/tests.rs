@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::cgroup::tests::Fake;
+use crate::cgroup::fake::Fake;
 
 const V1_MEMORY_STAT: &str = "cache 1\nrss 2\ninactive_file 3\n\
     hierarchical_memory_limit 9223372036854771712\ntotal_cache 18005880832\n\

@@ -141,11 +141,10 @@ impl Node {
             .linux
             .as_ref()
             .and_then(|linux| linux.resources.as_ref());
-        let cgroup = self.parts.cgroups.container(
-            &held.pod.cgroup,
-            &container.id,
-            resources.unwrap_or(&none),
-        )?;
+        let resources = resources.unwrap_or(&none);
+        let (cgroups, parent) = (&self.parts.cgroups, &held.pod.cgroup);
+        // Known before it is there, so that a daemon that is killed now finds it.
+        let cgroup = cgroups.place_of_container(parent, &container.id)?;
         container.change(state, |record| {
             record.mounts = all;
             record.cgroup = cgroup;
@@ -158,6 +157,7 @@ impl Node {
                 mount.image.get_or_insert_default().image_ref = image_ref(&image);
             }
         })?;
+        cgroups.container(parent, &container.id, resources)?;
         let held = self.held(container).ok_or_else(|| gone(record))?;
         self.handler(&held.pod.handler)?.create(&held.launch())?;
         container.change(state, |record| record.phase = ContainerPhase::Created)?;

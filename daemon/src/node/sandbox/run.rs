@@ -81,8 +81,10 @@ impl Node {
             .linux
             .as_ref()
             .map_or("", |linux| linux.cgroup_parent.as_str());
-        let cgroup = self.parts.cgroups.pod(parent, &pod.id)?;
+        // Known before it is there, so that a daemon that is killed now finds it.
+        let cgroup = self.parts.cgroups.place_of_pod(parent, &pod.id)?;
         pod.change(state, |record| record.cgroup = cgroup)?;
+        self.parts.cgroups.pod(parent, &pod.id)?;
         let is_host = is_host_network(config);
         let asked = config.linux.as_ref().map(|linux| &linux.sysctls);
         let sysctls = Sysctls::parse(asked.unwrap_or(&BTreeMap::new()), is_host)?;
