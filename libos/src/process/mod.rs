@@ -258,7 +258,7 @@ fn named_user(start: &mut Start, mut groups: Vec<u32>) -> Credentials {
     let found = match user::resolve(&start.user, has_flag(FLAG_USER_GROUPS)) {
         Ok(found) => found,
         Err(why) => {
-            let name = start.user.escape_ascii();
+            let name = alloc::string::String::from_utf8_lossy(&start.user);
             crate::hypercall::log_line(&alloc::format!("unikiln: cannot run as {name}: {why}\n"));
             crate::hypercall::exit(unikiln_abi::exit::EXEC_FAILED, 125);
         }

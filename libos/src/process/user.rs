@@ -44,15 +44,13 @@ fn resolve_in(
 ) -> Result<Found, &'static str> {
     let (user, group_spec) = (field(spec, 0), field(spec, 1));
     // A name of digits is still a name, if the image has it.
-    let entry = find(passwd, 0, user).or_else(|| {
-        let uid = id(user)?;
-        records(passwd).find(|record| id(field(record, 2)) == Some(uid))
-    });
+    let by_number = || id(user).and_then(|uid| find(passwd, 2, &|it| id(it) == Some(uid)));
+    let entry = find(passwd, 0, &|it| it == user).or_else(by_number);
     let uid = id(entry.map_or(user, |record| field(record, 2)));
     let uid = uid.ok_or("no such user in the image's /etc/passwd, and no number of a user")?;
     let gid = match group_spec {
         b"" => id(field(entry.unwrap_or_default(), 3)).unwrap_or_default(),
-        name => id(find(group, 0, name).map_or(name, |record| field(record, 2)))
+        name => id(find(group, 0, &|it| it == name).map_or(name, |record| field(record, 2)))
             .ok_or("no such group in the image's /etc/group, and no number of a group")?,
     };
     let mut groups = alloc::vec![gid];
@@ -86,10 +84,10 @@ fn records(text: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|line| !matches!(line, [] | [b'#', ..]))
 }
 
-/// The first record with this field.
+/// The first record whose field fits.
 #[inline(never)]
-fn find<'a>(text: &'a [u8], index: usize, wanted: &[u8]) -> Option<&'a [u8]> {
-    records(text).find(|record| field(record, index) == wanted)
+fn find<'a>(text: &'a [u8], index: usize, fits: &dyn Fn(&[u8]) -> bool) -> Option<&'a [u8]> {
+    records(text).find(|record| fits(field(record, index)))
 }
 
 /// A field of a record; empty where there is none.
