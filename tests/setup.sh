@@ -9,7 +9,10 @@ packages=(
     gawk lua5.4 perl python3.11 sqlite3 gzip tar util-linux
     strace                                                # what --strace is compared with
     erofs-utils mmdebstrap skopeo umoci                   # makers of images, checkers of file systems
+    conmon runc crun                                      # daemon/tests/oci
     docker-registry apache2-utils openssl                 # tests/registry: a registry, its passwords and certificates
+    protobuf-compiler                                     # the crate k8s-cri, which proto/ is compared with
+    runc conmon containernetworking-plugins iproute2 iptables # tests/cri: other kinds of pods, and the network of all
     cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
     libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
     golang-go ruby3.1 php8.2-cli libsqlite3-dev

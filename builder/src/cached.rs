@@ -9,7 +9,7 @@ use crate::build::{self, BuildError, BuildOptions};
 use crate::libos::hex;
 use crate::oci::{BlobError, Digest, Image, ImageError, KeptLayers, LayerError};
 use crate::progress::Progress;
-use crate::store::{Lease, StoreError};
+use crate::store::{Lease, Store, StoreError};
 
 /// This builder. Another one may write another file.
 pub(crate) const IDENTITY: &str = concat!(
@@ -67,6 +67,15 @@ pub fn build_cached(
     })
 }
 
+/// The unikernel file of the image whose manifest is `manifest`, where it was built before.
+pub fn find_cached(
+    store: &Store,
+    manifest: &Digest,
+    options: &BuildOptions,
+) -> Result<Option<PathBuf>, StoreError> {
+    store.find_unikernel(manifest, &key(options))
+}
+
 /// Stands for all but the image that decides what a unikernel file is.
 fn key(options: &BuildOptions) -> String {
     let (platform, no_link) = (options.platform, options.no_link);
@@ -75,7 +84,7 @@ fn key(options: &BuildOptions) -> String {
 }
 
 /// A blob that is missing or damaged is the store's to tell about.
-fn explain(lease: &Lease, reference: &Digest, source: ImageError) -> BuildError {
+pub(crate) fn explain(lease: &Lease, reference: &Digest, source: ImageError) -> BuildError {
     let named = match &source {
         ImageError::Blob(error) | ImageError::Layer(LayerError::Blob(error)) => match error {
             BlobError::Missing { digest }

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Everything read from an image is untrusted: sizes and digests are checked,
-//! paths stay inside the root, what it unpacks to is bounded, and nothing of it
-//! is ever unpacked onto the host.
+//! paths stay inside the root, what it unpacks to is bounded. A unikernel is made
+//! without unpacking anything onto the host; for OCI runtimes, layers are, each into
+//! a directory of its own that nothing leads out of.
 //!
 //! | module | what it owns |
 //! |---|---|
@@ -26,6 +27,7 @@
 //! | `rootfs` | inode tree and EROFS |
 //! | `link` | binding `syscall` sites to the libOS |
 //! | [`Store`] (`store`) | images by digest, shared by all processes |
+//! | [`layer_trees()`] (`layers`) | layers as directories, for OCI runtimes |
 //! | [`registry`] | pulling and pushing images and unikernels |
 //! | `libos` | the embedded libOS |
 //! | `unikernel` | the file's writer |
@@ -42,6 +44,7 @@ pub mod fuzz;
 mod host;
 mod hot;
 mod inspect;
+mod layers;
 mod libos;
 mod link;
 mod oci;
@@ -57,10 +60,11 @@ mod unikernel;
 mod user;
 
 pub use build::{BuildError, BuildOptions, Limits, build};
-pub use cached::build_cached;
-pub use check::{CheckError, CheckOptions, check, check_file};
+pub use cached::{build_cached, find_cached};
+pub use check::{CheckError, CheckOptions, check, check_file, refusal};
 pub use host::HostError;
 pub use inspect::{Inspection, SegmentInfo, inspect};
+pub use layers::{LayersError, image_tree, layer_trees};
 pub use libos::LibosError;
 pub use link::LinkError;
 pub use oci::{
@@ -71,10 +75,10 @@ pub use pack::{PackError, PackOptions, PackReport, pack};
 pub use platform::{Platform, PlatformError};
 pub use progress::{NoProgress, Progress, Step, Transfer};
 pub use reference::{ImageRef, ReferenceError};
-pub use rootfs::{ErofsError, PathError, StorageError};
+pub use rootfs::{ErofsError, PathError, StorageError, UnpackError};
 pub use store::{
-    Amount, Blob, BlobReader, BlobWriter, Claim, Lease, Reference, Store, StoreError, StoredImage,
-    Usage,
+    Amount, Blob, BlobReader, BlobWriter, Claim, LayerTree, Lease, Reference, Store, StoreError,
+    StoredImage, Usage,
 };
 pub use unikernel::{BuildReport, WriteError};
-pub use user::UserError;
+pub use user::{ImageUser, UserError, resolve_user};

@@ -67,6 +67,31 @@ pub(crate) struct Resolved {
     pub(crate) home: String,
 }
 
+/// Who a user of an image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageUser {
+    /// User number.
+    pub uid: u32,
+    /// Number of the primary group.
+    pub gid: u32,
+    /// All groups, the primary one among them.
+    pub groups: Vec<u32>,
+    /// Home directory, `/` where none is known.
+    pub home: String,
+}
+
+/// Resolves `spec`, `USER` or `USER:GROUP`, each a name or a number, by the text of an
+/// image's /etc/passwd and /etc/group.
+pub fn resolve_user(passwd: &str, group: &str, spec: &str) -> Result<ImageUser, UserError> {
+    let Resolved { user, home } = resolve_in(passwd, group, spec)?;
+    Ok(ImageUser {
+        uid: user.uid,
+        gid: user.gid,
+        groups: user.groups,
+        home,
+    })
+}
+
 /// Resolves `spec`: `user`, `user:group`, each a name or a number; empty for root.
 pub(crate) fn resolve(rootfs: &RootFs, spec: &str) -> Result<Resolved, UserError> {
     let passwd = read(rootfs, "etc/passwd")?;

@@ -8,9 +8,9 @@ use anyhow::{Result, bail};
 use crate::Part;
 
 /// Program, its Debian package, the parts that need it; no parts: all do.
-const TOOLS: [(&str, &str, &[Part]); 20] = [
+const TOOLS: [(&str, &str, &[Part]); 24] = [
     ("gcc", "gcc", &[]),
-    ("runc", "runc", &[Part::ColdStart]),
+    ("runc", "runc", &[Part::ColdStart, Part::Cri]),
     ("fsck.erofs", "erofs-utils", &[Part::ColdStart]),
     (
         "python3.11",
@@ -23,12 +23,20 @@ const TOOLS: [(&str, &str, &[Part]); 20] = [
     ("taskset", "util-linux", &[Part::Threads, Part::Runtimes]),
     ("sqlite3", "sqlite3", &[Part::Programs]),
     ("sha256sum", "coreutils", &[Part::Programs, Part::BuildTime]),
-    ("tar", "tar", &[Part::BuildTime, Part::Pull]),
+    ("tar", "tar", &[Part::BuildTime, Part::Pull, Part::Cri]),
     ("gzip", "gzip", &[Part::BuildTime]),
     ("find", "findutils", &[Part::BuildTime, Part::Pull]),
-    ("docker-registry", "docker-registry", &[Part::Pull]),
-    ("skopeo", "skopeo", &[Part::Pull]),
-    ("umoci", "umoci", &[Part::Pull]),
+    (
+        "docker-registry",
+        "docker-registry",
+        &[Part::Pull, Part::Cri],
+    ),
+    ("skopeo", "skopeo", &[Part::Pull, Part::Cri]),
+    ("umoci", "umoci", &[Part::Pull, Part::Cri]),
+    ("containerd", "containerd", &[Part::Cri]),
+    ("ip", "iproute2", &[Part::Cri]),
+    ("iptables", "iptables", &[Part::Cri]),
+    ("unshare", "util-linux", &[Part::Cri]),
     ("redis-server", "redis-server", &[Part::Network]),
     ("redis-benchmark", "redis-tools", &[Part::Network]),
     ("nginx", "nginx-light", &[Part::Network]),
@@ -47,6 +55,9 @@ pub(crate) fn require_tools(parts: &[Part]) -> Result<()> {
     if !Path::new("/usr/lib/x86_64-linux-gnu/libc.a").exists() {
         missing.push("libc6-dev");
     }
+    if parts.contains(&Part::Cri) && !Path::new("/usr/lib/cni/bridge").exists() {
+        missing.push("containernetworking-plugins");
+    }
     if !missing.is_empty() {
         bail!(
             "not everything that is measured is installed; as root: apt-get install {}",
@@ -60,9 +71,9 @@ pub(crate) fn require_tools(parts: &[Part]) -> Result<()> {
     {
         bail!("cannot open /dev/kvm ({error}), and nothing can be measured without it");
     }
-    if parts.contains(&Part::ColdStart) && !is_root() {
+    if (parts.contains(&Part::ColdStart) || parts.contains(&Part::Cri)) && !is_root() {
         bail!(
-            "cold starts are compared with `runc run`, which needs root; without it: --only boot-size,programs,…"
+            "cold starts and pods are compared with runc, which needs root; without it: --only boot-size,programs,…"
         );
     }
     Ok(())

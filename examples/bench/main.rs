@@ -19,7 +19,7 @@
 //! | `report.rs` | rows, targets, the table, JSON |
 //! | `machine.rs` | what the figures were measured on; what must be installed |
 //! | `runc.rs` | the container that cold starts are compared with |
-//! | `cold_start.rs` … `pull.rs` | one section each |
+//! | `cold_start.rs` … `cri.rs` | one section each |
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +29,7 @@ mod build_time;
 mod cold_start;
 mod command;
 mod cpu;
+mod cri;
 mod files;
 mod footprint;
 mod machine;
@@ -85,6 +86,7 @@ enum Part {
     Footprint,
     BuildTime,
     Pull,
+    Cri,
 }
 
 impl Part {
@@ -101,6 +103,7 @@ impl Part {
             Self::Footprint => footprint::measure(bench),
             Self::BuildTime => build_time::measure(bench),
             Self::Pull => pull::measure(bench),
+            Self::Cri => cri::measure(bench),
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Start {
     pub resolv_conf: Vec<u8>,
     /// Text of `/etc/hosts`; the image's own file stays where it is empty.
     pub hosts: Vec<u8>,
+    /// `USER[:GROUP]` to be looked up in the image; empty for numbers that are known.
+    pub user: Vec<u8>,
     /// Volumes, as [`unikiln_abi::volume`] describes them.
     pub volumes: Vec<Vec<u8>>,
 }
@@ -54,7 +56,7 @@ pub fn parse_strings(block: &[u8], argc: usize, envc: usize, volume_count: usize
         .next()
         .filter(|d| !d.is_empty())
         .unwrap_or_else(|| b"/".to_vec());
-    let [hostname, resolv_conf, hosts] =
+    let [hostname, resolv_conf, hosts, user] =
         core::array::from_fn(|_| strings.next().unwrap_or_default());
     let volumes = strings.take(volume_count).collect();
     Start {
@@ -64,6 +66,7 @@ pub fn parse_strings(block: &[u8], argc: usize, envc: usize, volume_count: usize
         hostname,
         resolv_conf,
         hosts,
+        user,
         volumes,
     }
 }
@@ -142,7 +145,7 @@ mod tests {
     #[test]
     fn strings_come_in_order() {
         let start = parse_strings(
-            b"ls\0-l\0A=1\0/srv\0box\0nameserver ::1\n\0\0\x31 /data\0",
+            b"ls\0-l\0A=1\0/srv\0box\0nameserver ::1\n\0\0app\0\x31 /data\0",
             2,
             1,
             1,
@@ -153,6 +156,7 @@ mod tests {
         assert_eq!(start.hostname, b"box");
         assert_eq!(start.resolv_conf, b"nameserver ::1\n");
         assert!(start.hosts.is_empty());
+        assert_eq!(start.user, b"app");
         assert_eq!(start.volumes, [b"1 /data"]);
     }
 

@@ -115,6 +115,13 @@ pub fn exit(reason: u64, code: u64) -> ! {
     }
 }
 
+/// Tells the monitor that the program runs next, where it wants to know.
+pub fn started() {
+    if crate::boot::has_flag(unikiln_abi::boot::FLAG_TELL_START) {
+        let _ = call(call::STARTED, [0; 6]);
+    }
+}
+
 /// Adds an arena: its guest-physical address.
 ///
 /// # Errors

@@ -12,22 +12,30 @@
 //! | `images.rs` | `unikiln images` |
 //! | `rmi.rs` | `unikiln rmi IMAGE…` |
 //! | `store.rs` | where stored images are |
+//! | `serve.rs` | `unikiln serve`: the CRI server |
+//! | `ps.rs`, `logs.rs`, `debug.rs` | `unikiln ps`, `unikiln logs ID`, `unikiln debug bundle` |
+//! | `daemon.rs` | where the daemon is |
 //! | `environment.rs` | `-e` and `--env-file` |
 //! | `network.rs` | the network of `run` |
 //! | `size.rs` | sizes such as `256M` |
 
 mod build;
 mod check;
+mod daemon;
+mod debug;
 mod environment;
 mod images;
 mod inspect;
+mod logs;
 mod network;
 mod pack;
+mod ps;
 mod pull;
 mod push;
 mod registry;
 mod rmi;
 mod run;
+mod serve;
 mod size;
 mod store;
 
@@ -55,6 +63,10 @@ enum Command {
     Push(push::Push),
     Images(images::Images),
     Rmi(rmi::Rmi),
+    Serve(Box<serve::Serve>),
+    Ps(ps::Ps),
+    Logs(logs::Logs),
+    Debug(debug::Debug),
 }
 
 impl Cli {
@@ -71,6 +83,10 @@ impl Cli {
             Command::Push(push) => push.execute(),
             Command::Images(images) => images.execute(),
             Command::Rmi(rmi) => rmi.execute(),
+            Command::Serve(serve) => serve.execute().map(|()| 0),
+            Command::Ps(ps) => ps.execute(),
+            Command::Logs(logs) => logs.execute(),
+            Command::Debug(debug) => debug.execute(),
         }
     }
 }

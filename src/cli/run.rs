@@ -124,7 +124,9 @@ impl Run {
         config.memory_bytes = self.memory;
         config.cpus = self.cpus.unwrap_or_else(unikiln_vmm::config::cpus_default);
         config.args = (!args.is_empty()).then_some(args);
-        config.entrypoint = self.entrypoint;
+        // An empty name: no entrypoint.
+        let named = |program: OsString| Vec::from_iter(Some(program).filter(|it| !it.is_empty()));
+        config.entrypoint = self.entrypoint.map(named);
         config.env = environment::collect(&self.env_file, &self.env)?
             .into_iter()
             .map(OsString::from)

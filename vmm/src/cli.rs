@@ -8,13 +8,14 @@ use lexopt::Arg::{Long, Short, Value};
 use lexopt::{Parser, ValueExt};
 use unikiln_abi::strace::CallSet;
 use unikiln_vmm::net::Mode;
-use unikiln_vmm::{Config, LogFormat, LogTarget, Mount, Stdin};
+use unikiln_vmm::{Config, LogFormat, LogTarget, Mount, StatsFormat, Stdin};
 
 /// Help text.
 pub(crate) const USAGE: &str = "\
 Run one unikernel file.
 
 Usage: unikiln-vmm [OPTIONS] FILE.uk [ARG…]
+       unikiln-vmm --spec FILE.json   (a container of the daemon)
 
   ARG…                  replace the image's command
   --entrypoint P        replace the image's entrypoint and drop its command
@@ -83,15 +84,6 @@ impl From<lexopt::Error> for CliError {
     }
 }
 
-/// Shape of the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StatsFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
 /// What to do.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -101,6 +93,8 @@ pub(crate) enum Command {
     Version,
     /// Run a guest.
     Run(Box<Options>),
+    /// Run the container that a file describes.
+    Container(PathBuf),
 }
 
 /// What to run and what to print.
@@ -121,7 +115,8 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
         match argument {
             Long("help") => return Ok(Command::Help),
             Long("version") => return Ok(Command::Version),
-            Long("entrypoint") => config.entrypoint = Some(parser.value()?),
+            Long("spec") => return Ok(Command::Container(parser.value()?.into())),
+            Long("entrypoint") => config.entrypoint = Some(entrypoint(parser.value()?)),
             Short('e') | Long("env") => config.env.extend(env_setting(parser.value()?)),
             Short('w') | Long("workdir") => config.working_dir = Some(parser.value()?),
             Short('h') | Long("hostname") => config.hostname = parser.value()?,
@@ -148,6 +143,11 @@ pub(crate) fn parse(mut parser: Parser) -> Result<Command, CliError> {
         }
     }
     Err(CliError::NoFile)
+}
+
+/// A program, or none where its name is empty.
+fn entrypoint(program: OsString) -> Vec<OsString> {
+    Vec::from_iter(Some(program).filter(|program| !program.is_empty()))
 }
 
 /// There is one network.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use unikiln_abi::strace::CallSet;
 
-use crate::hypercall::Stdin;
+use crate::hypercall::{OnStart, Stdin};
 use crate::log::{LogFormat, LogTarget};
 use crate::net::NetworkConfig;
 use crate::volume::Mount;
@@ -34,11 +34,21 @@ pub struct Config {
     /// Replaces the image's command, as `docker run IMAGE ARG…` does.
     pub args: Option<Vec<OsString>>,
     /// Replaces the image's entrypoint and drops its command; empty: no entrypoint.
-    pub entrypoint: Option<OsString>,
+    pub entrypoint: Option<Vec<OsString>>,
     /// `KEY=VALUE` each, on top of the image's.
     pub env: Vec<OsString>,
     /// Replaces the image's working directory.
     pub working_dir: Option<OsString>,
+    /// Runs the program instead of the image's user.
+    pub user: Option<NamedUser>,
+    /// Supplementary groups beside those of the user.
+    pub groups: Vec<u32>,
+    /// Whether the user has the supplementary groups that the image gives it.
+    pub image_groups: bool,
+    /// The program can change nothing in the root file system.
+    pub read_only_root: bool,
+    /// No program gains rights by being executed.
+    pub no_new_privileges: bool,
     /// Host name that the guest sees.
     pub hostname: OsString,
     /// Sockets, ports and names. A namespace is joined by the thread that boots.
@@ -53,11 +63,24 @@ pub struct Config {
     pub strace: Option<CallSet>,
     /// Directories and files of the host that the guest may use.
     pub volumes: Vec<Mount>,
+    /// Lines for the log before the guest's.
+    pub notes: Vec<String>,
+    /// Called once the program runs next, on the thread of vCPU 0.
+    pub on_start: Option<OnStart>,
     /// Pass SIGTERM and others on to the guest. Only for a process that runs
     /// this guest alone.
     pub forward_signals: bool,
     /// TSC when the process started, to count boot phases from.
     pub start_tsc: Option<u64>,
+}
+
+/// A user that is looked up in the image, by the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedUser {
+    /// `USER[:GROUP]`, each a name or a number.
+    pub name: String,
+    /// `HOME` is the user's home directory.
+    pub sets_home: bool,
 }
 
 impl Config {
@@ -71,6 +94,11 @@ impl Config {
             entrypoint: None,
             env: Vec::new(),
             working_dir: None,
+            user: None,
+            groups: Vec::new(),
+            image_groups: true,
+            read_only_root: false,
+            no_new_privileges: false,
             hostname: HOSTNAME_DEFAULT.into(),
             network: NetworkConfig::default(),
             stdin: Stdin::Empty,
@@ -78,6 +106,8 @@ impl Config {
             log_format: LogFormat::Raw,
             strace: None,
             volumes: Vec::new(),
+            notes: Vec::new(),
+            on_start: None,
             forward_signals: false,
             start_tsc: None,
         }

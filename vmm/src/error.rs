@@ -51,6 +51,15 @@ pub enum Error {
         /// As asked for.
         cpus: u32,
     },
+    /// More supplementary groups than there can be.
+    #[error(
+        "a program cannot be in {count} groups; {} are the most",
+        unikiln_abi::boot::GROUPS_MAX
+    )]
+    TooManyGroups {
+        /// As asked for, with the image's.
+        count: usize,
+    },
     /// Ports that cannot be published together.
     #[error(transparent)]
     Ports(#[from] PortError),
@@ -107,4 +116,15 @@ impl Error {
 
 fn mebibytes_up(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
+}
+
+/// An error with its causes, in a line.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

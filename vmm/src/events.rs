@@ -262,6 +262,14 @@ pub fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// Adds a signal to those that came from outside, as if this process had been sent it.
+/// The thread of vCPU 0 has to be called.
+pub fn post(signal: u32) {
+    if (1..=64).contains(&signal) {
+        PENDING.fetch_or(1 << (signal - 1), Ordering::SeqCst);
+    }
+}
+
 /// Makes `KVM_RUN` or [`Events::wait`] of another vCPU thread return.
 #[expect(unsafe_code, reason = "a system call")]
 pub fn signal_thread(thread: i32) {

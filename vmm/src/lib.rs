@@ -10,6 +10,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`config`], [`outcome`] | what goes in, what comes out |
+//! | [`spec`], [`container`], [`control`] | one container of the daemon: its file, its run, its socket |
 //! | [`refusal`] | what is not started at all |
 //! | [`machine`] | the construction of a guest, the run loop |
 //! | [`layout`], [`memory`], [`rootfs`] | guest-physical space |
@@ -39,6 +40,8 @@
 pub mod alarm;
 pub mod clock;
 pub mod config;
+pub mod container;
+pub mod control;
 pub mod cpuid;
 pub mod descriptor;
 pub mod error;
@@ -58,6 +61,7 @@ pub mod program;
 pub mod record;
 pub mod refusal;
 pub mod rootfs;
+pub mod spec;
 pub mod stats;
 pub mod strace;
 pub mod vcpu;
@@ -65,12 +69,12 @@ pub mod vcpus;
 pub mod vm;
 pub mod volume;
 
-pub use config::Config;
+pub use config::{Config, NamedUser};
 pub use error::Error;
-pub use hypercall::Stdin;
+pub use hypercall::{OnStart, Stdin};
 pub use log::{LogFormat, LogTarget};
 pub use outcome::{ExitReason, Outcome};
-pub use stats::Stats;
+pub use stats::{Stats, StatsFormat};
 pub use volume::Mount;
 
 /// Boots a unikernel file and runs it to its end.

@@ -6,7 +6,8 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::{Command, StatsFormat};
+use cli::Command;
+use unikiln_vmm::StatsFormat;
 
 fn main() -> ExitCode {
     let start_tsc = unikiln_vmm::clock::read_tsc();
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             options.config.start_tsc = Some(start_tsc);
             run(*options)
         }
+        Ok(Command::Container(spec)) => unikiln_vmm::container::run(&spec, start_tsc),
         Err(error) => fail(&error),
     };
     ExitCode::from(code as u8)
@@ -48,12 +50,7 @@ fn run(options: cli::Options) -> i32 {
 
 /// Prints an error with its causes.
 fn fail(error: &dyn Error) -> i32 {
-    let mut text = format!("unikiln-vmm: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let text = unikiln_vmm::error::in_full(error);
+    let _ = writeln!(std::io::stderr(), "unikiln-vmm: {text}");
     unikiln_vmm::outcome::CODE_OWN_FAILURE
 }

@@ -49,6 +49,10 @@ pub struct Outcome {
     pub exit_code: i32,
     /// Why.
     pub reason: ExitReason,
+    /// First line of a crash record, or why there was no program; may be empty.
+    pub message: String,
+    /// Whether the program ran, where [`crate::Config::on_start`] was to be told.
+    pub has_started: bool,
     /// What it cost.
     pub stats: Stats,
 }

@@ -84,8 +84,22 @@ impl Program {
             });
         }
 
-        let resolv_conf = config.network.resolv_conf();
-        let hosts = config.network.hosts(&config.hostname.to_string_lossy());
+        // What a volume brings needs no text.
+        let is_brought = |place: &str| {
+            config
+                .volumes
+                .iter()
+                .any(|mount| mount.place.as_bytes() == place.as_bytes())
+        };
+        let resolv_conf = match is_brought("/etc/resolv.conf") {
+            true => String::new(),
+            false => config.network.resolv_conf(),
+        };
+        let hosts = match is_brought("/etc/hosts") {
+            true => String::new(),
+            false => config.network.hosts(&config.hostname.to_string_lossy()),
+        };
+        let user = config.user.as_ref().map_or("", |user| user.name.as_str());
         let mounted = volumes.flags().zip(&config.volumes).map(|(flags, mount)| {
             let mut text = format!("{flags} ").into_bytes();
             text.extend_from_slice(mount.place.as_bytes());
@@ -99,6 +113,7 @@ impl Program {
             ("working directory", &[working_dir.to_vec()]),
             ("host name", &[config.hostname.as_bytes().to_vec()]),
             ("name", &[resolv_conf.into_bytes(), hosts.into_bytes()]),
+            ("user", &[user.as_bytes().to_vec()]),
             ("volume", mounted.as_slice()),
         ];
         for (what, list) in parts {
@@ -128,8 +143,10 @@ impl Program {
 fn arguments(manifest: &Manifest, config: &Config) -> Vec<Vec<u8>> {
     let image = |list: &[String]| list.iter().map(|text| text.clone().into_bytes()).collect();
     let (mut args, cmd): (Vec<Vec<u8>>, Vec<Vec<u8>>) = match &config.entrypoint {
-        Some(program) if program.is_empty() => (Vec::new(), Vec::new()),
-        Some(program) => (vec![program.as_bytes().to_vec()], Vec::new()),
+        Some(list) => (
+            list.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            Vec::new(),
+        ),
         None => (image(&manifest.entrypoint), image(&manifest.cmd)),
     };
     match &config.args {
@@ -149,13 +166,19 @@ fn environment(manifest: &Manifest, config: &Config) -> Result<Vec<Vec<u8>>, Pro
     }
     let mut hostname = b"HOSTNAME=".to_vec();
     hostname.extend_from_slice(config.hostname.as_bytes());
+    for setting in [PATH_DEFAULT, &hostname] {
+        set(&mut env, setting, false)?;
+    }
     let home: &[u8] = if manifest.user.uid == 0 {
         b"HOME=/root"
     } else {
         b"HOME=/"
     };
-    for setting in [PATH_DEFAULT, &hostname, home] {
-        set(&mut env, setting, false)?;
+    if config.user.as_ref().is_some_and(|user| user.sets_home) {
+        // The guest knows it, once it has found the user.
+        env.retain(|setting| !setting.starts_with(b"HOME="));
+    } else {
+        set(&mut env, home, false)?;
     }
     Ok(env)
 }
@@ -201,14 +224,14 @@ mod tests {
         let program = Program::new(&manifest(), &config, &Volumes::default())?;
         let text = String::from_utf8(program.strings).unwrap();
         let list: Vec<String> = text.split_terminator('\0').map(Into::into).collect();
-        assert_eq!(list.len() as u32, program.argc + program.envc + 4);
+        assert_eq!(list.len() as u32, program.argc + program.envc + 5);
         Ok(list)
     }
 
     #[test]
     fn the_image_alone() {
         let list = strings(|_| {}).unwrap();
-        let (list, names) = list.split_at(list.len() - 2);
+        let (list, names) = list.split_at(list.len() - 3);
         assert!(names[1].contains("127.0.0.1\tunikiln\n"), "{names:?}");
         assert_eq!(
             list,
@@ -235,9 +258,9 @@ mod tests {
 
     #[test]
     fn an_entrypoint_drops_the_command() {
-        let list = strings(|config| config.entrypoint = Some("/bin/ls".into())).unwrap();
+        let list = strings(|config| config.entrypoint = Some(vec!["/bin/ls".into()])).unwrap();
         assert_eq!(list[..2], ["/bin/ls", "A=1"]);
-        let none = strings(|config| config.entrypoint = Some("".into()));
+        let none = strings(|config| config.entrypoint = Some(vec![]));
         assert_eq!(none, Err(ProgramError::NoProgram));
     }
 

@@ -5,9 +5,20 @@
 use unikiln_unikernel::{Answer, Manifest};
 
 use crate::config::Config;
+use crate::volume::Mount;
 
 /// Variables that change where a program and its libraries are looked for.
 const PLACES: [&[u8]; 2] = [b"PATH", b"LD_"];
+
+/// Where volumes bring no program and no library: what every container of a pod has.
+const TRIVIAL: [&str; 6] = [
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/dev/termination-log",
+    "/run/secrets/",
+    "/var/run/secrets/",
+];
 
 /// Why a guest is not started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +37,14 @@ pub fn refusal(manifest: &Manifest, config: &Config) -> Option<Refusal> {
         return None;
     }
     // A volume may bring what is missing.
-    let is_same_image = config.volumes.is_empty() && config.working_dir.is_none();
+    let is_trivial = |mount: &Mount| {
+        let place = mount.place.to_string_lossy();
+        TRIVIAL.iter().any(|it| match it.ends_with('/') {
+            true => place.starts_with(it),
+            false => place == *it,
+        })
+    };
+    let is_same_image = config.volumes.iter().all(is_trivial) && config.working_dir.is_none();
     let is_same_program =
         config.entrypoint.is_none() && (config.args.is_none() || !manifest.entrypoint.is_empty());
     let moves = |setting: &std::ffi::OsString| {
@@ -79,7 +97,9 @@ mod tests {
         };
         assert!(refused(|config| config.args = Some(vec!["x".into()])));
         assert!(refused(|config| config.env = vec!["A=1".into()]));
-        assert!(!refused(|config| config.entrypoint = Some("/b".into())));
+        assert!(!refused(
+            |config| config.entrypoint = Some(vec!["/b".into()])
+        ));
         assert!(!refused(|config| config.working_dir = Some("/b".into())));
         assert!(!refused(|config| config.env = vec!["PATH=/b".into()]));
         assert!(!refused(
@@ -88,6 +108,10 @@ mod tests {
         assert!(!refused(
             |config| config.volumes = vec![crate::Mount::parse("/a:/a".as_ref()).unwrap()]
         ));
+        assert!(refused(|config| config.volumes =
+            ["/a:/etc/hosts", "/b:/run/secrets/x"]
+                .map(|it| Mount::parse(it.as_ref()).unwrap())
+                .into()));
         let mut command = manifest(Severity::Error);
         std::mem::swap(&mut command.entrypoint, &mut command.cmd);
         let mut config = Config::new("x.uk");

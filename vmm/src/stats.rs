@@ -4,11 +4,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use unikiln_abi::stats::GuestStats;
 
 use crate::hypercall::CALL_NAMES;
 use crate::net::SocketStats;
+
+/// Shape of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatsFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
 
 /// One step of a boot: when it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -117,6 +127,15 @@ impl Recorder {
         self.interrupted += 1;
     }
 
+    /// Exits so far by kind, those that happened.
+    pub fn exits(&self) -> BTreeMap<&'static str, u64> {
+        let named = CALL_NAMES.iter().copied().zip(self.calls);
+        named
+            .chain([("interrupted", self.interrupted), ("fault", self.faults)])
+            .filter(|&(_, count)| count > 0)
+            .collect()
+    }
+
     /// Counts a fault.
     pub fn count_fault(&mut self) {
         self.faults += 1;
@@ -140,7 +159,6 @@ impl Recorder {
             let ticks = tsc.wrapping_sub(self.start_tsc).cast_signed() as f64;
             (ticks * 1e4 / tsc_khz.max(1) as f64).round() / 10.0
         };
-        let named = CALL_NAMES.iter().copied().zip(self.calls);
         Stats {
             phases: self
                 .marks
@@ -150,10 +168,7 @@ impl Recorder {
                     at_us: at_us(tsc),
                 })
                 .collect(),
-            exits: named
-                .chain([("interrupted", self.interrupted), ("fault", self.faults)])
-                .filter(|&(_, count)| count > 0)
-                .collect(),
+            exits: self.exits(),
             libos: guest.map(LibosStats::from),
             ..Stats::default()
         }

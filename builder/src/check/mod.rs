@@ -117,7 +117,7 @@ pub fn check(
     let prepared = build::prepare(reference, spool.path(), &options.build, progress);
     let (rootfs, mut manifest) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return refusal(error).map_err(CheckError::Build),
+        Err(error) => return refusal(&error).ok_or(CheckError::Build(error)),
     };
     if let Some(entrypoint) = &options.entrypoint {
         let entrypoint = Some(entrypoint.clone()).filter(|entrypoint| !entrypoint.is_empty());
@@ -141,9 +141,10 @@ pub fn check_file(path: &Path) -> Result<Verdict, CheckError> {
     Ok(machine::compare(verdict))
 }
 
-/// The verdict on an image that cannot become a unikernel at all.
-fn refusal(error: BuildError) -> Result<Verdict, BuildError> {
-    let (code, what, advice) = match &error {
+/// The verdict on an image that cannot become a unikernel at all; none where the error is no
+/// matter of the image.
+pub fn refusal(error: &BuildError) -> Option<Verdict> {
+    let (code, what, advice) = match error {
         BuildError::Image {
             source: ImageError::WrongPlatform { found, wanted, .. },
             ..
@@ -157,10 +158,10 @@ fn refusal(error: BuildError) -> Result<Verdict, BuildError> {
             source.to_string(),
             "add the user to the image, or name it by its number",
         ),
-        _ => return Err(error),
+        _ => return None,
     };
     let finding = finding(Severity::Error, code, what, advice);
-    Ok(Verdict::new(vec![finding], Needs::default(), None))
+    Some(Verdict::new(vec![finding], Needs::default(), None))
 }
 
 /// Looks at an image whose files are as they came: not linked yet.

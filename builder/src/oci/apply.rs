@@ -5,6 +5,7 @@
 
 use tar::EntryType;
 
+use super::alone::Alone;
 use super::tar::{Member, Reader, Source, TarError};
 use crate::build::Limits;
 use crate::rootfs::erofs::{excess_bytes, is_storable};
@@ -139,6 +140,8 @@ pub(super) struct Applier<'a> {
     pub(super) attribute_bytes: u64,
     /// Bytes of files so far, holes included.
     pub(super) file_bytes: u64,
+    /// Where the layer is not merged: what it says of layers below.
+    pub(super) alone: Option<&'a mut Alone>,
 }
 
 impl<'a> Applier<'a> {
@@ -153,6 +156,7 @@ impl<'a> Applier<'a> {
             entries: 0,
             attribute_bytes: 0,
             file_bytes: 0,
+            alone: None,
         }
     }
 
@@ -220,9 +224,15 @@ impl<'a> Applier<'a> {
                 });
             }
             self.tree.inode_mut(InodeId::ROOT).attributes = attributes(member)?;
+            if let Some(alone) = &mut self.alone {
+                alone.describe(InodeId::ROOT);
+            }
             return Ok(());
         };
         if let Some(hides) = name.strip_prefix(WHITEOUT_PREFIX) {
+            if self.alone.is_some() && !matches!(hides, b"" | b"." | b"..") {
+                return self.keep_whiteout(parents, hides);
+            }
             // One whose directory is not there hides nothing, and makes nothing.
             let parent = self.tree.resolve(&parents.join(&b'/'))?;
             return match (parent, hides) {
@@ -242,6 +252,25 @@ impl<'a> Applier<'a> {
         }
         let parent = self.tree.make_directories(parents, self.layer)?;
         self.entry(member, parent, name, reader)
+    }
+
+    /// Notes a whiteout for who puts the layer over others.
+    fn keep_whiteout(&mut self, parents: &[&[u8]], hides: &[u8]) -> Result<(), ApplyError> {
+        let is_opaque = hides.strip_prefix(WHITEOUT_PREFIX) == Some(b".opq");
+        if !is_opaque && hides.starts_with(WHITEOUT_PREFIX) {
+            return Ok(());
+        }
+        let parent = self.tree.make_directories(parents, self.layer)?;
+        let Some(alone) = &mut self.alone else {
+            return Ok(());
+        };
+        if is_opaque {
+            alone.hide_all(parent);
+        } else {
+            self.attribute_bytes += hides.len() as u64;
+            alone.hide(parent, hides);
+        }
+        Ok(())
     }
 
     fn entry(
@@ -314,8 +343,20 @@ impl<'a> Applier<'a> {
                 self.tree.inode_mut(id).attributes = attributes;
                 id
             }
-            None => self.tree.add(attributes, Kind::Directory(Names::new())),
+            None => {
+                let id = self.tree.add(attributes, Kind::Directory(Names::new()));
+                // A file of the name hid what lies below already.
+                if let Some(alone) = &mut self.alone
+                    && self.tree.child(parent, name).is_some()
+                {
+                    alone.hide_all(id);
+                }
+                id
+            }
         };
+        if let Some(alone) = &mut self.alone {
+            alone.describe(id);
+        }
         self.tree.link(parent, name, id, self.layer);
         Ok(())
     }

@@ -11,9 +11,11 @@
 //! | [`config`] | what the image configuration says about running |
 //! | [`kept`] | layers that the store keeps unpacked |
 //! | [`compression`], [`layer`], [`tar`], [`apply`] | from a layer's blob into the tree |
+//! | [`alone`] | one layer that is not merged with others |
 //! | [`fuzz`] | entries for `tests/fuzz` |
 //! | [`mod@write`], [`write_layer`] | writing an OCI layout |
 
+mod alone;
 mod apply;
 mod compression;
 pub(crate) mod config;
@@ -33,6 +35,7 @@ use std::path::Path;
 use oci_spec::image::Descriptor;
 use unikiln_unikernel::Manifest;
 
+pub(crate) use self::alone::LoneLayer;
 pub use self::apply::ApplyError;
 pub use self::container::ContainerError;
 pub(crate) use self::digest::Hasher;
@@ -215,6 +218,27 @@ impl Image {
     ) -> Result<Self, ImageError> {
         let container = Container::archive(file, spool_directory, limits.unpacked_bytes)?;
         docker::read(&container, tag, platform)
+    }
+
+    /// Digests of the unpacked layers, lowest first.
+    pub(crate) fn diff_ids(&self) -> impl Iterator<Item = &Digest> {
+        self.layers.iter().map(|layer| &layer.diff_id)
+    }
+
+    /// Unpacks one layer, counted from the lowest, without those below.
+    pub(crate) fn unpack_alone(
+        &self,
+        number: usize,
+        limits: &Limits,
+        spool_directory: &Path,
+        progress: &mut dyn Progress,
+    ) -> Result<LoneLayer, ImageError> {
+        let layer = self.layers.get(number).ok_or(ImageError::LayerCount {
+            layers: self.layers.len(),
+            diff_ids: number,
+        })?;
+        progress.begin(Step::Unpack, layer.range.len_bytes);
+        LoneLayer::unpack(layer, limits, spool_directory, progress)
     }
 
     /// Unpacks and merges the layers. `kept` has some unpacked, and keeps the others.

@@ -28,8 +28,13 @@ impl Cancel {
         self.shared.news.notify_one();
     }
 
+    /// Whether somebody did.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.is_set.load(Ordering::Acquire)
+    }
+
     async fn wait(&self) {
-        while !self.shared.is_set.load(Ordering::Acquire) {
+        while !self.is_cancelled() {
             self.shared.news.notified().await;
         }
     }

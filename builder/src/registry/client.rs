@@ -347,6 +347,7 @@ impl Client {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => RegistryError::Denied {
                 host,
                 what,
+                status: status.as_u16(),
                 message,
             },
             StatusCode::NOT_FOUND => RegistryError::NotFound {

@@ -97,6 +97,8 @@ pub enum RegistryError {
         host: String,
         /// What was asked for.
         what: String,
+        /// 401 or 403.
+        status: u16,
         /// What the registry said.
         message: String,
     },

@@ -7,15 +7,18 @@
 //! | [`path`] | paths that stay inside the root, and walking them |
 //! | [`storage`] | where file contents wait |
 //! | [`erofs`] | the on-disk form |
+//! | [`unpack`] | a directory of the host instead |
 
 pub(crate) mod erofs;
 pub(crate) mod path;
 pub(crate) mod storage;
 pub(crate) mod tree;
+pub(crate) mod unpack;
 
 pub use erofs::ErofsError;
 pub use path::PathError;
 pub use storage::StorageError;
+pub use unpack::UnpackError;
 
 use storage::Storage;
 use tree::{InodeId, Tree};

@@ -99,6 +99,11 @@ impl Tree {
         &mut self.inodes[id.index()]
     }
 
+    /// The inode with an index below [`Self::inode_count`].
+    pub(crate) fn inode_at_mut(&mut self, index: usize) -> &mut Inode {
+        &mut self.inodes[index]
+    }
+
     /// Inodes ever added: one more than the highest index.
     pub(crate) fn inode_count(&self) -> usize {
         self.inodes.len()

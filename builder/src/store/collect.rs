@@ -1,12 +1,13 @@
-//! Garbage collection: marks what references and leases reach, removes the rest.
+//! Garbage collection: marks what references, leases and holds reach, removes the rest.
 //!
 //! | what | stays |
 //! |---|---|
-//! | blobs | while a reference or a lease reaches them |
+//! | blobs | while a reference, a lease or a hold reaches them |
 //! | partial blobs | while a lease names them, or for a day, to be resumed |
 //! | damaged blobs | never |
 //! | unikernels | while their image does and they were used in the last 30 days |
 //! | unpacked layers | while their image does and they were used in the last 7 days |
+//! | layers as directories | while their image does, or a container uses them |
 //! | linked programs | if they were used in the last 30 days |
 //! | leases | while their process lives |
 //!
@@ -93,6 +94,7 @@ impl Store {
                 remove(&path, &metadata, &mut freed.layers)?;
             }
         }
+        self.collect_trees(&kept, &mut freed.layers)?;
         for (path, metadata) in files(&self.root.join("linked"))? {
             if is_older(&metadata, UNUSED_AGE) {
                 remove(&path, &metadata, &mut freed.linked)?;

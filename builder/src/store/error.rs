@@ -126,6 +126,12 @@ pub enum StoreError {
         /// The digest of what was written.
         found: String,
     },
+    /// A hold's name that is none.
+    #[error("a hold cannot be called {name:?}: letters, digits, hyphens, up to 128 of them")]
+    HoldName {
+        /// The name.
+        name: String,
+    },
     /// No reference of that name.
     #[error("there is no image {name}; `unikiln images` lists them")]
     UnknownReference {

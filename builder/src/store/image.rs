@@ -76,6 +76,22 @@ impl Store {
         Ok(found)
     }
 
+    /// The manifest for `platform` that a manifest or an index leads to; none where the way
+    /// there is not in the store, or there is no such platform.
+    pub fn manifest_for(
+        &self,
+        reference: &Reference,
+        platform: Platform,
+    ) -> Result<Option<Digest>, StoreError> {
+        match Image::stored_manifest(self.root(), &reference.descriptor, platform) {
+            Ok(manifest) => Digest::parse(manifest.digest().as_ref())
+                .map(Some)
+                .map_err(StoreError::Digest),
+            // What is wrong with it is told by who wants to use it.
+            Err(_) => Ok(None),
+        }
+    }
+
     fn image(&self, reference: &Reference) -> Result<StoredImage, StoreError> {
         let digest = reference.digest()?;
         let mut image = StoredImage {
@@ -92,13 +108,7 @@ impl Store {
                 image.size_bytes += metadata.len();
             }
         }
-        // What is wrong with it is told by who wants to use it.
-        let Ok(manifest) =
-            Image::stored_manifest(self.root(), &reference.descriptor, Platform::default())
-        else {
-            return Ok(image);
-        };
-        let Ok(manifest) = Digest::parse(manifest.digest().as_ref()) else {
+        let Some(manifest) = self.manifest_for(reference, Platform::default())? else {
             return Ok(image);
         };
         let children = self.children(&manifest)?;

@@ -1,4 +1,4 @@
-//! What must stay: everything that references and leases reach. Layers that are
+//! What must stay: everything that references, leases and holds reach. Layers that are
 //! kept unpacked go by the digests that configurations name.
 
 use std::collections::BTreeSet;
@@ -45,6 +45,7 @@ impl Store {
         for path in names(&self.leases_path())? {
             pending.extend(lease::living(&path)?.unwrap_or_default());
         }
+        pending.extend(self.held()?);
         self.reached(pending)
     }
 

@@ -11,8 +11,10 @@
 //!   damaged/sha256-HEX  blobs that turned out wrong when they were read
 //!   unikernels/, building/  unikernels made of the images (unikernel.rs)
 //!   layers/             layers kept unpacked (unpacked.rs)
+//!   trees/, tree-users/ layers as directories, and who uses them (trees.rs)
 //!   linked/             what became of programs when they were bound to the libOS (linked.rs)
 //!   leases/             one file for each lease, locked while its process lives
+//!   holds/              one file for each hold (hold.rs)
 //!   lock                shared: add to a lease; exclusive: references, collection
 //!   reserve             room for a new index.json when the disk is full
 //! ```
@@ -24,12 +26,14 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`Lease`] (`lease`) | what must not be collected, for as long as a process lives |
+//! | `hold` | what must not be collected until it is released |
 //! | [`Blob`] (`blob`) | reading blobs, verified |
 //! | [`BlobWriter`] (`writer`) | writing blobs, resumed, verified |
 //! | [`Reference`] (`reference`) | names |
 //! | [`StoredImage`] (`image`) | what is known of an image, and finding it |
 //! | `unikernel` | what was built of an image, once |
 //! | `unpacked` | layers, decompressed once |
+//! | [`LayerTree`] (`trees`) | layers as directories |
 //! | `linked` | what became of programs, once |
 //! | `mark`, `collect` | what must stay; removing the rest |
 //! | [`Usage`] (`usage`) | what it takes of the disk |
@@ -40,12 +44,14 @@ mod blob;
 mod collect;
 mod disk;
 mod error;
+mod hold;
 mod image;
 mod lease;
 mod linked;
 mod lock;
 mod mark;
 mod reference;
+mod trees;
 mod unikernel;
 mod unpacked;
 mod usage;
@@ -61,6 +67,7 @@ pub use error::StoreError;
 pub use image::StoredImage;
 pub use lease::Lease;
 pub use reference::Reference;
+pub use trees::LayerTree;
 pub(crate) use unpacked::UnpackedWriter;
 pub use usage::{Amount, Usage};
 pub use writer::{BlobWriter, Claim};

@@ -22,6 +22,21 @@ impl Store {
         self.root.join("unikernels")
     }
 
+    /// The unikernel of the image whose manifest is `image`, if it is there.
+    pub(crate) fn find_unikernel(
+        &self,
+        image: &Digest,
+        key: &str,
+    ) -> Result<Option<PathBuf>, StoreError> {
+        let path = self.unikernel_path(image, key);
+        Ok(disk::exists(&path)?.then_some(path))
+    }
+
+    fn unikernel_path(&self, image: &Digest, key: &str) -> PathBuf {
+        let directory = self.unikernels_path().join(flat_name(image));
+        directory.join(format!("{key}.uk"))
+    }
+
     pub(super) fn building_path(&self) -> PathBuf {
         self.root.join("building")
     }
@@ -39,8 +54,7 @@ impl Lease {
     ) -> Result<PathBuf, E> {
         self.keep(image)?;
         let store = self.store();
-        let directory = store.unikernels_path().join(flat_name(image));
-        let path = directory.join(format!("{key}.uk"));
+        let path = store.unikernel_path(image, key);
         if use_file(&path)? {
             return Ok(path);
         }
@@ -85,7 +99,7 @@ pub(super) fn use_file(path: &Path) -> Result<bool, StoreError> {
 }
 
 /// Collection, or who built it, may remove the directory at any moment.
-fn make_and_open(path: &Path) -> io::Result<File> {
+pub(super) fn make_and_open(path: &Path) -> io::Result<File> {
     loop {
         fs::create_dir_all(path)?;
         match File::open(path) {

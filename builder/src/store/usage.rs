@@ -32,7 +32,7 @@ pub struct Usage {
     pub damaged: Amount,
     /// Unikernels made of images, those being made included.
     pub unikernels: Amount,
-    /// Layers kept unpacked.
+    /// Layers kept unpacked, as streams and as directories.
     pub layers: Amount,
     /// What became of programs when they were bound to the libOS.
     pub linked: Amount,
@@ -78,6 +78,9 @@ impl Store {
             for (_, metadata) in files(&self.root.join(directory))? {
                 amount.add(&metadata);
             }
+        }
+        for (_, metadata) in files(&self.trees_path())? {
+            usage.layers.add(&metadata);
         }
         for directory in [self.unikernels_path(), self.building_path()] {
             for (_, metadata) in files(&directory)? {

@@ -8,6 +8,9 @@
 //! Every call blocks. A container's directory ([`Launch::directory`]) is the handler's to
 //! fill: what it needs to find the container again after the daemon was killed lies there.
 
+pub mod oci;
+pub mod unikernel;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -177,4 +180,9 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// Removes all that `create` and `start` left but the directory itself, processes too.
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
+
+    /// Ends, unmounts and releases what a container left of which nothing is known but its id,
+    /// and which may be of another handler. Its directory was at `was` and is at `now`. Failures
+    /// are logged: nobody can do more.
+    fn sweep(&self, id: &str, was: &Path, now: &Path);
 }

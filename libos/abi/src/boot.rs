@@ -6,8 +6,9 @@
 //! The strings block holds, each ended by a NUL byte and in this order:
 //! `argc` arguments, `envc` environment strings, the working directory, the
 //! host name, the text of `/etc/resolv.conf`, the text of `/etc/hosts` (the
-//! image's own files stay where these are empty), `volume_count` volumes as
-//! [`crate::volume`] describes them.
+//! image's own files stay where these are empty), the user to run as (`USER[:GROUP]`,
+//! each a name or a number, looked up in the image; empty for the numbers of this page),
+//! `volume_count` volumes as [`crate::volume`] describes them.
 
 use core::mem::{offset_of, size_of};
 
@@ -30,6 +31,18 @@ pub const FLAG_STRACE: u32 = 1 << 5;
 /// What one vCPU flushes is flushed on all: the host shadows page tables, and
 /// does not need [`crate::call::VCPU_FLUSH`] for it.
 pub const FLAG_FLUSH_REACHES_ALL: u32 = 1 << 4;
+
+/// The root file system cannot be changed by the program.
+pub const FLAG_ROOT_READ_ONLY: u32 = 1 << 6;
+/// The program's start is told by [`crate::call::STARTED`].
+pub const FLAG_TELL_START: u32 = 1 << 7;
+/// The named user has the supplementary groups that the image's `/etc/group` gives it, too.
+pub const FLAG_USER_GROUPS: u32 = 1 << 8;
+/// `HOME` is the named user's home directory.
+pub const FLAG_USER_HOME: u32 = 1 << 9;
+
+/// No program gains rights by being executed (PR_SET_NO_NEW_PRIVS).
+pub const FLAG_NO_NEW_PRIVILEGES: u32 = 1 << 10;
 
 /// Most supplementary groups of the first process.
 pub const GROUPS_MAX: usize = 64;

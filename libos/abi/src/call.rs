@@ -108,6 +108,9 @@ pub const VOLUME_EVENTS: u32 = 34;
 /// [`crate::socket::PIECES_MAX`], of [`crate::socket::TRANSFER_MAX_BYTES`] together) → bytes.
 pub const SOCKET_SEND_PIECES: u32 = 35;
 
+/// The program is loaded and runs next; once, with [`crate::boot::FLAG_TELL_START`]. `[]` → 0.
+pub const STARTED: u32 = 36;
+
 /// [`WAIT`]: standard input has bytes or has ended.
 pub const EVENT_STDIN: u64 = 1 << 0;
 /// [`WAIT`]: a signal came from outside ([`crate::shared::SharedPage::signals`]).

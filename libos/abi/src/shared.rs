@@ -1,6 +1,7 @@
 //! The page that both sides write while the guest runs: the clock, by the
-//! monitor under a sequence lock, and signals from outside, set by the monitor
-//! and taken by the libOS.
+//! monitor under a sequence lock; signals from outside, set by the monitor
+//! and taken by the libOS; and, on a cache line of their own, the memory limit, which
+//! the monitor may change, with what the libOS counts and the monitor may look at.
 //!
 //! Clock reads: read `seq` (retry while odd), the fields, `rdtsc`, then `seq`
 //! again; `ns = base_ns + ((tsc - base_tsc) * mult >> shift)`.
@@ -35,8 +36,24 @@ pub struct SharedPage {
     pub volume_events: AtomicU32,
     /// Signals from outside, bit `n - 1` for signal `n`.
     pub signals: AtomicU64,
+    /// Unused.
+    pub reserved: AtomicU64,
+
+    /// What the guest may use in all, MemTotal: the monitor's to change.
+    pub memory_limit_bytes: AtomicU64,
+    /// In use, the libOS included.
+    pub memory_used_bytes: AtomicU64,
+    /// Most in use at one time.
+    pub memory_peak_bytes: AtomicU64,
+    /// Pages of files that were written over the image's or made, `/dev/shm` included.
+    pub upper_pages: AtomicU64,
+    /// Inodes in memory over the image's.
+    pub upper_inodes: AtomicU64,
+    /// Threads of the program.
+    pub threads: AtomicU64,
 }
 
-const _: () = assert!(size_of::<SharedPage>() == 56);
+const _: () = assert!(size_of::<SharedPage>() == 112);
 const _: () = assert!(offset_of!(SharedPage, base_tsc) == 8);
 const _: () = assert!(offset_of!(SharedPage, signals) == 48);
+const _: () = assert!(offset_of!(SharedPage, memory_limit_bytes) == 64);

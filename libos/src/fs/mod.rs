@@ -78,6 +78,7 @@ pub use limits::open_files;
 pub use mount::init;
 pub use open::{check_not_running, execute_check, open, open_from, open_node, open_with};
 pub use open_file::{OpenFile, Page};
+pub use overlay::{is_root_read_only, make_root_read_only};
 pub use regular::resize;
 pub use table::{FdTable, close};
 pub use unnamed::{open_memory, open_shared_memory};

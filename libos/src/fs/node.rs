@@ -11,7 +11,7 @@ use super::attributes::{Attributes, FileType, ROOT_DEVICE};
 use super::erofs::Inode;
 use super::memory::{Body, Entry, MemoryInode};
 use super::open_file::{OpenFile, Origin};
-use super::overlay::{Replacement, lower_ino, lower_mtime, overlay};
+use super::overlay::{Replacement, is_root_read_only, lower_ino, lower_mtime, overlay};
 use super::pseudo::Pseudo;
 use super::volume::VolumeInode;
 use crate::errno::Errno;
@@ -152,6 +152,21 @@ impl Node {
     #[inline]
     pub fn is_directory(&self) -> bool {
         self.file_type() == FileType::Directory
+    }
+
+    /// EROFS where the node is on the root file system and that cannot be changed.
+    /// Volumes and pseudo files have checks of their own.
+    pub fn check_not_read_only(&self) -> Result<(), Errno> {
+        let is_of_root = match self {
+            Node::Lower(_) => true,
+            Node::Memory(inode) => inode.device == ROOT_DEVICE,
+            Node::Pseudo(_) | Node::Volume(_) | Node::Open(_) => false,
+        };
+        if is_of_root && is_root_read_only() {
+            Err(Errno::EROFS)
+        } else {
+            Ok(())
+        }
     }
 
     /// Device and inode number.

@@ -216,6 +216,15 @@ pub fn check_not_running(node: &Node) -> Result<(), Errno> {
 }
 
 fn check_open(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {
+    check_permissions(caller, node, flags)?;
+    let writes = flags & O_ACCMODE != O_RDONLY || flags & O_TRUNC != 0;
+    if writes && node.file_type() == FileType::Regular {
+        return node.check_not_read_only();
+    }
+    Ok(())
+}
+
+fn check_permissions(caller: &Caller, node: &Node, flags: u32) -> Result<(), Errno> {
     if caller.can(DAC_OVERRIDE | FOWNER) {
         return Ok(());
     }
@@ -251,6 +260,7 @@ fn open_unnamed(
     if !directory.is_directory() {
         return Err(Errno::ENOTDIR);
     }
+    directory.check_not_read_only()?;
     caller.check_change(&directory)?;
     let umask = process::current().fs.lock().umask;
     let kept = flags & !(__O_TMPFILE | O_DIRECTORY | O_CREAT | O_EXCL | O_TRUNC);

@@ -46,6 +46,17 @@ pub struct Overlay {
 const FILTER_WORDS: usize = 64;
 
 static OVERLAY: Once<Overlay> = Once::new();
+static READ_ONLY: AtomicBool = AtomicBool::new(false);
+
+/// From now on the program can change nothing in the root file system.
+pub fn make_root_read_only() {
+    READ_ONLY.store(true, Ordering::Relaxed);
+}
+
+/// Whether it cannot.
+pub fn is_root_read_only() -> bool {
+    READ_ONLY.load(Ordering::Relaxed)
+}
 
 /// The mounted root file system; EIO before it is mounted.
 #[inline]
@@ -146,6 +157,7 @@ impl Overlay {
             )
         });
         let mtime = lower_mtime(&inode);
+        MemoryInode::count(ROOT_DEVICE);
         let memory = Arc::new(MemoryInode {
             mapped: AtomicBool::new(false),
             writing: Mutex::new(()),

@@ -70,6 +70,7 @@ pub fn create(
     if found.slash && !matches!(file, NewFile::Directory) {
         return Err(Errno::ENOENT);
     }
+    directory.check_not_read_only()?;
     caller.check_change(directory)?;
     let inode = make(caller, directory, file, mode)?;
     attach(
@@ -241,6 +242,7 @@ pub(super) fn is_mount_point(directory: &Node, node: &Node) -> bool {
 
 /// Checks that `found` names something that may be taken away, and gives it.
 pub(super) fn removable(caller: &Caller, directory: &Node, name: &[u8]) -> Result<Node, Errno> {
+    directory.check_not_read_only()?;
     let node = directory.lookup(name)?.ok_or(Errno::ENOENT)?;
     caller.check_change(directory)?;
     caller.check_sticky(directory, &node)?;
@@ -332,6 +334,7 @@ pub fn link(caller: &Caller, node: &Node, found: &Found) -> Result<(), Errno> {
     if found.slash {
         return Err(Errno::ENOENT);
     }
+    found.directory.check_not_read_only()?;
     if node.identity().device != found.directory.identity().device {
         return Err(Errno::EXDEV);
     }

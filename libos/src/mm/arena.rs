@@ -16,18 +16,21 @@
 //! are all free again goes back to the host, but for a few that are kept.
 #![expect(unsafe_code, reason = "chunk records live in guest-physical memory")]
 
+mod count;
 mod grow;
 mod host;
 
 use spin::Mutex;
 use unikiln_abi::boot::BootInfo;
 
+pub use self::count::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
 use self::grow::SpareTables;
 use self::host::SHRUNK_MAX;
 use super::{LARGE_PAGE, PAGE, phys, round_up};
 
 const FRAMES: usize = 512;
-const ARENAS_MAX: usize = 64;
+/// Each is 256 MiB at most: for 60 GiB of memory.
+const ARENAS_MAX: usize = 256;
 /// The first arena beyond the boot arena; each next one doubles.
 const ARENA_FIRST_BYTES: u64 = 16 << 20;
 const ARENA_MAX_BYTES: u64 = 256 << 20;
@@ -95,6 +98,7 @@ struct Arenas {
     next_arena_bytes: u64,
     spare_tables: SpareTables,
     arena_bytes: u64,
+    /// As of the boot; see [`Arenas::limit_frames`].
     limit_frames: u64,
     used_frames: u64,
     peak_frames: u64,
@@ -228,20 +232,11 @@ impl Arenas {
         (0..chunks).find_map(|id| self.chunk(id).take(tables))
     }
 
-    fn count_used(&mut self, frames: u64) -> bool {
-        if self.used_frames + frames > self.limit_frames {
-            return false;
-        }
-        self.used_frames += frames;
-        self.peak_frames = self.peak_frames.max(self.used_frames);
-        true
-    }
-
     fn release(&mut self, id: u32, index: usize) {
         let chunk = self.chunk(id);
         chunk.free[index / 64] |= 1 << (index % 64);
         chunk.used -= 1;
-        self.used_frames -= 1;
+        self.subtract_used(1);
         self.freed_frames += 1;
         let chunk = self.chunk(id);
         let (empty, listed) = (chunk.used == 0 && !chunk.boot, chunk.listed);
@@ -362,7 +357,7 @@ pub fn init(info: &BootInfo) {
         info.boot_free_gpa,
         Some(info.boot_populated_gpa),
     );
-    arenas.peak_frames = arenas.used_frames;
+    arenas.add_used(0);
 }
 
 /// A zeroed frame with one reference, or nothing at the memory limit.
@@ -382,7 +377,7 @@ fn allocate(purpose: Use) -> Option<u64> {
     }
     let frame = arenas.take_frame(purpose);
     if frame.is_none() {
-        arenas.used_frames -= 1;
+        arenas.subtract_used(1);
     }
     frame
 }
@@ -391,12 +386,12 @@ fn allocate(purpose: Use) -> Option<u64> {
 pub(in crate::mm) fn allocate_large() -> Option<u64> {
     let mut arenas = lock();
     // Leave small programs some room: a large page may be mostly untouched.
-    let room = arenas.limit_frames.saturating_sub(arenas.used_frames);
+    let room = arenas.limit_frames().saturating_sub(arenas.used_frames);
     if room < 4 * FRAMES as u64 || !arenas.count_used(FRAMES as u64) {
         return None;
     }
     let Some(id) = arenas.take_chunk() else {
-        arenas.used_frames -= FRAMES as u64;
+        arenas.subtract_used(FRAMES as u64);
         return None;
     };
     let chunk = arenas.chunk(id);
@@ -412,7 +407,7 @@ pub(in crate::mm) fn release_large(gpa: u64) {
     if let Some((id, 0)) = arenas.locate(gpa)
         && arenas.chunk(id).state == State::Large
     {
-        arenas.used_frames -= FRAMES as u64;
+        arenas.subtract_used(FRAMES as u64);
         arenas.freed_frames += FRAMES as u64;
         arenas.give_back(id);
     }
@@ -485,7 +480,7 @@ pub(in crate::mm) fn allocate_heap(bytes: u64) -> Option<(u64, u64)> {
     }
     let found = arenas.take_run(bytes / LARGE_PAGE);
     if found.is_none() {
-        arenas.used_frames -= bytes / PAGE;
+        arenas.subtract_used(bytes / PAGE);
     }
     found.map(|gpa| (gpa, bytes))
 }
@@ -535,30 +530,4 @@ impl Arenas {
         self.free = kept;
         self.chunk(number << 20 | first).gpa
     }
-}
-
-/// What the guest may use in all.
-pub fn limit_bytes() -> u64 {
-    lock().limit_frames * PAGE
-}
-
-/// In use now, the libOS included.
-pub fn used_bytes() -> u64 {
-    lock().used_frames * PAGE
-}
-
-/// Most in use at one time.
-pub fn peak_bytes() -> u64 {
-    lock().peak_frames * PAGE
-}
-
-/// Left below the limit.
-pub fn available_bytes() -> u64 {
-    let arenas = lock();
-    arenas.limit_frames.saturating_sub(arenas.used_frames) * PAGE
-}
-
-/// Bytes in arenas.
-pub fn arena_bytes() -> u64 {
-    lock().arena_bytes
 }

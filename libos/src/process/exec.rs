@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, O_CLOEXEC, O_RDONLY};
+use unikiln_abi::boot::FLAG_ROOT_READ_ONLY;
 use unikiln_abi::exit;
 use unikiln_abi::layout::APP_END;
 
@@ -71,6 +72,10 @@ pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>
             &alloc::format!("working directory {}: {}", text(directory), describe(errno)),
         );
     }
+    if boot::has_flag(FLAG_ROOT_READ_ONLY) {
+        // What had to be made in it is there by now.
+        fs::make_root_read_only();
+    }
     let Some(name) = arguments.first().cloned() else {
         refuse(
             127,
@@ -88,7 +93,7 @@ pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>
         }
     };
     match prepare(&found, arguments) {
-        Ok(program) => enter(program, environment),
+        Ok(program) => enter(program, environment, hypercall::started),
         Err(refused) => {
             let code = if refused.errno == Errno::ENOENT {
                 127
@@ -115,7 +120,7 @@ pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) 
         let _ = space.unmap_range(space::LOWEST, unikiln_abi::layout::LIBOS_START);
         let _ = space.unmap_range(unikiln_abi::layout::LIBOS_END, APP_END);
     }
-    enter(program, environment)
+    enter(program, environment, || {})
 }
 
 fn refuse(code: u64, why: &str) -> ! {
@@ -241,8 +246,8 @@ fn read_interpreter(object: &Object) -> Result<Option<Object>, Refused> {
         .map(Some)
 }
 
-/// Loads the program and goes there. The old one, if any, is gone already.
-fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
+/// Loads the program, says so by `tell`, and goes there. The old one, if any, is gone already.
+fn enter(program: Program, environment: Vec<Vec<u8>>, tell: fn()) -> ! {
     match load(&program, &environment) {
         Ok(regs) => {
             arch::set_fs_base(0);
@@ -251,6 +256,7 @@ fn enter(program: Program, environment: Vec<Vec<u8>>) -> ! {
             arch::reset_floating_point();
             stats::set_program(arch::rdtsc());
             strace::program_starts(&program.name);
+            tell();
             arch::switch_to_program(&regs)
         }
         Err(Errno::ENOMEM) => {

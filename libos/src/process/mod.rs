@@ -16,6 +16,7 @@
 //! | `capabilities.rs` | what root may do, and what becomes of it |
 //! | `recent.rs` | the last system calls of a thread |
 //! | `roster.rs` | the list of threads |
+//! | `user.rs` | users by name |
 
 pub mod capabilities;
 pub mod elf;
@@ -24,6 +25,7 @@ mod roster;
 mod thread;
 pub mod threads;
 pub mod usage;
+mod user;
 
 pub mod exec;
 mod load;
@@ -31,13 +33,14 @@ mod stack;
 #[cfg(target_os = "none")]
 pub mod trap;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use linux_raw_sys::general::{S_ISGID, S_ISUID, S_IXGRP};
 use spin::{Mutex, Once};
-use unikiln_abi::boot::BootInfo;
+use unikiln_abi::boot::{BootInfo, FLAG_NO_NEW_PRIVILEGES, FLAG_USER_GROUPS, FLAG_USER_HOME};
 
 pub use capabilities::Capabilities;
 pub use recent::{Call, Recent};
@@ -45,7 +48,7 @@ pub use roster::{COMM_BYTES, Listed, rename_thread, roster};
 pub use thread::{State, Thread, thread, thread_at};
 
 use crate::arch::Registers;
-use crate::boot::Start;
+use crate::boot::{Start, has_flag};
 use crate::fs::attributes::Attributes;
 use crate::fs::{FdTable, FsContext, OpenFile};
 use crate::signal::ProcessSignals;
@@ -250,15 +253,44 @@ fn put_host_files(start: &Start) {
     }
 }
 
+/// The user that the monitor named, with `groups` on top of the user's own.
+fn named_user(start: &mut Start, mut groups: Vec<u32>) -> Credentials {
+    let name = String::from_utf8_lossy(&start.user);
+    let found = match user::resolve(&name, has_flag(FLAG_USER_GROUPS)) {
+        Ok(found) => found,
+        Err(why) => {
+            crate::hypercall::log_line(&alloc::format!("unikiln: cannot run as {name}: {why}\n"));
+            crate::hypercall::exit(unikiln_abi::exit::EXEC_FAILED, 125);
+        }
+    };
+    for group in found.groups {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    if has_flag(FLAG_USER_HOME) {
+        let home = alloc::format!("HOME={}", found.home);
+        start.environment.push(home.into_bytes());
+    }
+    Credentials::new(found.uid, found.gid, groups)
+}
+
 /// Makes the first process what the monitor said, and starts its program.
-pub fn start_first(info: &BootInfo, start: Start) -> ! {
+pub fn start_first(info: &BootInfo, mut start: Start) -> ! {
     threads::adopt_first();
     let process = current();
     // As user 0, before the program's user is known.
     put_host_files(&start);
     let count = (info.group_count as usize).min(info.groups.len());
-    *process.credentials.lock() =
-        Credentials::new(info.uid, info.gid, info.groups[..count].to_vec());
+    let groups = info.groups[..count].to_vec();
+    *process.credentials.lock() = if start.user.is_empty() {
+        Credentials::new(info.uid, info.gid, groups)
+    } else {
+        named_user(&mut start, groups)
+    };
+    if has_flag(FLAG_NO_NEW_PRIVILEGES) {
+        crate::syscall::forbid_new_privileges();
+    }
     *process.hostname.lock() = start.hostname;
     if let Err(why) = crate::fs::volume::mount_all(start.volumes) {
         let line = alloc::format!("unikiln: cannot mount the {why}\n");

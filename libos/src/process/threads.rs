@@ -46,6 +46,13 @@ struct Table {
 }
 
 impl Table {
+    /// Shows the monitor how many there are.
+    fn publish(&self) {
+        if let Some(page) = crate::time::shared() {
+            page.threads.store(self.by_tid.len() as u64, Relaxed);
+        }
+    }
+
     fn next_tid(&mut self) -> u32 {
         loop {
             self.last_tid = if self.last_tid >= TID_MAX {
@@ -78,7 +85,10 @@ fn table() -> MutexGuard<'static, Table> {
 pub(super) fn adopt_first() {
     sched::adopt_boot_cpu();
     let first = first();
-    table().by_tid.insert(first.tid(), first);
+    let mut all = table();
+    all.by_tid.insert(first.tid(), first);
+    all.publish();
+    drop(all);
     #[cfg(target_os = "none")]
     // Its stack is the boot stack; without memory for it nothing would have started.
     let _ = first.context.prepare(arch::stack_bounds());
@@ -145,6 +155,7 @@ fn reserve() -> Result<&'static Thread, Errno> {
     };
     new.set_tid(tid);
     table.by_tid.insert(tid, new);
+    table.publish();
     Ok(new)
 }
 
@@ -191,6 +202,7 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
 fn forget(ended: &'static Thread) -> usize {
     let mut table = table();
     table.by_tid.remove(&ended.tid());
+    table.publish();
     table.by_tid.len()
 }
 

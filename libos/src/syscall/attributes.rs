@@ -72,6 +72,7 @@ pub(super) fn fchmodat2(args: &[u64; 6]) -> SysResult {
 
 fn change_mode(caller: &Caller, reached: &Reached, mode: u64) -> SysResult {
     let node = &reached.node;
+    node.check_not_read_only()?;
     let attributes = node.attributes()?;
     if !caller.owns(&attributes) {
         return Err(Errno::EPERM);
@@ -142,6 +143,7 @@ pub(super) fn fchownat(args: &[u64; 6]) -> SysResult {
 
 fn change_owner(caller: &Caller, reached: &Reached, uid: u64, gid: u64) -> SysResult {
     let node = &reached.node;
+    node.check_not_read_only()?;
     let (uid, gid) = (uid as u32, gid as u32);
     let attributes = node.attributes()?;
     if !caller.can(CHOWN) {
@@ -327,6 +329,7 @@ fn times_of_volume(times: [NewTime; 2]) -> Change {
 
 fn change_times(caller: &Caller, reached: &Reached, times: [NewTime; 2]) -> SysResult {
     let node = &reached.node;
+    node.check_not_read_only()?;
     let attributes = node.attributes()?;
     if !caller.owns(&attributes) {
         // Whoever may write may set both to now, and no more.

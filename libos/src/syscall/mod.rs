@@ -38,7 +38,7 @@ pub mod thread;
 mod timer;
 mod xattr;
 
-pub use thread::no_new_privileges;
+pub use thread::{forbid_new_privileges, no_new_privileges};
 
 use crate::arch::Registers;
 use crate::errno::Errno;

@@ -33,6 +33,7 @@ pub(super) fn truncate(args: &[u64; 6]) -> SysResult {
         FileType::Directory => return Err(Errno::EISDIR),
         _ => return Err(Errno::EINVAL),
     }
+    node.check_not_read_only()?;
     caller.check(&attributes, WRITE)?;
     fs::check_not_running(node)?;
     if let Node::Volume(inode) = node {

@@ -17,7 +17,7 @@ use crate::fs::memory::{limit_pages, used_pages};
 use crate::fs::node::Node;
 use crate::fs::overlay::overlay;
 use crate::fs::volume::VolumeInode;
-use crate::fs::{Caller, PAGE_BYTES};
+use crate::fs::{self, Caller, PAGE_BYTES};
 use crate::mm::user;
 
 const HERE: u64 = AT_FDCWD as u64;
@@ -213,6 +213,13 @@ fn access_at(fd: u64, path: u64, wanted: u64, flags: u32) -> SysResult {
         return Err(Errno::EACCES);
     }
     caller.check(&attributes, wanted)?;
+    let holds = matches!(
+        attributes.file_type(),
+        FileType::Regular | FileType::Directory | FileType::Symlink
+    );
+    if wanted & WRITE != 0 && holds {
+        node.check_not_read_only()?;
+    }
     Ok(0)
 }
 
@@ -274,6 +281,7 @@ fn file_system(attributes: &Attributes) -> (u64, u64) {
     let flags = |flags: u32| u64::from(flags | ST_VALID | ST_NOATIME);
     let closed = ST_NOSUID | ST_NODEV | ST_NOEXEC;
     match (attributes.device, attributes.file_type()) {
+        (ROOT_DEVICE, _) if fs::is_root_read_only() => (OVERLAY_MAGIC, flags(ST_RDONLY)),
         (ROOT_DEVICE, _) => (OVERLAY_MAGIC, flags(0)),
         (PROC_DEVICE, _) => (PROC_MAGIC, flags(closed)),
         (SYS_DEVICE, _) => (SYSFS_MAGIC, flags(closed | ST_RDONLY)),

@@ -127,6 +127,11 @@ pub fn no_new_privileges() -> bool {
     NO_NEW_PRIVILEGES.get() != 0
 }
 
+/// None may from now on: the container is run so.
+pub fn forbid_new_privileges() {
+    NO_NEW_PRIVILEGES.0.store(1, Ordering::Relaxed);
+}
+
 /// prctl(2).
 pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
     let [option, value, third, fourth, fifth, _] = *args;

@@ -104,6 +104,7 @@ fn set(reached: &Reached, args: &[u64; 6]) -> SysResult {
     }
     let mut bytes = alloc::vec![0; size as usize];
     user::copy_in(value, &mut bytes)?;
+    node.check_not_read_only()?;
     check(&Caller::current(), node, &name, WRITE)?;
     if let Node::Volume(inode) = node {
         inode.set_xattr(&name, &bytes, flags)?;
@@ -182,6 +183,7 @@ fn answer(bytes: &[u8], out: u64, size: u64) -> SysResult {
 fn remove(reached: &Reached, args: &[u64; 6]) -> SysResult {
     let node = &reached.node;
     let name = read_name(args[1])?;
+    node.check_not_read_only()?;
     check(&Caller::current(), node, &name, WRITE)?;
     if let Node::Volume(inode) = node {
         inode.remove_xattr(&name)?;

@@ -31,6 +31,18 @@ impl ArenaSpace {
         }
     }
 
+    /// Arenas may reach another memory limit from now on; false where there is no
+    /// guest-physical space for it.
+    pub fn set_limit(&mut self, memory_limit_bytes: u64) -> bool {
+        let limit_bytes =
+            align_up(memory_limit_bytes, LARGE_PAGE_BYTES).saturating_add(ARENA_SLACK_BYTES);
+        let fits = ARENAS_GPA.saturating_add(limit_bytes) <= self.end_gpa;
+        if fits {
+            self.limit_bytes = limit_bytes;
+        }
+        fits
+    }
+
     /// The address of an arena of `bytes`, when `used_bytes` are in arenas already.
     fn place(&self, bytes: u64, used_bytes: u64) -> Option<u64> {
         let total = used_bytes.checked_add(bytes)?;

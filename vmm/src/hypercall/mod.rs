@@ -11,6 +11,7 @@ mod memory;
 mod record;
 mod rootfs;
 mod socket;
+mod started;
 mod stdin;
 mod timer;
 mod vcpu;
@@ -24,8 +25,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use unikiln_abi::call::{
     ENTROPY, EXIT, LOG, MEMORY_ADD, MEMORY_RELEASE, RECORD, ROOTFS_MAP, SOCKET_ACCEPT_STREAMS,
-    SOCKET_SEND_PIECES, SOCKET_TABLE, STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK, VCPU_START,
-    VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH, WAIT,
+    SOCKET_SEND_PIECES, SOCKET_TABLE, STARTED, STDIN_READ, TIMER, VCPU_FLUSH, VCPU_KICK,
+    VCPU_START, VOLUME_CALL, VOLUME_EVENTS, VOLUME_WATCH, WAIT,
 };
 use unikiln_abi::stats::GuestStats;
 
@@ -45,11 +46,12 @@ use crate::volume::Volumes;
 pub use entropy::fill as fill_entropy;
 pub use exit::GuestExit;
 pub use memory::ArenaSpace;
+pub use started::{OnStart, Started};
 pub use stdin::Stdin;
 pub use vcpu::{StartVcpu, VcpuStart};
 
 /// Calls by number, for statistics and messages.
-pub const CALL_NAMES: [&str; 36] = [
+pub const CALL_NAMES: [&str; 37] = [
     "none",
     "log",
     "exit",
@@ -86,6 +88,7 @@ pub const CALL_NAMES: [&str; 36] = [
     "volume_watch",
     "volume_events",
     "socket_send_pieces",
+    "started",
 ];
 
 /// Everything that hypercalls act on, shared by all vCPU threads. A lock is held
@@ -111,6 +114,8 @@ pub struct Host {
     pub net: Network,
     /// Files of the host.
     pub volumes: Volumes,
+    /// Whether the program runs.
+    pub started: Started,
 }
 
 /// What guest-physical space gains while the guest runs.
@@ -213,6 +218,7 @@ pub fn dispatch(
         VOLUME_CALL => volume::handle_call(host, args)?,
         VOLUME_WATCH => volume::handle_watch(host, first, second, third)?,
         VOLUME_EVENTS => volume::handle_events(host, first, second)?,
+        STARTED => started::handle(host),
         _ => return Err(GuestFault::UnknownCall { number }),
     };
     host.net.check_rings()?;

@@ -4,7 +4,6 @@ use unikiln_abi::call::LOG_MAX_BYTES;
 
 use super::{Host, lock, negated_errno};
 use crate::fault::GuestFault;
-use crate::log::Stream;
 
 pub(super) fn handle(host: &Host, gpa: u64, len_bytes: u64) -> Result<i64, GuestFault> {
     if len_bytes > LOG_MAX_BYTES {
@@ -22,7 +21,7 @@ pub(super) fn handle(host: &Host, gpa: u64, len_bytes: u64) -> Result<i64, Guest
             gpa,
             len_bytes,
         })?;
-    match lock(&host.log).write_guest(Stream::Libos, &bytes) {
+    match lock(&host.log).write_record(&bytes) {
         Ok(()) => Ok(0),
         Err(error) => Ok(negated_errno(&error)),
     }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use unikiln_abi::call::{MEMORY_ADD, WAIT};
 use vm_memory::MmapRegion;
 
-use super::{ArenaSpace, Cpu, Growth, Host, Reply, StartVcpu, Stdin, VcpuStart, dispatch};
+use super::{ArenaSpace, Cpu, Growth, Host, Reply, StartVcpu, Started, Stdin, VcpuStart, dispatch};
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::events::Events;
@@ -92,6 +92,7 @@ pub(crate) fn host_with(format: LogFormat, network: &NetworkConfig, log: &File) 
         clock: Mutex::new(Clock::new(Some(2_000_000), 0)),
         vcpus,
         volumes: Volumes::open(&[]).unwrap(),
+        started: Started::default(),
     }
 }
 

@@ -70,7 +70,7 @@ impl Drop for CriSink {
     }
 }
 
-fn format_lines(lines: &mut Vec<u8>, time: SystemTime, stream: Stream, bytes: &[u8]) {
+pub(super) fn format_lines(lines: &mut Vec<u8>, time: SystemTime, stream: Stream, bytes: &[u8]) {
     let stamp = rfc3339_nanos(time);
     let name = match stream {
         Stream::Stdout => "stdout",

@@ -2,10 +2,12 @@
 //!
 //! A guest hands over bytes with a stream; they are written before the
 //! hypercall returns, so that nothing is lost when the monitor is killed.
-//! [`raw`] passes them through, [`cri`] writes Kubernetes log lines.
+//! [`raw`] passes them through, [`cri`] writes Kubernetes log lines. Where a container's
+//! disk must not hold up its program, [`queue`] has a thread write them.
 
 mod cri;
 mod output;
+mod queue;
 mod raw;
 
 use std::fs::File;
@@ -18,7 +20,10 @@ use unikiln_abi::log::{STREAM_LIBOS, STREAM_STDERR, STREAM_STDOUT};
 use crate::memory::GuestSlice;
 use cri::CriSink;
 use output::Output;
+use queue::QueuedSink;
 use raw::RawSink;
+
+pub use queue::Reopener;
 
 /// Errors of this module.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,12 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
+    /// Only a log with a thread of its own can be opened anew.
+    #[error("this log cannot be opened anew")]
+    Fixed,
+    /// The disk holds up the thread that writes.
+    #[error("the disk of the log file takes nothing; it is opened anew once it does")]
+    Stuck,
 }
 
 /// Who wrote.
@@ -79,6 +90,9 @@ pub enum LogTarget {
     Inherit,
     /// Appended to a file.
     Path(PathBuf),
+    /// Appended to a file as Kubernetes log lines by a thread, see [`queue`]. The file can be
+    /// opened anew.
+    Queued(PathBuf),
     /// Open files; in [`LogFormat::Cri`] all to the first.
     Files {
         /// Standard output.
@@ -92,7 +106,11 @@ pub enum LogTarget {
 enum Sink {
     Raw(RawSink),
     Cri(CriSink),
+    Queued(QueuedSink),
 }
+
+/// Most bytes that are remembered of a line.
+const WORDS_MAX_BYTES: usize = 1024;
 
 /// An open log.
 #[derive(Debug)]
@@ -100,20 +118,30 @@ pub struct Log {
     sink: Sink,
     first_tsc: Option<u64>,
     bytes: u64,
+    /// First line of a crash record.
+    record_line: Option<String>,
+    /// Last line that the libOS or the monitor wrote of itself.
+    own_line: Option<String>,
 }
 
 impl Log {
     /// Opens the target.
     pub fn open(format: LogFormat, target: LogTarget) -> Result<Self, LogError> {
-        let (stdout, stderr) = Output::open(target)?;
-        let sink = match format {
-            LogFormat::Raw => Sink::Raw(RawSink::new(stdout, stderr)),
-            LogFormat::Cri => Sink::Cri(CriSink::new(stdout)),
+        let sink = if let LogTarget::Queued(path) = target {
+            Sink::Queued(QueuedSink::open(path)?)
+        } else {
+            let (stdout, stderr) = Output::open(target)?;
+            match format {
+                LogFormat::Raw => Sink::Raw(RawSink::new(stdout, stderr)),
+                LogFormat::Cri => Sink::Cri(CriSink::new(stdout)),
+            }
         };
         Ok(Self {
             sink,
             first_tsc: None,
             bytes: 0,
+            record_line: None,
+            own_line: None,
         })
     }
 
@@ -121,11 +149,11 @@ impl Log {
     pub fn write_guest(&mut self, stream: Stream, bytes: &GuestSlice<'_>) -> io::Result<()> {
         self.bytes += bytes.len() as u64;
         let result = match &mut self.sink {
-            Sink::Raw(sink) => sink.write_guest(stream, bytes),
-            Sink::Cri(sink) => {
+            Sink::Raw(sink) if stream != Stream::Libos => sink.write_guest(stream, bytes),
+            _ => {
                 let mut copy = vec![0; bytes.len()];
                 bytes.copy_to(&mut copy);
-                sink.write(SystemTime::now(), stream, &copy)
+                self.write(stream, &copy)
             }
         };
         if self.first_tsc.is_none() && stream != Stream::Libos {
@@ -134,11 +162,69 @@ impl Log {
         result
     }
 
+    /// Writes a crash record.
+    pub fn write_record(&mut self, bytes: &GuestSlice<'_>) -> io::Result<()> {
+        let result = self.write_guest(Stream::Libos, bytes);
+        let mut start = vec![0; bytes.len().min(WORDS_MAX_BYTES)];
+        bytes.copy_to(&mut start);
+        self.keep_record_line(&start);
+        result
+    }
+
+    /// Writes a crash record of the monitor's own.
+    pub fn write_own_record(&mut self, text: &str) -> io::Result<()> {
+        self.keep_record_line(text.as_bytes());
+        self.write_text(text)
+    }
+
+    fn keep_record_line(&mut self, record: &[u8]) {
+        self.record_line.get_or_insert_with(|| first_line(record));
+    }
+
     /// Writes text of the monitor's own.
     pub fn write_text(&mut self, text: &str) -> io::Result<()> {
+        self.write(Stream::Libos, text.as_bytes())
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        if stream == Stream::Libos
+            && bytes.starts_with(b"unikiln: ")
+            && !bytes.starts_with(b"unikiln: strace: ")
+        {
+            self.own_line = Some(first_line(bytes));
+        }
         match &mut self.sink {
-            Sink::Raw(sink) => sink.write(Stream::Libos, text.as_bytes()),
-            Sink::Cri(sink) => sink.write(SystemTime::now(), Stream::Libos, text.as_bytes()),
+            Sink::Raw(sink) => sink.write(stream, bytes),
+            Sink::Cri(sink) => sink.write(SystemTime::now(), stream, bytes),
+            Sink::Queued(sink) => {
+                sink.write(SystemTime::now(), stream, bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// First line of a crash record, without the name of who wrote it.
+    pub fn record_line(&self) -> Option<&str> {
+        self.record_line.as_deref()
+    }
+
+    /// The last line about the guest that libOS and monitor wrote, in the same way.
+    pub fn own_line(&self) -> Option<&str> {
+        self.own_line.as_deref()
+    }
+
+    /// What opens the file anew; none where it cannot be.
+    pub fn reopener(&self) -> Option<Reopener> {
+        match &self.sink {
+            Sink::Queued(sink) => Some(sink.reopener()),
+            Sink::Raw(_) | Sink::Cri(_) => None,
+        }
+    }
+
+    /// Nothing more comes: waits until all is written, seconds at most.
+    pub fn finish(&mut self) {
+        if let Sink::Queued(sink) = &mut self.sink {
+            sink.finish();
         }
     }
 
@@ -151,4 +237,14 @@ impl Log {
     pub fn len_bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    let line = bytes
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let line = line.get(..WORDS_MAX_BYTES).unwrap_or(line);
+    let line = line.strip_prefix(b"unikiln: ").unwrap_or(line);
+    String::from_utf8_lossy(line).into_owned()
 }

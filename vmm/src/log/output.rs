@@ -30,7 +30,7 @@ impl Output {
                 inherit(io::stderr().as_fd())?,
             )),
             LogTarget::Files { stdout, stderr } => Ok((Self(stdout), Self(stderr))),
-            LogTarget::Path(path) => {
+            LogTarget::Path(path) | LogTarget::Queued(path) => {
                 open_pair(&path).map_err(|source| LogError::Open { path, source })
             }
         }

@@ -5,27 +5,29 @@
 //! nobody built. The order after that is the fastest of those measured.
 
 use std::io::IsTerminal;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use unikiln_abi::boot::{
-    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY,
-    FLAG_STDOUT_TTY, FLAG_STRACE, GROUPS_MAX,
+    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_NO_NEW_PRIVILEGES, FLAG_ROOT_READ_ONLY,
+    FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY, FLAG_STRACE, FLAG_TELL_START,
+    FLAG_USER_GROUPS, FLAG_USER_HOME, GROUPS_MAX,
 };
 use unikiln_abi::layout::DIRECT_MAP_BASE;
 use unikiln_abi::strace::CallSet;
 use unikiln_abi::{ABI_VERSION, PAGE_BYTES, VCPUS_MAX};
-use unikiln_unikernel::UnikernelFile;
+use unikiln_unikernel::{UnikernelFile, User};
 
 use super::cpu::CpuThread;
 use super::start::Starter;
-use super::{Machine, Shared};
+use super::{Machine, Shared, remote};
 use crate::alarm::Alarm;
 use crate::clock::{Clock, read_tsc};
 use crate::config::Config;
 use crate::cpuid::{CpuProfile, is_software_kvm};
 use crate::error::Error;
 use crate::events::Events;
-use crate::hypercall::{ArenaSpace, Cpu, Growth, Host, Stdin, fill_entropy};
+use crate::hypercall::{ArenaSpace, Cpu, Growth, Host, Started, Stdin, fill_entropy};
 use crate::layout::{
     BOOT_INFO_GPA, ROOTFS_WINDOW_BYTES, SHARED_PAGE_GPA, VCPU_BLOCKS_GPA, ceiling, rootfs_gpa,
 };
@@ -73,9 +75,13 @@ impl Machine {
         }
         let strings_bytes = program.strings.len() as u64;
         let plan = plan(unikernel.segments(), strings_bytes, config.cpus)?;
-        let strace_flag = config.strace.map_or(0, |_| FLAG_STRACE);
-        let flags = stream_flags(&config) | flush_flags() | strace_flag;
-        let log = Log::open(config.log_format, config.log_target)?;
+        let groups = groups(&unikernel.manifest().user, &config)?;
+        let flags = stream_flags(&config) | flush_flags() | container_flags(&config);
+        let mut log = Log::open(config.log_format, config.log_target)?;
+        for note in &config.notes {
+            // As with every line of the log: one that cannot be written is lost.
+            let _ = log.write_text(note);
+        }
         let stdin = config.stdin.open().map_err(Error::Stdin)?;
 
         let vm = Arc::new(Vm::new()?);
@@ -104,6 +110,10 @@ impl Machine {
         let clock = Clock::new(vcpu.tsc_khz(), vcpu.tsc_offset());
         let mut boot_info = boot_info(&plan, &unikernel, &program, &cpu);
         boot_info.flags = flags;
+        boot_info.group_count = groups.len() as u32;
+        for (slot, group) in boot_info.groups.iter_mut().zip(groups) {
+            *slot = group;
+        }
         boot_info.strace = config.strace.unwrap_or(CallSet::NONE);
         boot_info.rootfs_gpa = rootfs_gpa;
         boot_info.memory_limit_bytes = config.memory_bytes;
@@ -134,6 +144,7 @@ impl Machine {
         let shared_page = memory.slice(SHARED_PAGE_GPA, PAGE_BYTES)?;
         // The shared page was just found, so its fields are there.
         let _ = clock.publish(&shared_page);
+        remote::set_memory_limit(&shared_page, config.memory_bytes);
         let now_ns = clock.guest_now_ns();
         let vcpus = Arc::new(Vcpus::new(config.cpus));
         vcpus.claim(0);
@@ -167,12 +178,14 @@ impl Machine {
                 vcpus,
                 net,
                 volumes,
+                started: Started::new(config.on_start),
             },
             unikernel,
             call_pages_gpa: plan.call_pages_gpa,
             recorder: Mutex::new(recorder),
-            memory_bytes: config.memory_bytes,
+            memory_bytes: AtomicU64::new(config.memory_bytes),
             needed_bytes,
+            log_stats: OnceLock::new(),
             end: Mutex::new(None),
             thread_ended: Condvar::new(),
         });
@@ -223,10 +236,6 @@ fn boot_info(
     cpu: &CpuProfile,
 ) -> BootInfo {
     let user = &unikernel.manifest().user;
-    let mut groups = [0; GROUPS_MAX];
-    for (slot, &group) in groups.iter_mut().zip(&user.groups) {
-        *slot = group;
-    }
     BootInfo {
         magic: BOOT_MAGIC,
         abi_version: ABI_VERSION,
@@ -252,9 +261,9 @@ fn boot_info(
         envc: program.envc,
         uid: user.uid,
         gid: user.gid,
-        group_count: user.groups.len().min(GROUPS_MAX) as u32,
+        group_count: 0,
         hwcap: cpu.hwcap,
-        groups,
+        groups: [0; GROUPS_MAX],
         xcr0: cpu.xcr0,
         xsave_bytes: cpu.xsave_bytes,
         tsc_khz: 0,
@@ -264,6 +273,40 @@ fn boot_info(
         volume_count: program.volume_count,
         reserved: 0,
     }
+}
+
+/// Flags for what a container is.
+fn container_flags(config: &Config) -> u32 {
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    let sets_home = config.user.as_ref().is_some_and(|user| user.sets_home);
+    flag(config.strace.is_some(), FLAG_STRACE)
+        | flag(config.read_only_root, FLAG_ROOT_READ_ONLY)
+        | flag(config.no_new_privileges, FLAG_NO_NEW_PRIVILEGES)
+        | flag(config.on_start.is_some(), FLAG_TELL_START)
+        | flag(config.image_groups, FLAG_USER_GROUPS)
+        | flag(sets_home, FLAG_USER_HOME)
+}
+
+/// Supplementary groups: those of the image's user, where it runs the program and keeps
+/// them, and the added ones. A named user's own are the guest's to find.
+fn groups(user: &User, config: &Config) -> Result<Vec<u32>, Error> {
+    let mut groups = match (&config.user, config.image_groups) {
+        (None, true) => user.groups.clone(),
+        (None, false) => vec![user.gid],
+        (Some(_), _) => Vec::new(),
+    };
+    for group in &config.groups {
+        if !groups.contains(group) {
+            groups.push(*group);
+        }
+    }
+    // The image's own are counted by the builder.
+    if groups.len() > GROUPS_MAX {
+        return Err(Error::TooManyGroups {
+            count: groups.len(),
+        });
+    }
+    Ok(groups)
 }
 
 fn stream_flags(config: &Config) -> u32 {

@@ -128,7 +128,7 @@ impl CpuThread {
             &self.shared.host.memory,
         );
         // Where the log itself fails, the exit code still tells.
-        let _ = lock(&self.shared.host.log).write_text(&text);
+        let _ = lock(&self.shared.host.log).write_own_record(&text);
         ExitReason::Fault(fault)
     }
 }

@@ -10,11 +10,13 @@
 
 mod boot;
 mod cpu;
+mod remote;
 mod run;
 mod start;
 mod upcall;
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use unikiln_abi::stats::GuestStats;
 use unikiln_unikernel::UnikernelFile;
@@ -22,9 +24,10 @@ use unikiln_unikernel::UnikernelFile;
 use crate::error::Error;
 use crate::hypercall::Host;
 use crate::outcome::ExitReason;
-use crate::stats::Recorder;
+use crate::stats::{Recorder, StatsFormat};
 
 use cpu::CpuThread;
+pub use remote::{Remote, UpdateError, Usage};
 
 /// A guest that is ready to run.
 pub struct Machine {
@@ -39,8 +42,11 @@ struct Shared {
     unikernel: UnikernelFile,
     call_pages_gpa: u64,
     recorder: Mutex<Recorder>,
-    memory_bytes: u64,
+    /// The memory limit, which may change.
+    memory_bytes: AtomicU64,
     needed_bytes: u64,
+    /// What the run cost goes to the log in this shape.
+    log_stats: OnceLock<StatsFormat>,
     /// How the guest ended, once it has.
     end: Mutex<Option<End>>,
     /// Told when a vCPU thread ends.

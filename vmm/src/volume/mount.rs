@@ -67,8 +67,16 @@ impl Mount {
                 });
             }
         };
+        Self::at(PathBuf::from(OsStr::from_bytes(source)), place, read_only)
+    }
+
+    /// The same from its parts.
+    ///
+    /// # Errors
+    /// [`MountError::Place`].
+    pub fn at(source: PathBuf, place: &[u8], read_only: bool) -> Result<Self, MountError> {
         Ok(Self {
-            source: PathBuf::from(OsStr::from_bytes(source)),
+            source,
             place: normal_place(place)?,
             read_only,
         })

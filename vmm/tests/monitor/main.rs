@@ -2,6 +2,7 @@
 
 mod binary;
 mod common;
+mod container;
 mod guests;
 mod sockets;
 mod vcpus;

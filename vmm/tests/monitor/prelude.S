@@ -63,7 +63,7 @@
 .text
 header:
     .ascii "UNIKILN\0"
-    .long 4, 320
+    .long 5, 320
     .quad start
     .quad boot_stack_top
     .quad syscall_entry

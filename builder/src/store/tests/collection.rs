@@ -39,6 +39,40 @@ fn what_a_reference_reaches_stays() {
 }
 
 #[test]
+fn what_is_held_stays_until_it_is_released() {
+    let (_root, store) = store();
+    let lease = store.lease().expect("lease");
+    let (image, other) = (put_image(&lease, "a"), put_image(&lease, "b"));
+    let third = put_image(&lease, "c");
+    store.hold("one", &image[0]).expect("hold");
+    store.hold("one", &other[0]).expect("hold");
+    store.hold("two", &image[0]).expect("hold");
+    drop(lease);
+    store.collect().expect("collect");
+    assert!(image.iter().chain(&other).all(|digest| has(&store, digest)));
+    assert!(!has(&store, &third[0]));
+    let mut holds = store.holds().expect("holds");
+    holds.sort();
+    assert_eq!(holds, ["one", "two"]);
+
+    let released = store.release("one").expect("release");
+    assert_eq!(released, [image[0].clone(), other[0].clone()]);
+    assert!(store.release("one").expect("again").is_empty());
+    store.collect().expect("collect");
+    assert!(image.iter().all(|digest| has(&store, digest)));
+    assert!(!other.iter().any(|digest| has(&store, digest)));
+    store.release("two").expect("release");
+    store.collect().expect("collect");
+    assert_eq!(store.usage().expect("usage").total().count, 0);
+
+    let long = "a".repeat(129);
+    for name in ["", "../a", "a/b", ".a", &long] {
+        let error = store.hold(name, &image[0]).expect_err(name);
+        assert!(matches!(error, StoreError::HoldName { .. }), "{name}");
+    }
+}
+
+#[test]
 fn what_a_lease_keeps_stays() {
     let (_root, store) = store();
     let lease = store.lease().expect("lease");

@@ -25,7 +25,7 @@ pub use directory::{Directory, Entry};
 pub use quota::{limit_pages, used_pages};
 
 use super::access::{Caller, without_set_id};
-use super::attributes::{Attributes, FileType, Timestamp};
+use super::attributes::{Attributes, FileType, ROOT_DEVICE, Timestamp};
 use super::node::Identity;
 use super::notify;
 use super::pipe::Pipe;
@@ -102,6 +102,9 @@ pub struct MemoryInode {
 
 impl Drop for MemoryInode {
     fn drop(&mut self) {
+        if self.device == ROOT_DEVICE {
+            quota::inodes().fetch_sub(1, Ordering::Relaxed);
+        }
         if self.meta.get_mut().nlink == 0 {
             let (device, ino) = (self.device, self.ino);
             notify::gone(Identity { device, ino });
@@ -110,6 +113,13 @@ impl Drop for MemoryInode {
 }
 
 impl MemoryInode {
+    /// Counts a new inode; every way to make one calls it.
+    pub(super) fn count(device: u64) {
+        if device == ROOT_DEVICE {
+            quota::inodes().fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A new inode with a number of its own. `mode`'s type bits are ignored.
     pub fn new(device: u64, mode: u32, uid: u32, gid: u32, body: Body) -> Arc<MemoryInode> {
         let now = Timestamp::now();
@@ -130,6 +140,7 @@ impl MemoryInode {
             xattrs: None,
         };
         let ino = NEXT_INO.fetch_add(1, Ordering::Relaxed);
+        MemoryInode::count(device);
         Arc::new(MemoryInode {
             device,
             ino,
@@ -154,6 +165,7 @@ impl MemoryInode {
             btime: file.btime,
             xattrs: None,
         };
+        MemoryInode::count(file.device);
         Arc::new(MemoryInode {
             device: file.device,
             ino: file.ino,

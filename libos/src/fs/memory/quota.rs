@@ -1,16 +1,28 @@
-//! How much memory files may hold in all, and the page that counts itself.
+//! How much memory files may hold in all, and the page that counts itself. The counts
+//! lie in the shared page, where the monitor may look at them.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::PAGE_BYTES;
 use crate::errno::Errno;
 use crate::mm::{self, Frame};
+use crate::time;
 
-static USED_PAGES: AtomicU64 = AtomicU64::new(0);
+/// Pages that memory files hold; in unit tests there is no shared page.
+fn pages() -> &'static AtomicU64 {
+    static PAGES: AtomicU64 = AtomicU64::new(0);
+    time::shared().map_or(&PAGES, |page| &page.upper_pages)
+}
+
+/// Inodes of the root file system in memory.
+pub(super) fn inodes() -> &'static AtomicU64 {
+    static INODES: AtomicU64 = AtomicU64::new(0);
+    time::shared().map_or(&INODES, |page| &page.upper_inodes)
+}
 
 /// Pages that memory files hold.
 pub fn used_pages() -> u64 {
-    USED_PAGES.load(Ordering::Relaxed)
+    pages().load(Ordering::Relaxed)
 }
 
 /// Pages that they may hold: half of the memory limit.
@@ -37,14 +49,14 @@ impl CountedFrame {
         if quota == Quota::Memory {
             return Ok(CountedFrame(Frame::zeroed()?, quota));
         }
-        if USED_PAGES.fetch_add(1, Ordering::Relaxed) >= limit_pages() {
-            USED_PAGES.fetch_sub(1, Ordering::Relaxed);
+        if pages().fetch_add(1, Ordering::Relaxed) >= limit_pages() {
+            pages().fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::ENOSPC);
         }
         match Frame::zeroed() {
             Ok(frame) => Ok(CountedFrame(frame, quota)),
             Err(errno) => {
-                USED_PAGES.fetch_sub(1, Ordering::Relaxed);
+                pages().fetch_sub(1, Ordering::Relaxed);
                 Err(errno)
             }
         }
@@ -60,6 +72,6 @@ impl Drop for CountedFrame {
         if self.1 == Quota::Memory {
             return;
         }
-        USED_PAGES.fetch_sub(1, Ordering::Relaxed);
+        pages().fetch_sub(1, Ordering::Relaxed);
     }
 }

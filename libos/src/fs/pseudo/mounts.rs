@@ -8,10 +8,22 @@ use crate::fs::attributes::{
     CGROUP_DEVICE, DEV_DEVICE, FIRST_VOLUME_DEVICE, PROC_DEVICE, PTS_DEVICE, ROOT_DEVICE,
     SHM_DEVICE, SYS_DEVICE,
 };
+use crate::fs::overlay::is_root_read_only;
 use crate::fs::volume::{self, Volume};
 
 /// `/proc/filesystems`.
 pub(super) const FILESYSTEMS: &str = "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tpipefs\nnodev\tdevpts\nnodev\toverlay\n\terofs\n";
+
+impl Mount {
+    /// Options of the mount itself.
+    fn options(&self) -> &'static str {
+        if self.device == ROOT_DEVICE && is_root_read_only() {
+            "ro,noatime"
+        } else {
+            self.options
+        }
+    }
+}
 
 struct Mount {
     id: u32,
@@ -162,10 +174,10 @@ pub(super) fn mounts(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
             source,
             target,
             kind,
-            options,
             more,
             ..
         } = mount;
+        let options = mount.options();
         // The file system's own options but its access mode, which is in both.
         let more = more.split_once(',').map_or("", |(_, rest)| rest);
         let comma = if more.is_empty() { "" } else { "," };
@@ -193,9 +205,10 @@ pub(super) fn mountinfo(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> 
             target,
             kind,
             source,
-            options,
             more,
+            ..
         } = mount;
+        let options = mount.options();
         out!(
             content,
             "{id} {parent} 0:{device} {root} {target} {options} - {kind} {source} {more}\n"

@@ -70,7 +70,7 @@ impl Arenas {
         self.list[self.count] = Arena { gpa, chunks };
         self.count += 1;
         self.arena_bytes += bytes;
-        self.used_frames += reserved / PAGE;
+        self.add_used(reserved / PAGE);
         for index in (0..chunks as u32).rev() {
             let start = u64::from(index) * LARGE_PAGE;
             let taken = reserved.saturating_sub(start).min(LARGE_PAGE) / PAGE;
@@ -104,7 +104,7 @@ impl Arenas {
         if bytes > PIECE_MAX_BYTES {
             return None;
         }
-        let limit = self.limit_frames * PAGE;
+        let limit = self.limit_frames() * PAGE;
         // Records cost frames of the first chunk: one more chunk than asked for.
         let wanted = round_up(bytes + LARGE_PAGE, LARGE_PAGE)?.max(self.next_arena_bytes);
         let room = round_up(limit.saturating_sub(self.arena_bytes), LARGE_PAGE)? + 2 * LARGE_PAGE;

@@ -1,0 +1,62 @@
+//! Namespaces for the whole test: network, mounts, processes. When the test ends, however it
+//! ends, all that daemons left in them is gone: bridges, rules, addresses, monitors.
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Set once they are made.
+const MARK: &str = "UNIKILN_CRI_INSIDE";
+
+/// What happens in them before the test goes on: places that are the host's get a file
+/// system of their own, and the shell stays as the first process, which reaps the rest.
+const SCRIPT: &str = r#"
+set -e
+mount -t tmpfs run /run
+mkdir -p /var/lib/cni
+mount -t tmpfs cni /var/lib/cni
+ip link set lo up
+"$@" &
+wait $!
+"#;
+
+/// Starts this test again inside, unless that has happened.
+pub fn enter() {
+    if env::var_os(MARK).is_some() {
+        return;
+    }
+    let test = env::current_exe().expect("a test has a file");
+    build_monitor();
+    let error = Command::new("unshare")
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child"])
+        .args(["--mount-proc", "--propagation", "private"])
+        .args(["sh", "-c", SCRIPT, "sh"])
+        .arg(test)
+        .args(env::args_os().skip(1))
+        .env(MARK, "1")
+        // The daemons' own ways to other places than a test says.
+        .env_remove("UNIKILN_ROOT")
+        .env_remove("NOTIFY_SOCKET")
+        .exec();
+    panic!("cannot start unshare: {error}");
+}
+
+/// Cargo makes programs of this package for a test, and the monitor is another package's.
+fn build_monitor() {
+    let unikiln = Path::new(env!("CARGO_BIN_EXE_unikiln"));
+    let directory = unikiln.parent().expect("a program lies in a directory");
+    let target = directory.parent().expect("of a target directory");
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--locked", "--quiet", "--package", "unikiln-vmm"])
+        .arg("--manifest-path")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target);
+    if directory.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.status().expect("cargo starts");
+    assert!(status.success(), "the monitor cannot be built");
+}
