@@ -101,8 +101,10 @@ fn the_same_request(handler: Handler) {
     let container = plan_of_container.create();
     assert_eq!(container.id, plan_of_container.create().id);
     container.start();
-    // Also while it runs.
-    assert_eq!(container.id, plan_of_container.create().id);
+    // Once it was started nobody waits for its id: there is no second one, and no first again.
+    let error = plan_of_container.try_create().expect_err("it has the name");
+    assert_eq!(error.code(), Code::AlreadyExists, "{error}");
+    assert!(error.message().contains(&container.id), "{error}");
     let all = node
         .client
         .list_containers(Default::default())

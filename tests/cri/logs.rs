@@ -12,10 +12,14 @@ use unikiln_daemon::proto;
 use crate::log::{self, Entry};
 use crate::node::shared;
 use crate::pod::{Container, Handler};
-use crate::{all, each};
+use crate::{all, each, one};
 
 pub fn trials() -> Vec<Trial> {
     all([
+        one(
+            "logs::system_calls_by_annotation",
+            system_calls_by_annotation,
+        ),
         each(
             "logs::both_streams_in_the_format",
             both_streams_in_the_format,
@@ -148,6 +152,25 @@ fn a_container_without_a_log(handler: Handler) {
     let container = plan.with(|config| config.log_path.clear()).start();
     let status = container.ends();
     assert_eq!((status.exit_code, status.log_path.as_str()), (0, ""));
+    pod.remove();
+}
+
+fn system_calls_by_annotation() {
+    let node = shared();
+    let pod = node.pod(Handler::Unikiln).run();
+    let plan = pod.container(&["/bin/ends", "exit", "0"]).with(|config| {
+        let annotation = ("unikiln.dev/strace", "write,%process");
+        config
+            .annotations
+            .insert(annotation.0.to_owned(), annotation.1.to_owned());
+    });
+    let container = plan.start();
+    let lines = container.output();
+    for words in ["write(", "exit_group("] {
+        let found = lines.iter().any(|line| line.contains(words));
+        assert!(found, "no {words:?} in {lines:#?}");
+    }
+    assert!(lines.contains(&"exit 0".to_owned()), "{lines:#?}");
     pod.remove();
 }
 

@@ -90,6 +90,7 @@ fn main() {
         return;
     }
     inside::enter();
+    images::start();
     let threads = arguments.test_threads;
     // Most of a trial is waiting.
     arguments.test_threads = threads.or(Some(3));

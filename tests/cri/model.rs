@@ -294,21 +294,26 @@ impl<'a> Model<'a> {
         self.pods.remove(pod);
     }
 
-    /// The same requests give the same objects, whatever became of them.
+    /// The same requests give the same objects: a pod that is ready, a container that was not
+    /// started. Else they are refused.
     fn same_again(&mut self) {
         let Some(pod) = self.pod() else {
             return;
         };
         let model = &self.pods[pod];
         if !model.ready {
-            return;
+            return refused(model.plan.try_run().map(drop), Code::AlreadyExists);
         }
         assert_eq!(model.plan.run().id, model.id, "another pod");
         let real = self.real(pod);
         for container in &self.pods[pod].containers {
             let plan: ContainerPlan<'_> = real.container(&[]);
             let plan = plan.with(|config| *config = container.config.clone());
-            assert_eq!(plan.create().id, container.id, "another container");
+            if container.state == ContainerState::ContainerCreated {
+                assert_eq!(plan.create().id, container.id, "another container");
+            } else {
+                refused(plan.try_create().map(drop), Code::AlreadyExists);
+            }
         }
     }
 

@@ -181,8 +181,7 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
 
-    /// Ends, unmounts and releases what a container left of which nothing is known but its id,
-    /// and which may be of another handler. Its directory was at `was` and is at `now`. Failures
-    /// are logged: nobody can do more.
-    fn sweep(&self, id: &str, was: &Path, now: &Path);
+    /// Ends, unmounts and releases what containers left that no record knows any more.
+    /// `directory` holds the directories of all containers, which stay.
+    fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError>;
 }

@@ -34,8 +34,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub mod layers;
-
 use serde::{Deserialize, Serialize};
 use unikiln_builder::registry::RegistryOptions;
 use unikiln_builder::{Digest, Store, StoreError};

@@ -19,7 +19,7 @@ use super::status::CODE_UNKNOWN;
 use super::{Node, NodeError, names};
 use crate::handler::Ended;
 use crate::network::Namespace;
-use crate::state::{ContainerPhase, ContainerRecord, Record, SandboxPhase, SandboxRecord};
+use crate::state::{ContainerPhase, ContainerRecord, Damaged, Record, SandboxPhase, SandboxRecord};
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,16 +39,6 @@ impl Node {
         let mut found = Found::default();
         let sandboxes = self.state().load::<SandboxRecord>()?;
         let containers = self.state().load::<ContainerRecord>()?;
-        for damaged in sandboxes.damaged.iter().chain(&containers.damaged) {
-            found.damaged += 1;
-            tracing::error!(
-                kind = damaged.kind,
-                id = %damaged.id,
-                directory = %damaged.directory.display(),
-                error = &damaged.error as &dyn std::error::Error,
-                "a damaged record is set aside, with its directory"
-            );
-        }
         for pod in sandboxes.records {
             let name = names::pod_name(&pod.config.metadata.clone().unwrap_or_default());
             self.objects
@@ -66,12 +56,21 @@ impl Node {
         for pod in self.objects.pods() {
             self.recover_pod(&pod);
         }
-        self.sweep(&sandboxes.damaged, &containers.damaged);
+        self.sweep();
+        for damaged in &sandboxes.damaged {
+            self.end_pod(&damaged.id);
+            self.set_aside::<SandboxRecord>(damaged)?;
+        }
+        for damaged in &containers.damaged {
+            self.set_aside::<ContainerRecord>(damaged)?;
+        }
+        found.damaged = sandboxes.damaged.len() + containers.damaged.len();
         for id in sandboxes.bare {
-            self.clear::<SandboxRecord>(&id);
+            self.end_pod(&id);
+            self.state().remove::<SandboxRecord>(&id)?;
         }
         for id in containers.bare {
-            self.clear::<ContainerRecord>(&id);
+            self.state().remove::<ContainerRecord>(&id)?;
         }
         found.pods = self.objects.pods().len();
         for container in self.objects.containers() {
@@ -161,42 +160,65 @@ impl Node {
         if let Err(error) = ended {
             tracing::error!(container = %container.id, error = &error as &dyn std::error::Error, "its processes may run on");
         }
-        self.clear::<ContainerRecord>(&container.id);
         container.retire();
         self.objects.drop_container(&container.id);
-    }
-
-    /// Ends what objects with damaged records left: their names say where it is.
-    fn sweep(&self, pods: &[crate::state::Damaged], containers: &[crate::state::Damaged]) {
-        for damaged in pods.iter().filter(|damaged| names::is_id(&damaged.id)) {
-            let removed = Namespace::path_of(&damaged.id).and_then(|path| Namespace::remove(&path));
-            if let Err(error) = removed {
-                tracing::warn!(pod = %damaged.id, error = &error as &dyn std::error::Error, "its network namespace stays");
-            }
-        }
-        for damaged in containers
-            .iter()
-            .filter(|damaged| names::is_id(&damaged.id))
-        {
-            for handler in self.parts.handlers.values() {
-                let was = self.state().directory::<ContainerRecord>(&damaged.id);
-                handler.sweep(&damaged.id, &was, &damaged.directory);
-            }
+        // What its handler made is swept with the others' that nobody knows.
+        self.sweep();
+        if let Err(error) = self.state().remove::<ContainerRecord>(&container.id) {
+            tracing::warn!(container = %container.id, error = &error as &dyn std::error::Error, "its directory stays");
         }
     }
 
-    /// Removes the directory of an object that was never there, or is not any more.
-    fn clear<R: Record>(&self, id: &str) {
-        let directory = self.state().directory::<R>(id);
-        for handler in self.parts.handlers.values() {
-            handler.sweep(id, &directory, &directory);
+    /// Ends what containers left that have no readable record.
+    fn sweep(&self) {
+        let directory = self.state().directory::<ContainerRecord>("");
+        let is_known = |id: &str| self.objects.container(id).is_ok();
+        for (name, handler) in &self.parts.handlers {
+            if let Err(error) = handler.sweep(&directory, &is_known) {
+                tracing::warn!(handler = %name, error = &error as &dyn std::error::Error, "what lost containers left stays");
+            }
         }
-        if let Err(error) = self.state().remove::<R>(id) {
+        let holders = |id: &str| is_known(id);
+        if let Err(error) = self.parts.images.release_all_but(holders) {
             tracing::warn!(
-                id,
                 error = &error as &dyn std::error::Error,
-                "a directory stays"
+                "images of lost containers stay"
             );
         }
+    }
+
+    /// Ends what a pod left of which only the id is known.
+    fn end_pod(&self, id: &str) {
+        if !names::is_id(id) {
+            return;
+        }
+        let ended = Namespace::path_of(id)
+            .and_then(|path| Namespace::remove(&path))
+            .map_err(NodeError::from)
+            .and_then(|()| {
+                // Its own cgroup, if kubelet gave it none.
+                let cgroup = self.parts.cgroups.pod("", id)?;
+                self.parts.cgroups.kill(&cgroup)?;
+                Ok(self.parts.cgroups.remove(&cgroup)?)
+            });
+        if let Err(error) = ended {
+            tracing::warn!(
+                pod = id,
+                error = &error as &dyn std::error::Error,
+                "what a lost pod left stays"
+            );
+        }
+    }
+
+    fn set_aside<R: Record>(&self, damaged: &Damaged) -> Result<(), NodeError> {
+        let directory = self.state().set_aside::<R>(&damaged.id)?;
+        tracing::error!(
+            kind = damaged.kind,
+            id = %damaged.id,
+            directory = %directory.display(),
+            error = &damaged.error as &dyn std::error::Error,
+            "a damaged record is set aside, with its directory"
+        );
+        Ok(())
     }
 }

@@ -68,8 +68,6 @@ pub struct Damaged {
     pub kind: &'static str,
     /// The object's id, which names its directory.
     pub id: String,
-    /// Where its directory is now.
-    pub directory: PathBuf,
     /// What is wrong.
     pub error: RecordError,
 }
@@ -158,7 +156,7 @@ impl State {
         Ok(())
     }
 
-    /// All records of a kind, and those that cannot be read, set aside. Directories without
+    /// All records of a kind, and those that cannot be read. Directories without
     /// a record are of objects whose removal, or whose making, was cut short: they are
     /// returned by id.
     pub fn load<R: Record>(&self) -> Result<Loaded<R>, StateError> {
@@ -175,15 +173,11 @@ impl State {
             match self.read::<R>(&id) {
                 Ok(Some(record)) => loaded.records.push(record),
                 Ok(None) => loaded.bare.push(id),
-                Err(error) => {
-                    let directory = self.set_aside::<R>(&id)?;
-                    loaded.damaged.push(Damaged {
-                        kind: R::KIND,
-                        id,
-                        directory,
-                        error,
-                    });
-                }
+                Err(error) => loaded.damaged.push(Damaged {
+                    kind: R::KIND,
+                    id,
+                    error,
+                }),
             }
         }
         Ok(loaded)
@@ -211,8 +205,8 @@ impl State {
         Ok(Some(record))
     }
 
-    /// Moves an object's directory out of the way, for a person to look at.
-    fn set_aside<R: Record>(&self, id: &str) -> Result<PathBuf, StateError> {
+    /// Moves an object's directory out of the way, for a person to look at; where it is then.
+    pub fn set_aside<R: Record>(&self, id: &str) -> Result<PathBuf, StateError> {
         let parent = self.root.join("damaged");
         make_directory(&parent)?;
         let now = SystemTime::now()
@@ -230,7 +224,7 @@ impl State {
 pub struct Loaded<R> {
     /// Readable records.
     pub records: Vec<R>,
-    /// Others, set aside.
+    /// Others, to be set aside.
     pub damaged: Vec<Damaged>,
     /// Ids of directories without a record.
     pub bare: Vec<String>,

@@ -93,7 +93,10 @@ fn a_damaged_record_is_set_aside_with_all_that_lies_beside_it() {
     };
     assert_eq!((damaged.kind, damaged.id.as_str()), ("sandbox", ID));
     assert!(matches!(damaged.error, RecordError::Checksum));
-    let kept = fs::read_to_string(damaged.directory.join("hosts"));
+    let state = State::open(directory.path()).expect("state");
+    let aside = state.set_aside::<SandboxRecord>(ID).expect("set aside");
+    drop(state);
+    let kept = fs::read_to_string(aside.join("hosts"));
     assert_eq!(kept.expect("set aside"), "kept");
     // It is found once.
     assert!(load(directory.path()).damaged.is_empty());

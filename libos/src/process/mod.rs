@@ -33,7 +33,6 @@ mod stack;
 #[cfg(target_os = "none")]
 pub mod trap;
 
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -254,11 +253,12 @@ fn put_host_files(start: &Start) {
 }
 
 /// The user that the monitor named, with `groups` on top of the user's own.
+#[inline(never)]
 fn named_user(start: &mut Start, mut groups: Vec<u32>) -> Credentials {
-    let name = String::from_utf8_lossy(&start.user);
-    let found = match user::resolve(&name, has_flag(FLAG_USER_GROUPS)) {
+    let found = match user::resolve(&start.user, has_flag(FLAG_USER_GROUPS)) {
         Ok(found) => found,
         Err(why) => {
+            let name = start.user.escape_ascii();
             crate::hypercall::log_line(&alloc::format!("unikiln: cannot run as {name}: {why}\n"));
             crate::hypercall::exit(unikiln_abi::exit::EXEC_FAILED, 125);
         }
@@ -269,8 +269,9 @@ fn named_user(start: &mut Start, mut groups: Vec<u32>) -> Credentials {
         }
     }
     if has_flag(FLAG_USER_HOME) {
-        let home = alloc::format!("HOME={}", found.home);
-        start.environment.push(home.into_bytes());
+        start
+            .environment
+            .push([&b"HOME="[..], &found.home].concat());
     }
     Credentials::new(found.uid, found.gid, groups)
 }

@@ -3,7 +3,6 @@
 //! The monitor names one where the container is to run as another user than the image
 //! says. It does not read the image's files: they are the guest's own matter.
 
-use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::O_RDONLY;
@@ -24,89 +23,102 @@ pub struct Found {
     /// Supplementary groups, the group itself among them.
     pub groups: Vec<u32>,
     /// Home directory, `/` where none is known.
-    pub home: String,
+    pub home: Vec<u8>,
 }
 
-/// Looks `USER[:GROUP]` up in `/etc/passwd` and `/etc/group`; `groups` asks for the
+/// Looks `USER[:GROUP]` up in `/etc/passwd` and `/etc/group`; `members` asks for the
 /// groups that have the user as a member.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub fn resolve(spec: &str, groups: bool) -> Result<Found, &'static str> {
+pub fn resolve(spec: &[u8], members: bool) -> Result<Found, &'static str> {
     let (passwd, group) = (read(b"/etc/passwd")?, read(b"/etc/group")?);
-    resolve_in(&passwd, &group, spec, groups)
+    resolve_in(&passwd, &group, spec, members)
 }
 
-fn resolve_in(passwd: &str, group: &str, spec: &str, members: bool) -> Result<Found, &'static str> {
-    let (user, group_spec) = match spec.split_once(':') {
-        Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
-        None => (spec, None),
-    };
+fn resolve_in(
+    passwd: &[u8],
+    group: &[u8],
+    spec: &[u8],
+    members: bool,
+) -> Result<Found, &'static str> {
+    let (user, group_spec) = (field(spec, 0), field(spec, 1));
     // A name of digits is still a name, if the image has it.
-    let entry = (record(passwd, |fields| fields.first() == Some(&user))).or_else(|| {
-        id(user).and_then(|uid| record(passwd, |fields| number(fields, 2) == Some(uid)))
+    let entry = find(passwd, 0, user).or_else(|| {
+        let uid = id(user)?;
+        records(passwd).find(|record| id(field(record, 2)) == Some(uid))
     });
-    let uid = match &entry {
-        Some(fields) => number(fields, 2),
-        None => id(user),
-    };
+    let uid = id(entry.map_or(user, |record| field(record, 2)));
     let uid = uid.ok_or("no such user in the image's /etc/passwd, and no number of a user")?;
     let gid = match group_spec {
-        Some(name) => record(group, |fields| fields.first() == Some(&name))
-            .map_or_else(|| id(name), |fields| number(&fields, 2))
+        b"" => id(field(entry.unwrap_or_default(), 3)).unwrap_or_default(),
+        name => id(find(group, 0, name).map_or(name, |record| field(record, 2)))
             .ok_or("no such group in the image's /etc/group, and no number of a group")?,
-        None => (entry.as_ref().and_then(|fields| number(fields, 3))).unwrap_or_default(),
     };
     let mut groups = alloc::vec![gid];
-    let name = entry.as_ref().and_then(|fields| fields.first());
-    if let (true, Some(name)) = (members, name) {
-        for fields in records(group) {
-            let is_member =
-                (fields.get(3)).is_some_and(|list| list.split(',').any(|it| it == *name));
-            if let (true, Some(gid)) = (is_member, number(&fields, 2))
+    if let (true, Some(entry)) = (members, entry) {
+        let name = field(entry, 0);
+        for record in records(group) {
+            let mut names = field(record, 3).split(|&byte| byte == b',');
+            if let (true, Some(gid)) = (names.any(|it| it == name), id(field(record, 2)))
                 && !groups.contains(&gid)
             {
                 groups.push(gid);
             }
         }
     }
-    let home = entry.as_ref().and_then(|fields| fields.get(5));
-    let home = home.filter(|home| home.starts_with('/')).unwrap_or(&"/");
+    let home = match field(entry.unwrap_or_default(), 5) {
+        home @ [b'/', ..] => home,
+        _ => b"/",
+    };
     Ok(Found {
         uid,
         gid,
         groups,
-        home: home.to_string(),
+        home: home.to_vec(),
     })
 }
 
 /// Records of a colon-separated file.
-fn records(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split(':').collect())
+fn records(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !matches!(line, [] | [b'#', ..]))
 }
 
-fn record(text: &str, fits: impl Fn(&[&str]) -> bool) -> Option<Vec<&str>> {
-    records(text).find(|fields| fits(fields))
+/// The first record with this field.
+#[inline(never)]
+fn find<'a>(text: &'a [u8], index: usize, wanted: &[u8]) -> Option<&'a [u8]> {
+    records(text).find(|record| field(record, index) == wanted)
 }
 
-fn number(fields: &[&str], index: usize) -> Option<u32> {
-    id(fields.get(index)?)
+/// A field of a record; empty where there is none.
+#[inline(never)]
+fn field(record: &[u8], index: usize) -> &[u8] {
+    let mut fields = record.split(|&byte| byte == b':');
+    fields.nth(index).unwrap_or_default()
 }
 
 /// The highest number means "none" to Linux; what does not fit must not wrap.
-fn id(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|&id| id != u32::MAX)
+#[inline(never)]
+fn id(text: &[u8]) -> Option<u32> {
+    if text.is_empty() {
+        return None;
+    }
+    let number = text.iter().try_fold(0u32, |number, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(u32::from(digit))
+    });
+    number.filter(|&id| id != u32::MAX)
 }
 
 /// A file of the image; empty where there is none.
-fn read(path: &[u8]) -> Result<String, &'static str> {
-    let Ok(file) = fs::open(path, O_RDONLY, 0) else {
-        return Ok(String::new());
-    };
+#[inline(never)]
+fn read(path: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut bytes = Vec::new();
+    let Ok(file) = fs::open(path, O_RDONLY, 0) else {
+        return Ok(bytes);
+    };
     loop {
         let start = bytes.len();
         bytes.resize(start + PIECE_BYTES, 0);
@@ -114,7 +126,7 @@ fn read(path: &[u8]) -> Result<String, &'static str> {
         let count = read.map_err(|_| "the image's list of users or groups cannot be read")?;
         bytes.truncate(start + count);
         if count == 0 {
-            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            return Ok(bytes);
         }
         if bytes.len() > FILE_MAX_BYTES {
             return Err("the image's list of users or groups is longer than any of its kind");
@@ -124,15 +136,20 @@ fn read(path: &[u8]) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0::/root:/bin/sh\n# no\napp:x:1000:50::/srv:/bin/sh\n\
-                          77:x:12:13:::\nlost:x:x:1::/:\n";
-    const GROUP: &str = "root:x:0:\nusers:x:50:app\nwheel:x:10:root,app\n";
+    type Fields = (u32, u32, Vec<u32>, String);
 
-    fn found(spec: &str, members: bool) -> Result<(u32, u32, Vec<u32>, String), &'static str> {
-        let found = resolve_in(PASSWD, GROUP, spec, members)?;
-        Ok((found.uid, found.gid, found.groups, found.home))
+    const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\n# no\napp:x:1000:50::/srv:/bin/sh\n\
+                          77:x:12:13:::\nlost:x:x:1::/:\n";
+    const GROUP: &[u8] = b"root:x:0:\nusers:x:50:app\nwheel:x:10:root,app\n";
+
+    fn found(spec: &str, members: bool) -> Result<Fields, &'static str> {
+        let found = resolve_in(PASSWD, GROUP, spec.as_bytes(), members)?;
+        let home = alloc::string::String::from_utf8(found.home).unwrap();
+        Ok((found.uid, found.gid, found.groups, home))
     }
 
     #[test]

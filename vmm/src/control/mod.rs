@@ -2,7 +2,8 @@
 //!
 //! A Unix stream socket in the container's directory, mode 0600. A request is one line of
 //! JSON, a [`Request`]; its answer is one line, a [`Reply`]. A connection may ask as often
-//! as it likes. What is no request gets [`Reply::Refused`] with the reason in words.
+//! as it likes. What is no request gets [`Reply::Refused`] with the reason in words. It is
+//! served from the start of the program on.
 //!
 //! ```text
 //! thread "control": poll(listener, connections) ─ line ─> answer(request) ─ Remote ─> guest

@@ -172,46 +172,6 @@ impl OciHandler {
         Ok(volumes)
     }
 
-    /// Removes what containers left that no record knows any more; `directory` holds the
-    /// directories of all containers, whose own stay.
-    pub fn sweep(
-        &self,
-        directory: &Path,
-        is_known: &dyn Fn(&str) -> bool,
-    ) -> Result<(), HandlerError> {
-        let unknown = |path: &Path| -> Vec<String> {
-            let entries = path.read_dir().into_iter().flatten().flatten();
-            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            names.filter(|name| !is_known(name)).collect()
-        };
-        for id in unknown(&self.runtime.root) {
-            self.runtime.delete(&id)?;
-        }
-        for id in unknown(directory) {
-            let directory = directory.join(&id);
-            if !directory.is_dir() {
-                continue;
-            }
-            let conmon = Conmon {
-                program: &self.conmon,
-                id: &id,
-                directory: &directory,
-            };
-            Self::end(&conmon);
-            Rootfs::of(&directory).remove()?;
-            rootfs::remove_directory(&conmon.bundle())?;
-            conmon.clear()?;
-        }
-        self.pods.sweep(is_known)?;
-        let store = |error: unikiln_builder::StoreError| HandlerError::Failed(error.to_string());
-        for id in self.layers.containers().map_err(store)? {
-            if !is_known(&id) {
-                self.layers.release(&id).map_err(store)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Waits for the end of conmon, whose container is gone.
     fn end(conmon: &Conmon<'_>) {
         if let Some(process) = conmon.find()
@@ -400,6 +360,40 @@ impl Handler for OciHandler {
         self.layers
             .release(launch.id)
             .map_err(|error| failed("release the layers", launch, &error))
+    }
+
+    fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError> {
+        let unknown = |path: &Path| -> Vec<String> {
+            let entries = path.read_dir().into_iter().flatten().flatten();
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| !is_known(name)).collect()
+        };
+        for id in unknown(&self.runtime.root) {
+            self.runtime.delete(&id)?;
+        }
+        for id in unknown(directory) {
+            let directory = directory.join(&id);
+            if !directory.is_dir() {
+                continue;
+            }
+            let conmon = Conmon {
+                program: &self.conmon,
+                id: &id,
+                directory: &directory,
+            };
+            Self::end(&conmon);
+            Rootfs::of(&directory).remove()?;
+            rootfs::remove_directory(&conmon.bundle())?;
+            conmon.clear()?;
+        }
+        self.pods.sweep(is_known)?;
+        let store = |error: unikiln_builder::StoreError| HandlerError::Failed(error.to_string());
+        for id in self.layers.containers().map_err(store)? {
+            if !is_known(&id) {
+                self.layers.release(&id).map_err(store)?;
+            }
+        }
+        Ok(())
     }
 }
 

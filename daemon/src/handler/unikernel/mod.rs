@@ -129,7 +129,11 @@ impl Handler for UnikernelHandler {
             (Ok(Some(Reply::Done)), SIGKILL) => monitor.end(),
             // It does not listen (any more): the host's own way.
             (Ok(None) | Err(_), SIGKILL) => monitor.kill(),
-            (asked, _) => expect_done(asked?),
+            (Err(error), _) => match monitor.pass(signal)? {
+                true => Ok(()),
+                false => Err(error),
+            },
+            (Ok(reply), _) => expect_done(reply),
         }
     }
 
@@ -224,7 +228,7 @@ impl Handler for UnikernelHandler {
             None => monitor::all_of(&launch.directory.join(SPEC)),
         };
         for monitor in left {
-            monitor.kill()?;
+            monitor.remove()?;
         }
         if let Some(process) = process {
             monitor::reap(process);
@@ -235,12 +239,18 @@ impl Handler for UnikernelHandler {
         Ok(())
     }
 
-    fn sweep(&self, id: &str, was: &Path, _now: &Path) {
-        for monitor in monitor::all_of(&was.join(SPEC)) {
-            if let Err(error) = monitor.kill() {
-                tracing::warn!(container = id, %error, "a monitor stays");
+    fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError> {
+        let entries = directory.read_dir().map_err(|error| failed(&error))?;
+        for entry in entries {
+            let name = entry.map_err(|error| failed(&error))?.file_name();
+            if name.to_str().is_some_and(is_known) {
+                continue;
+            }
+            for monitor in monitor::all_of(&directory.join(name).join(SPEC)) {
+                monitor.kill()?;
             }
         }
+        Ok(())
     }
 }
 

@@ -29,6 +29,18 @@ const KILL_WAIT: Duration = Duration::from_secs(10);
 /// What is quoted of the monitor's own words.
 const QUOTE_MAX_BYTES: usize = 1024;
 const LINE_MAX_BYTES: usize = 64 << 10;
+/// Signals to its process that a monitor passes on to its guest.
+const FORWARDED: [Signal; 9] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::TERM,
+    Signal::CONT,
+    Signal::WINCH,
+];
 
 /// Starts the monitor of the container in `directory`; returns when its program runs.
 pub(super) fn start(program: &Path, directory: &Path) -> Result<Process, HandlerError> {
@@ -41,6 +53,8 @@ pub(super) fn start(program: &Path, directory: &Path) -> Result<Process, Handler
         .arg("--spec")
         .arg(directory.join(SPEC))
         .env_clear()
+        // Its few threads share one heap: less memory, and less to map.
+        .env("MALLOC_ARENA_MAX", "1")
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -196,6 +210,16 @@ impl Monitor {
         }
     }
 
+    /// Sends a signal by the host's own way, where the monitor passes it on.
+    pub(super) fn pass(&self, signal: i32) -> Result<bool, HandlerError> {
+        let passed = FORWARDED.into_iter().find(|it| it.as_raw() == signal);
+        match passed.map(|signal| pidfd_send_signal(&self.process, signal)) {
+            None => Ok(false),
+            Some(Ok(()) | Err(Errno::SRCH)) => Ok(true),
+            Some(Err(errno)) => Err(failed(&errno)),
+        }
+    }
+
     /// It is about to end: waits for it, and kills it where it takes too long.
     pub(super) fn end(&self) -> Result<(), HandlerError> {
         if readable(&self.process, Instant::now() + END_WAIT).unwrap_or(false) {
@@ -224,9 +248,22 @@ fn is_gone(process: &OwnedFd) -> bool {
     readable(process, Instant::now()).unwrap_or(false)
 }
 
+impl Monitor {
+    /// Ends the process and takes its end where it is this daemon's to take.
+    pub(super) fn remove(&self) -> Result<(), HandlerError> {
+        self.kill()?;
+        reap_pid(self.pid);
+        Ok(())
+    }
+}
+
 /// A monitor that this daemon started stays as a number until its end is taken.
 pub(super) fn reap(process: Process) {
-    if let Some(pid) = Pid::from_raw(process.pid) {
+    reap_pid(process.pid);
+}
+
+fn reap_pid(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
         // Another daemon's is the init process's.
         let _ = waitpid(Some(pid), WaitOptions::NOHANG);
     }
@@ -241,9 +278,9 @@ pub(super) fn all_of(spec: &Path) -> Vec<Monitor> {
     pids.filter_map(|pid: i32| {
         let start_ticks = start_ticks(pid)?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let mut words = line.split(|&byte| byte == 0).skip(1);
-        let is_ours = words.next() == Some(b"--spec")
-            && words.next() == Some(spec.as_os_str().as_encoded_bytes());
+        let words: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
+        let ours = [&b"--spec"[..], spec.as_os_str().as_encoded_bytes()];
+        let is_ours = words.windows(2).any(|two| two == ours);
         is_ours.then(|| Monitor::find(Process { pid, start_ticks }))?
     })
     .collect()

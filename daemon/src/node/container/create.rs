@@ -121,7 +121,7 @@ impl Node {
         let mut volumes = Vec::new();
         let own = mounts::resolve(&record.config.mounts, |spec, path| {
             let image = self.image_named(&spec.image)?;
-            let source: std::path::PathBuf = { let _ = path; return Err(NodeError::Unimplemented("image volumes are not supported")) };
+            let source = self.parts.images.volume(&record.id, &image, path)?;
             volumes.push(image);
             Ok(source)
         })?;
