@@ -12,13 +12,12 @@ packages=(
     conmon runc crun                                      # daemon/tests/oci
     docker-registry apache2-utils openssl                 # tests/registry: a registry, its passwords and certificates
     protobuf-compiler                                     # the crate k8s-cri, which proto/ is compared with
-    runc conmon containernetworking-plugins iproute2 iptables # tests/cri: other kinds of pods, and the network of all
+    runc conmon containernetworking-plugins iproute2 iptables # tests/cri: other kinds of pods; tests of networks
     cpio kmod qemu-system-x86                             # the second kind of KVM (tests/svm.sh)
     libpython3.11-testsuite openjdk-17-jdk-headless       # tests/runtimes: 250 MB to download, 800 MB installed
     golang-go ruby3.1 php8.2-cli libsqlite3-dev
     media-types tzdata xz-utils
     python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
-    containernetworking-plugins iproute2 iptables         # networks of pods (daemon/tests/network)
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
 )
 

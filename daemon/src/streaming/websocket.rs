@@ -183,14 +183,13 @@ async fn receive_bytes(
     to_spdy: &mut (impl AsyncWrite + Unpin),
 ) {
     while let Some(Ok(message)) = source.next().await {
-        match message {
-            Message::Binary(bytes) => {
-                if to_spdy.write_all(&bytes).await.is_err() {
-                    return;
-                }
-            }
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
             Message::Close(_) | Message::Text(_) => return,
-            _ => {}
+            _ => continue,
+        };
+        if to_spdy.write_all(&bytes).await.is_err() {
+            return;
         }
     }
 }

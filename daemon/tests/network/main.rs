@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use unikiln_daemon::network::cni::PortMapping;
@@ -44,7 +44,7 @@ fn apart(test: &str, needs: &[Need<'_>], story: impl FnOnce()) {
     if !skip::has_all(test, &[&[Need::Namespaces, Need::Mounts], needs].concat()) {
         return;
     }
-    let script = "mount -t tmpfs run /run && ip link set lo up && exec \"$@\"";
+    let script = "mount -t tmpfs unikiln-test /run && ip link set lo up && exec \"$@\"";
     let done = Command::new("unshare")
         .args([
             "--net",
@@ -119,11 +119,11 @@ fn namespaces_are_made_found_and_removed() {
         );
         let error = namespace::inside(path, || ()).unwrap_err();
         assert!(matches!(error, NamespaceError::Gone { .. }), "{error}");
-        // /run/netns is mounted once, however many were made.
+        // It is mounted once, however many were made; the machine's own is below our /run.
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let mounts: Vec<_> = mounts
             .lines()
-            .filter(|line| line.contains("/run/netns"))
+            .filter(|line| line.contains(" /run/netns ") && line.contains(" unikiln-test "))
             .collect();
         assert!(
             mounts.len() == 1 && mounts[0].contains("shared:"),

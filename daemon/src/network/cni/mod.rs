@@ -185,10 +185,27 @@ impl Cni {
         }
     }
 
-    /// Ids of all pods that were given a network or may have been, for cleaning up: those that
-    /// no record knows are to be given to [`Cni::del`].
+    /// Ids of all pods that were given a network or may have been.
     pub fn attached(&self) -> Result<Vec<String>, CniError> {
         self.cache.ids()
+    }
+
+    /// Takes the network of pods away that nobody knows any more, as after damage to their
+    /// records. What cannot be taken away is logged, and tried again at the next sweep.
+    pub fn sweep(&self, is_known: impl Fn(&str) -> bool) -> Result<(), CniError> {
+        for id in self.cache.ids()?.iter().filter(|id| !is_known(id)) {
+            match self.del(&PodNetwork::bare(id, PathBuf::new())) {
+                Ok(()) => tracing::info!(pod = id, "network of an unknown pod taken away"),
+                Err(error) => {
+                    tracing::warn!(
+                        pod = id,
+                        error = error.reason(),
+                        "network of an unknown pod stays"
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     fn add_all(&self, attachment: &mut Attachment) -> Result<CniResult, CniError> {

@@ -99,6 +99,8 @@ impl Run<'_> {
                     .iter()
                     .map(|(name, value)| (OsStr::new(name), value)),
             )
+            // A plugin must not answer for the daemon.
+            .env_remove("NOTIFY_SOCKET")
             .current_dir("/")
             .stdin(stdin)
             .stdout(Stdio::piped())

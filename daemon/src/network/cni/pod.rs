@@ -66,6 +66,16 @@ pub struct PortMapping {
 }
 
 impl PodNetwork {
+    /// What [`Cni::del`](super::Cni::del) has to know of a pod: what it was added with is in
+    /// the cache. A pod whose configuration was refused can be taken down by it, too.
+    pub fn bare(id: &str, netns: impl Into<PathBuf>) -> Self {
+        Self {
+            id: id.to_owned(),
+            netns: netns.into(),
+            ..Self::default()
+        }
+    }
+
     /// Takes what concerns the network from a pod's configuration.
     pub fn from_config(
         id: &str,

@@ -37,7 +37,9 @@ impl Node {
 
     /// Takes the pod's network down: addresses, then the namespace. May be called again.
     fn release_network(&self, record: &SandboxRecord) -> Result<(), NodeError> {
-        let Some(network) = Self::pod_network(record)? else {
+        // Not by its configuration, which may be what was refused.
+        let bare = |path| PodNetwork::bare(&record.id, path);
+        let Some(network) = record.namespace.as_ref().map(bare) else {
             return Ok(());
         };
         self.parts.cni.del(&network)?;

@@ -222,4 +222,20 @@ mod tests {
                 .contains("too long")
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_headers_or_an_error(
+            plain in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64),
+            compressed in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64),
+        ) {
+            let _ = parse(&plain);
+            let _ = Decompressor::new().read(&compressed);
+            // With the head of a stream of compression, so that its insides are reached.
+            let mut block = Compressor::new().write(&[]).unwrap();
+            block.truncate(6);
+            block.extend(compressed);
+            let _ = Decompressor::new().read(&block);
+        }
+    }
 }

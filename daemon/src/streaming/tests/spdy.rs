@@ -6,6 +6,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::super::session::Activity;
+use super::super::spdy::serve;
 use super::super::spdy::testing::{Client, Frame};
 use super::*;
 
@@ -230,5 +232,32 @@ async fn a_client_that_does_not_read_stops_the_pod() {
             assert_eq!(stream, data);
             read += bytes.len();
         }
+    }
+}
+
+proptest::proptest! {
+    /// A client that sends anything: the session ends with it, whatever it understood.
+    #[test]
+    fn any_bytes_end_a_session_in_order(
+        frames in proptest::collection::vec(
+            (0_u8..12, 0_u8..2, proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)),
+            0..12,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ended = runtime.block_on(async {
+            let (mut near, far) = tokio::io::duplex(1 << 20);
+            for (kind, flags, body) in &frames {
+                // Kind 0: a data frame of stream 1.
+                let head = if *kind == 0 { [0, 0, 0, 1] } else { [0x80, 3, 0, *kind] };
+                let len = u8::try_from(body.len()).unwrap();
+                near.write_all(&[&head[..], &[*flags, 0, 0, len], body].concat()).await.unwrap();
+            }
+            near.shutdown().await.unwrap();
+            let activity = Activity::new();
+            let serve = serve(far, None, &activity);
+            tokio::time::timeout(Duration::from_secs(60), serve).await
+        });
+        proptest::prop_assert!(ended.is_ok());
     }
 }

@@ -204,6 +204,30 @@ fn a_pod_is_added_once() {
 }
 
 #[test]
+fn a_pod_that_nobody_knows_is_swept() {
+    let node = Node::with(&["first"]);
+    let known = PodNetwork {
+        id: "known".into(),
+        ..pod()
+    };
+    node.cni.add(&pod()).unwrap();
+    node.cni.add(&known).unwrap();
+    node.cni.sweep(|id| id == "known").unwrap();
+    assert_eq!(node.cni.attached().unwrap(), ["known"]);
+    assert!(
+        node.environment("first", Verb::Del)
+            .contains("CNI_NETNS=/proc/self/ns/net\n")
+    );
+    node.cni.del(&PodNetwork::bare("known", "/gone")).unwrap();
+    assert_eq!(node.calls()[2..], ["DEL first", "DEL first"]);
+    assert!(
+        node.environment("first", Verb::Del)
+            .contains("K8S_POD_NAME=web-0;"),
+        "as it was added"
+    );
+}
+
+#[test]
 fn pods_run_at_once_and_one_pod_after_itself() {
     let node = Node::with(&["slow"]);
     let named = |id: &str| PodNetwork {
