@@ -68,19 +68,11 @@ fn a_crash_is_told(handler: Handler) {
     assert_eq!((status.exit_code, status.reason.as_str()), (139, "Error"));
     if handler == Handler::Unikiln {
         // The record is in the log, its first line in the status.
+        let message = &status.message;
+        assert!(message.contains("SIGSEGV"), "{}", container.story());
         let lines = container.lines();
-        let record = lines.iter().find(|line| line.contains("crash"));
-        let record = record.unwrap_or_else(|| panic!("no record: {}", container.story()));
-        assert!(
-            !status.message.is_empty(),
-            "no message: {}",
-            container.story()
-        );
-        assert!(
-            record.contains(&status.message),
-            "{record:?} and {:?}",
-            status.message
-        );
+        let in_log = lines.iter().any(|line| line.contains(message.as_str()));
+        assert!(in_log, "no record: {}", container.story());
     }
     pod.remove();
 }

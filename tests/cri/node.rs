@@ -14,7 +14,7 @@ use unikiln_daemon::proto;
 
 use crate::cgroups;
 use crate::client::{Client, PATIENCE};
-use crate::common::{cache_dir, image::tool, unique};
+use crate::common::{cache_dir, image::tool};
 use crate::images;
 
 /// How a node differs from what most trials want.
@@ -101,7 +101,8 @@ impl Node {
         let child = serve(place);
         let mut node = Self {
             client: Client::new(&socket(number)),
-            cgroup_parent: format!("/unikiln-test-{}", unique()),
+            // Not by the number of this process, which is the same in each namespace.
+            cgroup_parent: format!("/unikiln-test-{}", name_of(place)),
             directory,
             number,
             child,
@@ -252,6 +253,11 @@ pub fn image(tag: &str) -> proto::ImageSpec {
 /// Where a node's daemon listens: a short path, for the kernel takes 107 bytes.
 pub fn socket(number: u8) -> PathBuf {
     PathBuf::from(format!("/run/kiln{number}.sock"))
+}
+
+fn name_of(place: &Path) -> String {
+    let name = place.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// How a process ended, in words.

