@@ -233,7 +233,17 @@ fn node(
     let state_path = options.state.unwrap_or_else(|| root.join("state"));
     let state = State::open(&state_path)?;
     let metrics = Arc::new(Metrics::new());
-    let images = Arc::new(Images::open(&root, options.registry_config_dir.as_deref())?);
+    let default_handler = options
+        .default_handler
+        .unwrap_or_else(|| UNIKERNEL_HANDLER.to_owned());
+    // Whose images are converted when they are pulled; none named means the default.
+    let mut converting = vec![UNIKERNEL_HANDLER.to_owned()];
+    if default_handler == UNIKERNEL_HANDLER {
+        converting.push(String::new());
+    }
+    let images = Images::open(&root, options.registry_config_dir.as_deref())?
+        .with_unikernel_handlers(converting);
+    let images = Arc::new(images);
     let driver = match options.cgroup_driver.unwrap_or_default() {
         CgroupDriver::Cgroupfs => Driver::Cgroupfs,
         CgroupDriver::Systemd => Driver::Systemd,
@@ -260,7 +270,7 @@ fn node(
     for (name, handler) in options.handlers {
         let options = OciOptions {
             runtime: handler.runtime,
-            runtime_root: Path::new(RUN_DIRECTORY).join(&name),
+            runtime_root: run_directory(state.root()).join(&name),
             conmon: handler.conmon,
         };
         let layers = Layers::open(&root)?;
@@ -283,13 +293,12 @@ fn node(
         state,
         images: Arc::clone(&images),
         handlers,
-        default_handler: options
-            .default_handler
-            .unwrap_or_else(|| UNIKERNEL_HANDLER.to_owned()),
+        default_handler,
         metrics,
     };
     let containers = parts.state.directory::<ContainerRecord>("");
     let (node, found) = Node::start(parts)?;
+    gauges(&node);
     tracing::info!(
         state = %state_path.display(),
         pods = found.pods,
@@ -299,6 +308,30 @@ fn node(
         "state is read"
     );
     Ok((node, images, containers))
+}
+
+/// Adds what is counted each time somebody looks.
+fn gauges(node: &Arc<Node>) {
+    type Count = fn(&Node) -> usize;
+    let all: [(&str, &str, Count); 3] = [
+        ("pods", "Pods that are ready", Node::ready_count),
+        ("containers", "Containers that run", Node::running_count),
+        ("listeners", "Clients that listen for events", |node| {
+            node.events().count()
+        }),
+    ];
+    for (name, help, count) in all {
+        let weak = Arc::downgrade(node);
+        node.metrics().gauge(name, help, move || {
+            weak.upgrade().map_or(0, |node| count(&node) as u64)
+        });
+    }
+}
+
+/// Of this daemon alone: another one on the machine has another state directory.
+fn run_directory(state: &Path) -> PathBuf {
+    let name = crc32fast::hash(state.as_os_str().as_encoded_bytes());
+    Path::new(RUN_DIRECTORY).join(format!("{name:08x}"))
 }
 
 /// A program in the same directory as this one.

@@ -87,10 +87,16 @@ fn subscriber<W: Write + 'static>(
     Ok((registry, Levels(handle)))
 }
 
-/// `LEVEL` and `TARGET=LEVEL`, with commas between. (Targets' own parser takes a misspelt level
+/// `LEVEL` and `TARGET=LEVEL`, with commas between; a `LEVEL` alone is our own code's, others'
+/// is not below `info`. (Targets' own parser takes a misspelt level
 /// for a target.)
 fn parse(levels: &str) -> Result<Targets, TraceError> {
-    let mut targets = Targets::new().with_default(LevelFilter::INFO);
+    let plain = |targets: Targets, level: LevelFilter| {
+        // What libraries say below this is about frames and buffers, not about containers.
+        let others = level.min(LevelFilter::INFO);
+        targets.with_default(others).with_target("unikiln", level)
+    };
+    let mut targets = plain(Targets::new(), LevelFilter::INFO);
     for part in levels.split(',').map(str::trim) {
         let (target, level) = match part.split_once('=') {
             Some((target, level)) => (Some(target), level),
@@ -106,7 +112,7 @@ fn parse(levels: &str) -> Result<Targets, TraceError> {
         let level: LevelFilter = level.parse().map_err(|_| wrong())?;
         targets = match target {
             Some(target) => targets.with_target(target, level),
-            None => targets.with_default(level),
+            None => plain(targets, level),
         };
     }
     Ok(targets)

@@ -201,7 +201,8 @@ fn statistics_add_up(handler: Handler) {
         .map(|it| it.attributes.expect("attributes").id)
         .collect();
     let mut wanted = [busy.id.clone(), idle.id.clone()];
-    (ids.sort(), wanted.sort());
+    ids.sort();
+    wanted.sort();
     assert_eq!(ids, wanted);
     let filter = proto::PodSandboxStatsFilter {
         id: pod.id.clone(),

@@ -181,6 +181,13 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
 
+    /// Bytes of memory that a container takes beside its programs', which its cgroup has to allow
+    /// beyond its limit.
+    fn overhead_bytes(&self, limit_bytes: u64) -> u64;
+
+    /// Whether a mount can be read-only with all that is mounted below it.
+    fn has_recursive_read_only(&self) -> bool;
+
     /// Ends, unmounts and releases what containers left that no record knows any more.
     /// `directory` holds the directories of all containers, which stay.
     fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError>;

@@ -156,6 +156,7 @@ impl NodeError {
             | Self::UnknownHandler { .. }
             | Self::Resolv(_)
             | Self::Sysctl(_)
+            | Self::Cni(CniError::BadPod(_))
             | Self::Mount { .. } => Code::InvalidArgument,
             Self::NameTaken { .. } => Code::AlreadyExists,
             Self::WrongState { .. } => Code::FailedPrecondition,

@@ -55,6 +55,12 @@ impl Events {
         }
     }
 
+    /// How many listen.
+    pub fn count(&self) -> usize {
+        let sender = lock(&self.sender);
+        sender.as_ref().map_or(0, broadcast::Sender::receiver_count)
+    }
+
     /// Ends every listener: the daemon stops.
     pub fn close(&self) {
         lock(&self.sender).take();

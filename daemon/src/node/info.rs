@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use crate::cgroup::Driver;
-use crate::config::UNIKERNEL_HANDLER;
 use crate::proto::{
     CgroupDriver, LinuxRuntimeConfiguration, RuntimeCondition, RuntimeConfigResponse,
     RuntimeFeatures, RuntimeHandler, RuntimeHandlerFeatures, RuntimeStatus, StatusRequest,
@@ -57,8 +56,11 @@ impl Node {
         };
         RuntimeHandler {
             features: Some(RuntimeHandlerFeatures {
-                // A unikernel's volumes are read-only below as well; runc of Debian 12 cannot.
-                recursive_read_only_mounts: meant == UNIKERNEL_HANDLER,
+                recursive_read_only_mounts: self
+                    .parts
+                    .handlers
+                    .get(meant)
+                    .is_some_and(|handler| handler.has_recursive_read_only()),
                 user_namespaces: false,
             }),
             name,

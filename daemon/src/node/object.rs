@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use super::{Node, NodeError};
 use crate::handler::{Launch, Process};
-use crate::state::{ContainerRecord, Record, SandboxRecord, State, StateError};
+use crate::state::{
+    ContainerPhase, ContainerRecord, Record, SandboxPhase, SandboxRecord, State, StateError,
+};
 
 /// Locks even where a thread died with the lock: records are replaced whole.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -276,6 +278,25 @@ impl Node {
             pod,
             directory: container.directory.clone(),
         })
+    }
+
+    /// Pods that are ready.
+    pub fn ready_count(&self) -> usize {
+        let is_ready = |record: SandboxRecord| record.phase == SandboxPhase::Ready;
+        let pods = self.objects.pods();
+        pods.iter()
+            .filter(|pod| pod.record().is_some_and(is_ready))
+            .count()
+    }
+
+    /// Containers that run.
+    pub fn running_count(&self) -> usize {
+        let is_running = |record: ContainerRecord| record.phase == ContainerPhase::Running;
+        let containers = self.objects.containers();
+        let running = containers
+            .iter()
+            .filter(|one| one.record().is_some_and(is_running));
+        running.count()
     }
 
     /// Containers of a pod.

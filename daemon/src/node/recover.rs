@@ -178,6 +178,13 @@ impl Node {
                 tracing::warn!(handler = %name, error = &error as &dyn std::error::Error, "what lost containers left stays");
             }
         }
+        let is_pod = |id: &str| self.objects.pod(id).is_ok();
+        if let Err(error) = self.parts.cni.sweep(is_pod) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "networks of lost pods stay"
+            );
+        }
         let holders = |id: &str| is_known(id);
         if let Err(error) = self.parts.images.release_all_but(holders) {
             tracing::warn!(

@@ -135,7 +135,9 @@ impl Node {
             .as_ref()
             .and_then(|linux| linux.security_context.as_ref())
             .and_then(|context| context.namespace_options.clone());
-        let network = if is_host_network(&record.config) {
+        // Of a stopped pod they may be another's by now.
+        let has_network = !is_host_network(&record.config) && record.namespace.is_some();
+        let network = if !has_network {
             PodSandboxNetworkStatus::default()
         } else {
             PodSandboxNetworkStatus {

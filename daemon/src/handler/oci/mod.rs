@@ -95,7 +95,7 @@ impl OciHandler {
 
     /// Whether the runtime makes a mount read-only with all below it (CRI's
     /// `RuntimeHandlerFeatures.recursive_read_only_mounts`).
-    pub fn has_recursive_read_only(&self) -> bool {
+    fn knows_recursive_read_only(&self) -> bool {
         *self.has_recursive_read_only.get_or_init(|| {
             let features = self.runtime.features().unwrap_or_default();
             let options = features.mount_options().iter().flatten();
@@ -114,7 +114,7 @@ impl OciHandler {
     /// All that decides what the container can be given, the pod's namespaces apart.
     fn host(&self) -> spec::Host {
         spec::Host {
-            has_recursive_read_only: self.has_recursive_read_only(),
+            has_recursive_read_only: self.knows_recursive_read_only(),
             lowest_oom_score: spec::resources::lowest_oom_score(),
             ..spec::Host::default()
         }
@@ -360,6 +360,15 @@ impl Handler for OciHandler {
         self.layers
             .release(launch.id)
             .map_err(|error| failed("release the layers", launch, &error))
+    }
+
+    fn overhead_bytes(&self, _limit_bytes: u64) -> u64 {
+        // conmon is not in the container's cgroup.
+        0
+    }
+
+    fn has_recursive_read_only(&self) -> bool {
+        self.knows_recursive_read_only()
     }
 
     fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError> {

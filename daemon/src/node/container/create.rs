@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::with_overhead;
 use crate::cgroup::Cgroup;
 use crate::image::LocalImage;
 use crate::metrics::Phase;
@@ -14,7 +15,6 @@ use crate::node::status::image_ref;
 use crate::node::{Node, NodeError, files, mounts, names};
 use crate::proto::{
     ContainerConfig, ContainerEventType, CreateContainerRequest, CreateContainerResponse,
-    LinuxContainerResources,
 };
 use crate::state::{ContainerPhase, ContainerRecord, SandboxPhase, SandboxRecord};
 
@@ -135,13 +135,10 @@ impl Node {
             })?;
         }
         let held = self.held(container).ok_or_else(|| gone(record))?;
-        let none = LinuxContainerResources::default();
-        let resources = record
-            .config
-            .linux
-            .as_ref()
-            .and_then(|linux| linux.resources.as_ref());
-        let resources = resources.unwrap_or(&none);
+        let handler = self.handler(&held.pod.handler)?;
+        let linux = record.config.linux.as_ref();
+        let resources = linux.and_then(|linux| linux.resources.clone());
+        let resources = with_overhead(&**handler, resources.unwrap_or_default());
         let (cgroups, parent) = (&self.parts.cgroups, &held.pod.cgroup);
         // Known before it is there, so that a daemon that is killed now finds it.
         let cgroup = cgroups.place_of_container(parent, &container.id)?;
@@ -157,9 +154,9 @@ impl Node {
                 mount.image.get_or_insert_default().image_ref = image_ref(&image);
             }
         })?;
-        cgroups.container(parent, &container.id, resources)?;
+        cgroups.container(parent, &container.id, &resources)?;
         let held = self.held(container).ok_or_else(|| gone(record))?;
-        self.handler(&held.pod.handler)?.create(&held.launch())?;
+        handler.create(&held.launch())?;
         container.change(state, |record| record.phase = ContainerPhase::Created)?;
         Ok(())
     }

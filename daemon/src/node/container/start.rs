@@ -43,13 +43,15 @@ impl Node {
         }
         let state = self.state();
         container.change(state, |record| record.phase = ContainerPhase::Starting)?;
+        // A short program has ended before its start is reported.
+        let started_at = SystemTime::now();
         match handler.start(&held.launch()) {
             Ok(process) => {
                 container.note(state, |record| {
                     record.phase = ContainerPhase::Running;
                     record.process = Some(process);
                     record.boot_id.clone_from(&self.boot_id);
-                    record.started_at = Some(SystemTime::now());
+                    record.started_at = Some(started_at);
                 });
                 self.parts.metrics.phase(Phase::Start, started.elapsed());
                 self.emit(
@@ -70,7 +72,7 @@ impl Node {
                 };
                 container.note(state, |record| {
                     record.phase = ContainerPhase::Exited;
-                    record.started_at = Some(ended.finished_at);
+                    record.started_at = Some(started_at);
                     record.ended = Some(ended);
                 });
                 self.parts.metrics.exit("StartError");

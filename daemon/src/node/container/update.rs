@@ -1,6 +1,6 @@
 //! UpdateContainerResources: new limits, live.
 
-use super::state_name;
+use super::{state_name, with_overhead};
 use crate::node::object::lock;
 use crate::node::{Node, NodeError};
 use crate::proto::{
@@ -34,12 +34,18 @@ impl Node {
             .and_then(|linux| linux.resources.clone())
             .unwrap_or_default();
         let merged = merge(before.clone(), asked);
-        self.parts.cgroups.update(&held.container.cgroup, &merged)?;
+        let limit = |resources| {
+            let resources = with_overhead(&**handler, resources);
+            self.parts
+                .cgroups
+                .update(&held.container.cgroup, &resources)
+        };
+        limit(merged.clone())?;
         if let (ContainerPhase::Running, Some(process)) = (phase, held.process())
             && let Err(error) = handler.update(&held.launch(), process, &merged)
         {
             // The cgroup and the inside say the same again.
-            self.parts.cgroups.update(&held.container.cgroup, &before)?;
+            limit(before)?;
             return Err(error.into());
         }
         container.change(self.state(), |record| {

@@ -8,8 +8,8 @@ use super::is_host_network;
 use crate::cgroup::Cgroup;
 use crate::config::UNIKERNEL_HANDLER;
 use crate::metrics::Phase;
-use crate::network::Namespace;
 use crate::network::sysctl::Sysctls;
+use crate::network::{Namespace, PodNetwork};
 use crate::node::object::{Pod, Reserved};
 use crate::node::{Node, NodeError, files, names};
 use crate::proto::{
@@ -91,6 +91,8 @@ impl Node {
         if record.handler == UNIKERNEL_HANDLER {
             sysctls.check_for_unikernel()?;
         }
+        // Refused before anything is there.
+        PodNetwork::from_config(&pod.id, "", config)?;
         let mut address = None;
         if !is_host {
             let started = Instant::now();
