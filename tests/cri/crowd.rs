@@ -42,7 +42,7 @@ fn a_thousand_pods_leave_nothing() {
                     if number >= pods {
                         break;
                     }
-                    let handler = if number % RUNC_EVERY == 0 {
+                    let handler = if number.is_multiple_of(RUNC_EVERY) {
                         Handler::Runc
                     } else {
                         Handler::Unikiln
@@ -72,7 +72,7 @@ fn life(node: &Node, handler: Handler, number: u64) {
     assert_eq!(status.exit_code, code, "{}", container.story());
     assert_eq!(container.lines(), [format!("exit {code}")]);
     // Kubelet's way, and the short one.
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         pod.stop();
         container.remove();
     }

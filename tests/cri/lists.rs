@@ -190,18 +190,22 @@ fn filters(handler: Handler) {
             }),
             ..of_pod.clone()
         };
-        assert_eq!(list(filter), [container.id.clone()], "{state:?}");
+        assert_eq!(
+            list(filter),
+            std::slice::from_ref(&container.id),
+            "{state:?}"
+        );
         let filter = ContainerFilter {
             id: container.id[..20].to_owned(),
             ..Default::default()
         };
-        assert_eq!(list(filter), [container.id.clone()]);
+        assert_eq!(list(filter), std::slice::from_ref(&container.id));
     }
     let filter = ContainerFilter {
         label_selector: labels(&[("mark", &mark), ("kind", "running")]),
         ..Default::default()
     };
-    assert_eq!(list(filter), [running.id.clone()]);
+    assert_eq!(list(filter), std::slice::from_ref(&running.id));
     ready.remove();
     stopped.remove();
 }
@@ -374,7 +378,7 @@ fn images() {
     };
     let name = image("all").image;
     let found = status(&name).expect("it is there");
-    assert_eq!(found.repo_tags, [name.clone()]);
+    assert_eq!(found.repo_tags, std::slice::from_ref(&name));
     assert_eq!(found.repo_digests.len(), 1);
     assert!(
         found.size > 0 && found.id.starts_with("sha256:"),
