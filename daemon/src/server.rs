@@ -159,7 +159,7 @@ async fn run(options: Options) -> Result<(), ServeError> {
     let runtime_calls = RuntimeServiceServer::new(RuntimeCalls::new(Arc::clone(&node)))
         .max_decoding_message_size(MESSAGE_MAX_BYTES)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
-    let image_calls = image_calls(images, containers)
+    let image_calls = image_calls(images, Arc::clone(node.metrics()), containers)
         .max_decoding_message_size(MESSAGE_MAX_BYTES)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
     let server = tonic::transport::Server::builder()

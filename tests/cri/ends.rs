@@ -35,6 +35,10 @@ fn exit_codes_and_reasons(handler: Handler) {
         (["signal", "15"], 143, "Error"),
         (["signal", "9"], 137, "Error"),
     ] {
+        // Linux lets no signal of its own end the first process of a namespace.
+        if handler == Handler::Runc && words[0] == "signal" {
+            continue;
+        }
         let container = pod.container(&["/bin/ends", words[0], words[1]]).start();
         let status = container.ends();
         assert_eq!(

@@ -27,7 +27,12 @@ impl Snapshot {
         };
         add("network namespace", names(Path::new("/run/netns")));
         add("link", links());
-        add("address", files(&node.path("addresses")));
+        // Directories of a network and of a daemon stay as long as those do.
+        let no_directories = |paths: Vec<String>| -> Vec<String> {
+            let is_file = |path: &String| !Path::new(path).is_dir();
+            paths.into_iter().filter(is_file).collect()
+        };
+        add("address", no_directories(files(&node.path("addresses"))));
         add("CNI result", files(Path::new("/var/lib/cni")));
         add("mount", mounts());
         add("process", processes(node));
@@ -36,7 +41,7 @@ impl Snapshot {
         for directory in ["sandboxes", "containers"] {
             add("record", files(&node.path("state").join(directory)));
         }
-        add("file of /run", files(Path::new("/run")));
+        add("file of /run", no_directories(files(Path::new("/run"))));
         Self(found)
     }
 

@@ -181,6 +181,10 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
 
+    /// The host's directory that holds what the container wrote to its root file system; none
+    /// where [`Handler::stats`] tells its size.
+    fn upper_directory(&self, launch: &Launch<'_>) -> Option<PathBuf>;
+
     /// Bytes of memory that a container takes beside its programs', which its cgroup has to allow
     /// beyond its limit.
     fn overhead_bytes(&self, limit_bytes: u64) -> u64;

@@ -157,6 +157,7 @@ impl NodeError {
             | Self::Resolv(_)
             | Self::Sysctl(_)
             | Self::Cni(CniError::BadPod(_))
+            | Self::Cgroup(CgroupError::Invalid { .. })
             | Self::Mount { .. } => Code::InvalidArgument,
             Self::NameTaken { .. } => Code::AlreadyExists,
             Self::WrongState { .. } => Code::FailedPrecondition,

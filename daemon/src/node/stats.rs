@@ -1,5 +1,7 @@
 //! Statistics and metrics of containers and pods.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -156,9 +158,25 @@ impl Node {
             labels: record.config.labels.clone(),
             annotations: record.config.annotations.clone(),
         };
-        let layer = layer(reading);
+        let layer = self.layer(reading);
         let nano_cores = self.nano_cores(&record.id, &reading.cgroup);
         cri::container(attributes, &reading.cgroup, nano_cores, layer)
+    }
+
+    /// What the container wrote to its root file system, which for a unikernel is in its memory.
+    fn layer(&self, reading: &Reading) -> Option<WritableLayer> {
+        let mountpoint = reading.held.directory.to_string_lossy();
+        if let Some(guest) = &reading.guest {
+            return Some(WritableLayer::of_guest(guest, &mountpoint));
+        }
+        let handler = self.handler(&reading.held.pod.handler).ok()?;
+        let directory = handler.upper_directory(&reading.held.launch())?;
+        let (used_bytes, inodes) = size_of(&directory);
+        Some(WritableLayer {
+            mountpoint: mountpoint.into_owned(),
+            used_bytes,
+            inodes,
+        })
     }
 
     fn nano_cores(&self, id: &str, stats: &CgroupStats) -> Option<u64> {
@@ -232,7 +250,7 @@ impl Node {
                 cgroup: &reading.cgroup,
                 guest: reading.guest.as_ref(),
                 interfaces: &[],
-                layer_bytes: layer(&reading).map(|layer| layer.used_bytes),
+                layer_bytes: self.layer(&reading).map(|layer| layer.used_bytes),
                 started_at_s: started.map(|since| since.as_secs()),
             };
             containers.push(pods::container(subject, source));
@@ -250,9 +268,21 @@ impl Node {
     }
 }
 
-/// What the container wrote to its root file system, which for a unikernel is in its memory.
-fn layer(reading: &Reading) -> Option<WritableLayer> {
-    let mountpoint = reading.held.directory.to_string_lossy();
-    let guest = reading.guest.as_ref()?;
-    Some(WritableLayer::of_guest(guest, &mountpoint))
+/// What is below a directory: bytes on the disk, and inodes. What goes away meanwhile is left out.
+fn size_of(directory: &Path) -> (u64, u64) {
+    let (mut bytes, mut inodes) = (0, 0);
+    let mut left = vec![directory.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in directory.read_dir().into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            bytes += metadata.blocks() * 512;
+            inodes += 1;
+            if metadata.is_dir() {
+                left.push(entry.path());
+            }
+        }
+    }
+    (bytes, inodes)
 }

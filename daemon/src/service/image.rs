@@ -3,13 +3,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use std::vec;
 
-use tokio::task::spawn_blocking;
 use tokio_stream::Iter;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
+use super::{ToStatus, call};
 use crate::image::{ImageError, Images, LocalImage};
+use crate::metrics::{Metrics, Outcome, Phase};
 use crate::proto::image_service_server::{ImageService, ImageServiceServer};
 use crate::proto::{
     Image, ImageFilter, ImageFsInfoRequest, ImageFsInfoResponse, ImageSpec, ImageStatusRequest,
@@ -22,18 +24,33 @@ use crate::proto::{
 const STREAM_CHUNK: usize = 256;
 
 /// Makes the service. Containers have their files below `containers`.
-pub fn service(images: Arc<Images>, containers: PathBuf) -> ImageServiceServer<impl ImageService> {
-    ImageServiceServer::new(Service { images, containers })
+pub fn service(
+    images: Arc<Images>,
+    metrics: Arc<Metrics>,
+    containers: PathBuf,
+) -> ImageServiceServer<impl ImageService> {
+    ImageServiceServer::new(Service {
+        images,
+        metrics,
+        containers,
+    })
 }
 
 struct Service {
     images: Arc<Images>,
+    metrics: Arc<Metrics>,
     containers: PathBuf,
+}
+
+impl ToStatus for ImageError {
+    fn to_status(&self) -> Status {
+        Status::new(self.code(), self.story())
+    }
 }
 
 impl From<ImageError> for Status {
     fn from(error: ImageError) -> Self {
-        Self::new(error.code(), error.story())
+        error.to_status()
     }
 }
 
@@ -41,18 +58,24 @@ impl Service {
     /// Runs `work` on a thread that may block. It goes on when the client is gone.
     async fn blocking<T: Send + 'static>(
         &self,
+        method: &'static str,
         work: impl FnOnce(&Images) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, Status> {
         let images = Arc::clone(&self.images);
-        let done = spawn_blocking(move || work(&images)).await;
-        let result = done.map_err(|error| Status::internal(format!("the call ended: {error}")))?;
-        Ok(result?)
+        let done = call(&self.metrics, method, Request::new(()), move |()| {
+            work(&images)
+        });
+        done.await.map(Response::into_inner)
     }
 
-    async fn list(&self, filter: Option<ImageFilter>) -> Result<Vec<Image>, Status> {
+    async fn list(
+        &self,
+        method: &'static str,
+        filter: Option<ImageFilter>,
+    ) -> Result<Vec<Image>, Status> {
         let wanted = filter.and_then(|filter| filter.image);
         let wanted = wanted.map(|spec| spec.image).unwrap_or_default();
-        self.blocking(move |images| {
+        self.blocking(method, move |images| {
             let found = if wanted.is_empty() {
                 images.list()?
             } else {
@@ -72,7 +95,7 @@ impl ImageService for Service {
         &self,
         request: Request<ListImagesRequest>,
     ) -> Result<Response<ListImagesResponse>, Status> {
-        let images = self.list(request.into_inner().filter).await?;
+        let images = self.list("ListImages", request.into_inner().filter).await?;
         Ok(Response::new(ListImagesResponse { images }))
     }
 
@@ -80,7 +103,9 @@ impl ImageService for Service {
         &self,
         request: Request<StreamImagesRequest>,
     ) -> Result<Response<Self::StreamImagesStream>, Status> {
-        let images = self.list(request.into_inner().filter).await?;
+        let images = self
+            .list("StreamImages", request.into_inner().filter)
+            .await?;
         let messages: Vec<_> = images
             .chunks(STREAM_CHUNK)
             .map(|images| {
@@ -98,7 +123,7 @@ impl ImageService for Service {
     ) -> Result<Response<ImageStatusResponse>, Status> {
         let request = request.into_inner();
         let text = named(request.image)?.image;
-        let response = self.blocking(move |images| {
+        let response = self.blocking("ImageStatus", move |images| {
             let Some(image) = images.find(&text)? else {
                 return Ok(ImageStatusResponse::default());
             };
@@ -119,9 +144,25 @@ impl ImageService for Service {
     ) -> Result<Response<PullImageResponse>, Status> {
         let request = request.into_inner();
         let spec = named(request.image)?;
+        let started = Instant::now();
         // No thread of the runtime's waits: pulls may take long, and be many.
-        let pull = self.images.begin_pull(&spec, request.auth.as_ref())?;
-        let image = pull.landing().await?;
+        let landed = match self.images.begin_pull(&spec, request.auth.as_ref()) {
+            Ok(pull) => pull.landing().await,
+            Err(error) => Err(error),
+        };
+        let took = started.elapsed();
+        let code = landed.as_ref().map_or_else(ImageError::code, |_| Code::Ok);
+        self.metrics.rpc("PullImage", code, took);
+        let outcome = match code {
+            Code::Ok => Outcome::Done,
+            Code::Internal | Code::Unavailable | Code::Unknown => Outcome::Failed,
+            _ => Outcome::Refused,
+        };
+        self.metrics.pull(outcome);
+        self.metrics.phase(Phase::Pull, took);
+        let image = landed.inspect_err(|error| {
+            tracing::warn!(image = %spec.image, code = ?code, error = error.story(), "a pull failed");
+        })?;
         Ok(Response::new(PullImageResponse {
             image_ref: image.id,
         }))
@@ -132,7 +173,7 @@ impl ImageService for Service {
         request: Request<RemoveImageRequest>,
     ) -> Result<Response<RemoveImageResponse>, Status> {
         let text = named(request.into_inner().image)?.image;
-        let removed = self.blocking(move |images| images.remove(&text));
+        let removed = self.blocking("RemoveImage", move |images| images.remove(&text));
         removed.await?;
         Ok(Response::new(RemoveImageResponse {}))
     }
@@ -142,7 +183,7 @@ impl ImageService for Service {
         _: Request<ImageFsInfoRequest>,
     ) -> Result<Response<ImageFsInfoResponse>, Status> {
         let containers = self.containers.clone();
-        let info = self.blocking(move |images| images.filesystems(&containers));
+        let info = self.blocking("ImageFsInfo", move |images| images.filesystems(&containers));
         info.await.map(Response::new)
     }
 }

@@ -6,6 +6,7 @@
 mod image;
 mod runtime;
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,40 +16,31 @@ pub use image::service as image_calls;
 pub use runtime::RuntimeCalls;
 
 use crate::metrics::Metrics;
+use crate::node::NodeError;
 use crate::trace;
 
-/// An error as the wire has it.
+/// An error as the wire has it: a code, and a line with its causes, which kubelet shows in the
+/// pod's events.
 pub(crate) trait ToStatus: std::error::Error {
-    /// Its gRPC code.
-    fn grpc_code(&self) -> Code;
+    /// The status.
+    fn to_status(&self) -> Status;
 }
 
-impl ToStatus for crate::node::NodeError {
-    fn grpc_code(&self) -> Code {
-        self.code()
-    }
-}
-
-impl ToStatus for crate::image::ImageError {
-    fn grpc_code(&self) -> Code {
-        self.code()
-    }
-}
-
-/// The error with its causes in one line, which kubelet shows in the pod's events.
-fn status(error: &impl ToStatus) -> Status {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some errors repeat their cause.
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
+impl ToStatus for NodeError {
+    fn to_status(&self) -> Status {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let more = error.to_string();
+            // Some errors repeat their cause.
+            if !text.contains(&more) {
+                text.push_str(": ");
+                text.push_str(&more);
+            }
+            cause = error.source();
         }
-        cause = error.source();
+        Status::new(self.code(), text)
     }
-    Status::new(error.grpc_code(), text)
 }
 
 /// Runs one call, which may block, to its end.
@@ -68,7 +60,7 @@ where
     let (metrics, request) = (Arc::clone(metrics), request.into_inner());
     let work = move || {
         let _inside = span.enter();
-        let answer = work(request).map_err(|error| status(&error));
+        let answer = work(request).map_err(|error| error.to_status());
         let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
         metrics.rpc(method, code, started.elapsed());
         match &answer {

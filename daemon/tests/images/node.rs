@@ -54,7 +54,7 @@ impl Node {
             directory,
         };
         let images = Arc::clone(&node.images);
-        let service = service::image_calls(images, node.containers());
+        let service = service::image_calls(images, Arc::default(), node.containers());
         let socket = node.socket();
         node.runtime.block_on(async move {
             let listener = UnixListener::bind(socket).expect("a socket");

@@ -362,6 +362,10 @@ impl Handler for OciHandler {
             .map_err(|error| failed("release the layers", launch, &error))
     }
 
+    fn upper_directory(&self, launch: &Launch<'_>) -> Option<PathBuf> {
+        Some(Rootfs::of(launch.directory).upper())
+    }
+
     fn overhead_bytes(&self, _limit_bytes: u64) -> u64 {
         // conmon is not in the container's cgroup.
         0

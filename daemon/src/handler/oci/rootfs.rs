@@ -66,7 +66,8 @@ impl Rootfs {
         self.directory.join("bundle/rootfs")
     }
 
-    fn upper(&self) -> PathBuf {
+    /// What the container wrote.
+    pub(super) fn upper(&self) -> PathBuf {
         self.directory.join("overlay/upper")
     }
 

@@ -246,6 +246,10 @@ impl Handler for UnikernelHandler {
         Ok(())
     }
 
+    fn upper_directory(&self, _launch: &Launch<'_>) -> Option<PathBuf> {
+        None
+    }
+
     fn overhead_bytes(&self, limit_bytes: u64) -> u64 {
         OVERHEAD_BYTES + limit_bytes / OVERHEAD_SHARE
     }
