@@ -19,7 +19,7 @@ use crate::handler::oci::{OciHandler, OciOptions};
 use crate::handler::unikernel::{Support, UnikernelHandler};
 use crate::handler::{Handler, HandlerError};
 use crate::image::layers::Layers;
-use crate::image::{ImageError, Images, LocalImage};
+use crate::image::{Counters, ImageError, Images, LocalImage};
 use crate::metrics::{Metrics, endpoint};
 use crate::network::Cni;
 use crate::node::{Node, NodeError, Parts};
@@ -298,7 +298,7 @@ fn node(
     };
     let containers = parts.state.directory::<ContainerRecord>("");
     let (node, found) = Node::start(parts)?;
-    gauges(&node);
+    gauges(&node, &images);
     tracing::info!(
         state = %state_path.display(),
         pods = found.pods,
@@ -311,7 +311,7 @@ fn node(
 }
 
 /// Adds what is counted each time somebody looks.
-fn gauges(node: &Arc<Node>) {
+fn gauges(node: &Arc<Node>, images: &Arc<Images>) {
     type Count = fn(&Node) -> usize;
     let all: [(&str, &str, Count); 3] = [
         ("pods", "Pods that are ready", Node::ready_count),
@@ -325,6 +325,24 @@ fn gauges(node: &Arc<Node>) {
         node.metrics().gauge(name, help, move || {
             weak.upgrade().map_or(0, |node| count(&node) as u64)
         });
+    }
+    type Total = fn(&Counters) -> u64;
+    let totals: [(&str, &str, Total); 2] = [
+        (
+            "image_conversions",
+            "Images made into unikernels so far",
+            |counters| counters.conversions,
+        ),
+        (
+            "image_conversion_failures",
+            "Images that could not be made into unikernels so far",
+            |counters| counters.conversion_failures,
+        ),
+    ];
+    for (name, help, total) in totals {
+        let images = Arc::clone(images);
+        let read = move || total(&images.counters());
+        node.metrics().gauge(name, help, read);
     }
 }
 

@@ -64,7 +64,7 @@ impl Phase {
     }
 }
 
-/// How a pull or a conversion ended.
+/// How a pull ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was done.
@@ -99,7 +99,6 @@ pub struct Metrics {
     rpc_times: Histograms<1>,
     exits: Family<Labels<1>, Counter>,
     pulls: Family<Labels<1>, Counter>,
-    conversions: Family<Labels<1>, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -121,7 +120,7 @@ impl Metrics {
         let phases: Histograms<1> = Family::new_with_constructor(phase_histogram);
         let rpcs = Family::default();
         let rpc_times: Histograms<1> = Family::new_with_constructor(rpc_histogram);
-        let (exits, pulls, conversions) = (Family::default(), Family::default(), Family::default());
+        let (exits, pulls) = (Family::default(), Family::default());
         registry.register_with_unit(
             "phase_duration",
             "Time of each step from a pull to a program's first line",
@@ -137,8 +136,6 @@ impl Metrics {
         );
         registry.register("container_exits", "Ends of containers", exits.clone());
         registry.register("pulls", "Pulls of images", pulls.clone());
-        let help = "Conversions of images to unikernels";
-        registry.register("conversions", help, conversions.clone());
         Self {
             registry: Mutex::new(registry),
             phases,
@@ -146,7 +143,6 @@ impl Metrics {
             rpc_times,
             exits,
             pulls,
-            conversions,
         }
     }
 
@@ -178,13 +174,6 @@ impl Metrics {
     /// A pull ended.
     pub fn pull(&self, outcome: Outcome) {
         self.pulls
-            .get_or_create(&[("outcome", outcome.name())])
-            .inc();
-    }
-
-    /// A conversion ended.
-    pub fn conversion(&self, outcome: Outcome) {
-        self.conversions
             .get_or_create(&[("outcome", outcome.name())])
             .inc();
     }

@@ -19,7 +19,7 @@ fn what_was_counted_is_told() {
     metrics.exit("OOMKilled");
     metrics.pull(Outcome::Done);
     metrics.pull(Outcome::Done);
-    metrics.conversion(Outcome::Refused);
+    metrics.pull(Outcome::Refused);
     let live = Arc::new(AtomicU64::new(0));
     let read = Arc::clone(&live);
     metrics.gauge("containers", "Containers that run", move || {
@@ -56,7 +56,7 @@ fn what_was_counted_is_told() {
         r#"unikiln_container_exits_total{reason="OOMKilled"} 1"#,
     );
     has(&text, r#"unikiln_pulls_total{outcome="done"} 2"#);
-    has(&text, r#"unikiln_conversions_total{outcome="refused"} 1"#);
+    has(&text, r#"unikiln_pulls_total{outcome="refused"} 1"#);
     has(&text, "# TYPE unikiln_containers gauge");
     has(&text, "unikiln_containers 7");
 }

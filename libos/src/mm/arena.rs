@@ -104,16 +104,17 @@ struct Arenas {
     peak_frames: u64,
 }
 
+/// All zero, so that it takes no room in the file; [`Arenas::prepare`] has the rest.
 static ARENAS: Mutex<Arenas> = Mutex::new(Arenas {
     list: [Arena { gpa: 0, chunks: 0 }; ARENAS_MAX],
     count: 0,
-    partial: NONE,
-    partial_tables: NONE,
-    free: NONE,
-    shrunk: [NONE; SHRUNK_MAX],
+    partial: 0,
+    partial_tables: 0,
+    free: 0,
+    shrunk: [0; SHRUNK_MAX],
     dirty_chunks: 0,
     freed_frames: 0,
-    next_arena_bytes: ARENA_FIRST_BYTES,
+    next_arena_bytes: 0,
     spare_tables: SpareTables::new(),
     arena_bytes: 0,
     limit_frames: 0,
@@ -225,6 +226,15 @@ impl Arenas {
                 self.partial = next;
             }
         }
+    }
+
+    /// Before the first arena.
+    fn prepare(&mut self) {
+        self.partial = NONE;
+        self.partial_tables = NONE;
+        self.free = NONE;
+        self.shrunk = [NONE; SHRUNK_MAX];
+        self.next_arena_bytes = ARENA_FIRST_BYTES;
     }
 
     fn take_boot(&mut self, tables: bool) -> Option<u64> {
@@ -340,6 +350,7 @@ fn lock() -> spin::MutexGuard<'static, Arenas> {
 fn lock() -> spin::MutexGuard<'static, Arenas> {
     let mut arenas = ARENAS.lock();
     if arenas.count == 0 {
+        arenas.prepare();
         arenas.limit_frames = phys::TEST_BYTES / PAGE;
         // Frame 0 is the page-table root.
         arenas.adopt(0, phys::TEST_BYTES, PAGE, Some(phys::TEST_BYTES));
@@ -350,6 +361,7 @@ fn lock() -> spin::MutexGuard<'static, Arenas> {
 /// Takes the boot arena into use. Called once, before the heap exists.
 pub fn init(info: &BootInfo) {
     let mut arenas = lock();
+    arenas.prepare();
     arenas.limit_frames = info.memory_limit_bytes / PAGE;
     arenas.adopt(
         info.boot_arena_gpa,
