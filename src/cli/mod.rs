@@ -12,9 +12,7 @@
 //! | `images.rs` | `unikiln images` |
 //! | `rmi.rs` | `unikiln rmi IMAGE…` |
 //! | `store.rs` | where stored images are |
-//! | `serve.rs` | `unikiln serve`: the CRI server |
-//! | `ps.rs`, `logs.rs`, `debug.rs` | `unikiln ps`, `unikiln logs ID`, `unikiln debug bundle` |
-//! | `daemon.rs` | where the daemon is |
+//! | `daemon.rs` | `unikiln serve`, `ps`, `logs`, `debug` |
 //! | `environment.rs` | `-e` and `--env-file` |
 //! | `network.rs` | the network of `run` |
 //! | `size.rs` | sizes such as `256M` |
@@ -22,20 +20,16 @@
 mod build;
 mod check;
 mod daemon;
-mod debug;
 mod environment;
 mod images;
 mod inspect;
-mod logs;
 mod network;
 mod pack;
-mod ps;
 mod pull;
 mod push;
 mod registry;
 mod rmi;
 mod run;
-mod serve;
 mod size;
 mod store;
 
@@ -63,10 +57,14 @@ enum Command {
     Push(push::Push),
     Images(images::Images),
     Rmi(rmi::Rmi),
-    Serve(Box<serve::Serve>),
-    Ps(ps::Ps),
-    Logs(logs::Logs),
-    Debug(debug::Debug),
+    /// Serve the Kubernetes Container Runtime Interface (CRI v1) on a Unix socket.
+    Serve(daemon::Forwarded),
+    /// List the containers of `unikiln serve`.
+    Ps(daemon::Forwarded),
+    /// Print the log of a container of `unikiln serve`.
+    Logs(daemon::Forwarded),
+    /// Help with finding what went wrong with `unikiln serve`.
+    Debug(daemon::Forwarded),
 }
 
 impl Cli {
@@ -83,10 +81,10 @@ impl Cli {
             Command::Push(push) => push.execute(),
             Command::Images(images) => images.execute(),
             Command::Rmi(rmi) => rmi.execute(),
-            Command::Serve(serve) => serve.execute().map(|()| 0),
-            Command::Ps(ps) => ps.execute(),
-            Command::Logs(logs) => logs.execute(),
-            Command::Debug(debug) => debug.execute(),
+            Command::Serve(serve) => serve.execute("serve"),
+            Command::Ps(ps) => ps.execute("ps"),
+            Command::Logs(logs) => logs.execute("logs"),
+            Command::Debug(debug) => debug.execute("debug"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn enter() {
         return;
     }
     let test = env::current_exe().expect("a test has a file");
-    build_monitor();
+    build_programs();
     let error = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child"])
         .args(["--mount-proc", "--propagation", "private"])
@@ -42,14 +42,15 @@ pub fn enter() {
     panic!("cannot start unshare: {error}");
 }
 
-/// Cargo makes programs of this package for a test, and the monitor is another package's.
-fn build_monitor() {
+/// Cargo makes programs of this package for a test; monitor and daemon are of other packages.
+fn build_programs() {
     let unikiln = Path::new(env!("CARGO_BIN_EXE_unikiln"));
     let directory = unikiln.parent().expect("a program lies in a directory");
     let target = directory.parent().expect("of a target directory");
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["build", "--locked", "--quiet", "--package", "unikiln-vmm"])
+        .args(["build", "--locked", "--quiet", "--bins"])
+        .args(["--package", "unikiln-vmm", "--package", "unikiln-daemon"])
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .arg("--target-dir")
@@ -58,5 +59,5 @@ fn build_monitor() {
         command.arg("--release");
     }
     let status = command.status().expect("cargo starts");
-    assert!(status.success(), "the monitor cannot be built");
+    assert!(status.success(), "monitor and daemon cannot be built");
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use unikiln_daemon::proto::ContainerState;
 
-use super::daemon::DaemonOptions;
+use super::socket::DaemonOptions;
 
 /// Digits of an id that people read.
 const ID_DIGITS: usize = 13;
@@ -27,7 +27,7 @@ pub(super) struct Ps {
 }
 
 impl Ps {
-    pub(super) fn execute(self) -> Result<u8> {
+    pub(super) fn execute(self) -> Result<()> {
         let mut client = self.daemon.connect()?;
         let mut containers = client.containers()?;
         containers.retain(|one| self.all || one.state() == ContainerState::ContainerRunning);
@@ -36,7 +36,7 @@ impl Ps {
             for container in containers {
                 writeln!(out, "{}", container.id)?;
             }
-            return Ok(0);
+            return Ok(());
         }
         let pods: HashMap<_, _> = client
             .pods()?
@@ -76,7 +76,7 @@ impl Ps {
             ]);
         }
         print(&mut out, &rows)?;
-        Ok(0)
+        Ok(())
     }
 }
 

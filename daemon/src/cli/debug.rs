@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use unikiln_daemon::client::Client;
 
-use super::daemon::DaemonOptions;
+use super::socket::DaemonOptions;
 
 /// Most bytes of a log that are taken: its end.
 const LOG_MAX_BYTES: u64 = 1 << 20;
@@ -48,14 +48,14 @@ struct Bundle {
 }
 
 impl Debug {
-    pub(super) fn execute(self) -> Result<u8> {
+    pub(super) fn execute(self) -> Result<()> {
         let DebugCommand::Bundle(bundle) = self.command;
         bundle.execute()
     }
 }
 
 impl Bundle {
-    fn execute(self) -> Result<u8> {
+    fn execute(self) -> Result<()> {
         let file = File::create_new(&self.output).with_context(|| {
             format!(
                 "cannot make {}; name another file with -o",
@@ -80,7 +80,7 @@ impl Bundle {
         archive.add("missing", missing.as_bytes())?;
         archive.tar.finish().context("cannot finish the archive")?;
         println!("{}", self.output.display());
-        Ok(0)
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use unikiln_daemon::client::Client;
 use unikiln_daemon::proto::ContainerState;
 
-use super::daemon::DaemonOptions;
+use super::socket::DaemonOptions;
 
 /// How often a followed log is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -37,7 +37,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn execute(self) -> Result<u8> {
+    pub(super) fn execute(self) -> Result<()> {
         let mut client = self.daemon.connect()?;
         let (status, _) = client.container(&self.id)?;
         ensure!(
@@ -59,7 +59,7 @@ impl Logs {
         } else if let Some(partial) = partial {
             self.print(&partial)?;
         }
-        Ok(0)
+        Ok(())
     }
 
     /// Prints what comes, until the container has ended and nothing more is there.
