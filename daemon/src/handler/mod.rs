@@ -11,6 +11,7 @@
 pub mod oci;
 pub mod unikernel;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -195,4 +196,27 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// Ends, unmounts and releases what containers left that no record knows any more.
     /// `directory` holds the directories of all containers, which stay.
     fn sweep(&self, directory: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<(), HandlerError>;
+}
+
+/// Field 22 of `/proc/PID/stat`; none where there is no such process. One that has ended and is
+/// not waited for yet has it still.
+pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let (_, fields) = text.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    // The first is field 3.
+    fields.nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start_ticks;
+
+    #[test]
+    fn processes_have_a_start() {
+        let own = i32::try_from(std::process::id()).expect("pid");
+        assert!(start_ticks(own).expect("this process") > 0);
+        assert_eq!(start_ticks(i32::MAX), None);
+    }
 }

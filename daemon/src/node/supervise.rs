@@ -2,7 +2,6 @@
 //! started them or one before it.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, Weak};
@@ -15,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid
 
 use super::object::{Container, lock};
 use super::{Node, NodeError};
-use crate::handler::Process;
+use crate::handler::{Process, start_ticks};
 use crate::proto::ContainerEventType;
 use crate::state::ContainerPhase;
 
@@ -125,19 +124,6 @@ impl Ends {
     }
 }
 
-/// Field 22 of `/proc/PID/stat`; none where there is no such process, or it is a zombie
-/// and so as good as gone.
-pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let (_, fields) = text.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    // The state is field 3.
-    let ticks = fields.nth(18)?.parse().ok()?;
-    (state != "X").then_some(ticks)
-}
-
 impl Node {
     /// Waits for a container's process.
     pub(super) fn watch(&self, container: &Arc<Container>, process: Process) {
@@ -182,17 +168,5 @@ impl Node {
             &container.id,
             &held.pod.id,
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::start_ticks;
-
-    #[test]
-    fn processes_have_a_start() {
-        let own = i32::try_from(std::process::id()).expect("pid");
-        assert!(start_ticks(own).expect("this process") > 0);
-        assert_eq!(start_ticks(i32::MAX), None);
     }
 }

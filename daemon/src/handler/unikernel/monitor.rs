@@ -16,7 +16,7 @@ use unikiln_vmm::container::Ready;
 use unikiln_vmm::control::{Reply, Request, ask};
 
 use super::{CONTROL, MONITOR_LOG, SPEC, failed};
-use crate::handler::{HandlerError, Process};
+use crate::handler::{HandlerError, Process, start_ticks};
 
 /// How long a program may take until it runs: a busy machine starts in milliseconds.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -153,14 +153,6 @@ fn last_words(log: &Path) -> String {
         "" => format!("nothing is in {} either", log.display()),
         words => words.replace('\n', "; "),
     }
-}
-
-/// Field 22 of `/proc/PID/stat`.
-fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything, parentheses too.
-    let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(19)?.parse().ok()
 }
 
 /// A monitor that is there.

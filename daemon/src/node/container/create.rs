@@ -11,7 +11,6 @@ use crate::image::LocalImage;
 use crate::metrics::Phase;
 use crate::node::error::shortened;
 use crate::node::object::{Container, Reserved, lock};
-use crate::node::status::image_ref;
 use crate::node::{Node, NodeError, files, mounts, names};
 use crate::proto::{
     ContainerConfig, ContainerEventType, CreateContainerRequest, CreateContainerResponse,
@@ -151,7 +150,11 @@ impl Node {
                 .iter_mut()
                 .filter(|one| mounts::has_image(one));
             for (mount, image) in mounts.zip(volumes) {
-                mount.image.get_or_insert_default().image_ref = image_ref(&image);
+                mount
+                    .image
+                    .get_or_insert_default()
+                    .image_ref
+                    .clone_from(&image.id);
             }
         })?;
         cgroups.container(parent, &container.id, &resources)?;
