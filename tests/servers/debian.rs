@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
@@ -9,6 +11,8 @@ use crate::image::{can_run, debian};
 use crate::server::{Server, client, curl, free_port, wrk};
 
 const PAGE: &str = include_str!("files/srv/www/index.html");
+/// How long a busy machine may take to read a file of two lines.
+const LOADING_MAX: Duration = Duration::from_secs(30);
 const NGINX: [&str; 2] = ["-c", "/srv/nginx.conf"];
 
 /// One for each server.
@@ -38,7 +42,14 @@ pub(crate) fn start_redis_with(options: &[&str], args: &[&str]) -> (Server, Stri
     let args = [&["--save", ""], args].concat();
     let mut server = Server::start("redis", [&always, options].concat(), debian(), &args);
     drop(server.connect((Ipv4Addr::LOCALHOST, port).into()));
-    (server, port.to_string())
+    let port = port.to_string();
+    // It listens before it has read its append-only file, and says so until it has.
+    let end = Instant::now() + LOADING_MAX;
+    while client("redis-cli", ["-p", &port, "PING"]).out() != "PONG\n" {
+        assert!(Instant::now() < end, "redis still loads");
+        thread::sleep(Duration::from_millis(20));
+    }
+    (server, port)
 }
 
 /// Static files, one process.
