@@ -49,8 +49,9 @@ fn build_programs() {
     let target = directory.parent().expect("of a target directory");
     let mut command = Command::new(env!("CARGO"));
     command
+        // Of all members, as the tests are: with other features of what they share, all of it
+        // would be compiled again.
         .args(["build", "--locked", "--quiet", "--bins"])
-        .args(["--package", "unikiln-vmm", "--package", "unikiln-daemon"])
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .arg("--target-dir")
