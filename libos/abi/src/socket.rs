@@ -105,8 +105,8 @@ pub const SERVICE_ASLEEP: u32 = 2;
 /// Bytes of one ring.
 pub const RING_BYTES: usize = 8064;
 
-/// One connection's bytes on their way, given by [`crate::call::SOCKET_STREAM`] or [`crate::call::SOCKET_ACCEPT_STREAMS`]. Zero at
-/// the start; page-aligned. Fields of one writer share a cache line.
+/// One connection's bytes on their way, given by [`crate::call::SOCKET_STREAM`] or
+/// [`crate::call::SOCKET_ACCEPT_STREAMS`]. Zero at the start; page-aligned. Fields of one writer share a cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct StreamRings {

@@ -279,8 +279,9 @@ pub fn read_cstr(address: u64, max: usize) -> Result<Vec<u8>, Errno> {
     Err(Errno::ENAMETOOLONG)
 }
 
-/// Where the first bytes of a range are in guest-physical memory, in at most `most` pieces. None where it cannot be read; it ends before the first byte that is
-/// not in memory of the guest's own, such as a file of the image.
+/// Where the first bytes of a range are in guest-physical memory, in at most `most` pieces.
+/// None where it cannot be read; it ends before the first byte that is not in memory of the
+/// guest's own, such as a file of the image.
 ///
 /// Another thread may unmap them at once, so they may be looked at, but not written.
 pub fn pieces(address: u64, len: usize, most: usize) -> Vec<Piece> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Guest, guest};
+use crate::assembled::{Guest, guest};
 
 const VMM: &str = env!("CARGO_BIN_EXE_unikiln-vmm");
 

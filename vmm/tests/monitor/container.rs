@@ -13,7 +13,7 @@ use unikiln_vmm::container::{Ending, Ready};
 use unikiln_vmm::control::{Reply, Request, Update, ask};
 use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork};
 
-use crate::common::{Guest, guest};
+use crate::assembled::{Guest, guest};
 
 const VMM: &str = env!("CARGO_BIN_EXE_unikiln-vmm");
 const WAIT: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Write;
 
-use crate::common::guest;
+use crate::assembled::guest;
 use unikiln_vmm::fault::GuestFault;
 use unikiln_vmm::{ExitReason, LogFormat, Stdin};
 

@@ -1,7 +1,7 @@
 //! The monitor with hand-made guests, as a library and as a program.
 
+mod assembled;
 mod binary;
-mod common;
 mod container;
 mod guests;
 mod sockets;

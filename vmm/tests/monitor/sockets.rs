@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use unikiln_vmm::net::Mode;
 
-use crate::common::{Guest, guest};
+use crate::assembled::{Guest, guest};
 
 /// Opens a table, and a listener on 0.0.0.0:80 in %rbp. The table is at 0x4000 of the
 /// scratch buffer.

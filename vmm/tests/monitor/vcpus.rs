@@ -1,6 +1,6 @@
 //! Several vCPUs of a hand-made guest: starts, calls, flushes, timers.
 
-use crate::common::{Guest, Ran, guest};
+use crate::assembled::{Guest, Ran, guest};
 
 /// `main` runs on vCPU 0 as the libOS, `second` on vCPU 1 as the program, behind the
 /// libOS text: `START second` starts it with its call page in `r15`.
