@@ -86,7 +86,7 @@ impl Scribbler {
             6 => self.counter(any),
             _ => match self.words {
                 Words::Wild => self.any_word(any),
-                Words::Closing if any.is_multiple_of(1000) => (ring_word(CLOSING), 1),
+                Words::Closing if any.is_multiple_of(100) => (ring_word(CLOSING), 1),
                 Words::Right | Words::Closing => self.counter(any),
             },
         };
