@@ -12,6 +12,8 @@ const RINGS: u64 = 0x18_0000;
 const RINGS_BYTES: u64 = size_of::<StreamRings>() as u64;
 /// What lies on both sides of the rings, and is nobody's to write.
 const BESIDE_RINGS: [u64; 2] = [RINGS - 4096, RINGS + RINGS_BYTES];
+/// The word with the wish to have the socket closed.
+const CLOSING: usize = offset_of!(StreamRings, closing);
 /// How long a guest writes without an end.
 const STORM: Duration = Duration::from_millis(400);
 
@@ -43,14 +45,23 @@ fn ring_word(at: usize) -> u64 {
     RINGS + at as u64
 }
 
+/// What a guest writes into its rings, beside bytes and marks.
+#[derive(Clone, Copy, PartialEq)]
+enum Words {
+    /// Counters that are right, whatever the bytes behind them are.
+    Right,
+    /// Any counters, and the monitor's own words too.
+    Wild,
+    /// Right ones, and at some time the wish to have the socket closed.
+    Closing,
+}
+
 /// What writes into a guest's shared memory, in any order and at any time.
 struct Scribbler {
     memory: Arc<GuestMemory>,
     handle: u64,
     random: Random,
-    /// Any counters, and the monitor's own too. Otherwise they are right, whatever the
-    /// bytes behind them are.
-    is_wild: bool,
+    words: Words,
     filled: u64,
     taken: u64,
 }
@@ -73,10 +84,23 @@ impl Scribbler {
             // `receive_end` and `send_error`.
             5 => (ring_word(offset_of!(StreamRings, receive_end)), any),
             6 => self.counter(any),
-            _ if self.is_wild => (ring_word((any % 32) as usize * 8), self.random.next()),
-            _ => self.counter(any),
+            _ => match self.words {
+                Words::Wild => self.any_word(any),
+                Words::Closing if any.is_multiple_of(100) => (ring_word(CLOSING), 1),
+                Words::Right | Words::Closing => self.counter(any),
+            },
         };
         set_word(&self.memory, gpa, value);
+    }
+
+    /// Any of the words before the bytes, but for the wish to close: counters of a socket
+    /// that is gone are nobody's fault.
+    fn any_word(&mut self, any: u64) -> (u64, u64) {
+        let at = (any % 32) as usize * 8;
+        let value = self.random.next();
+        let is_closing = at == CLOSING;
+        let kept = if is_closing { value << 32 } else { value };
+        (ring_word(at), kept)
     }
 
     /// A counter that grows, as far as it may.
@@ -100,7 +124,7 @@ impl Scribbler {
 
 /// A guest whose one connection has rings that are written all the time, while its calls
 /// and its other end go on. The first fault, if there is one.
-fn storm(seed: u64, is_wild: bool) -> Option<GuestFault> {
+fn storm(seed: u64, words: Words) -> Option<GuestFault> {
     let mut guest = Guest::with_table(&NetworkConfig::default());
     let memory = Arc::clone(&guest.host.memory);
     for gpa in BESIDE_RINGS {
@@ -117,7 +141,7 @@ fn storm(seed: u64, is_wild: bool) -> Option<GuestFault> {
                 memory: Arc::clone(&memory),
                 handle,
                 random: Random(seed),
-                is_wild,
+                words,
                 filled: 0,
                 taken: 0,
             };
@@ -154,7 +178,11 @@ fn storm(seed: u64, is_wild: bool) -> Option<GuestFault> {
     }
     // Whatever was written, the monitor serves the next connection.
     if fault.is_none() {
-        guest.does(SOCKET_CLOSE, [handle]);
+        let status = match words {
+            Words::Closing => i64::from(-libc::EBADF),
+            Words::Right | Words::Wild => 0,
+        };
+        assert_eq!(guest.call(SOCKET_CLOSE, [handle]), status);
         let (handle, mut client) = guest.connected();
         client.write_all(b"honest").unwrap();
         guest.ready(handle, libc::POLLIN);
@@ -168,14 +196,21 @@ fn storm(seed: u64, is_wild: bool) -> Option<GuestFault> {
 #[test]
 fn bytes_marks_and_words_that_change_all_the_time_harm_nobody() {
     for seed in 1..=3 {
-        assert_eq!(storm(seed, false), None);
+        assert_eq!(storm(seed, Words::Right), None);
+    }
+}
+
+#[test]
+fn a_close_in_between_harms_nobody() {
+    for seed in 1..=3 {
+        assert_eq!(storm(seed, Words::Closing), None);
     }
 }
 
 #[test]
 fn wild_counters_in_between_end_the_guest() {
     for seed in 1..=3 {
-        let fault = storm(seed, true);
+        let fault = storm(seed, Words::Wild);
         assert!(
             matches!(fault, Some(GuestFault::RingCounter { .. })),
             "{fault:?}"
