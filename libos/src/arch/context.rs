@@ -74,6 +74,13 @@ impl Context {
         (inner.stack_bottom, inner.stack_top)
     }
 
+    /// Its stack is another's by now.
+    pub fn forget_stack(&self) {
+        // SAFETY: see `Sync`: the thread is not handed to a vCPU yet.
+        let inner = unsafe { &mut *self.0.get() };
+        (inner.stack_bottom, inner.stack_top) = (0, 0);
+    }
+
     /// Gives it a libOS stack and room for the extended state.
     ///
     /// # Errors
@@ -212,6 +219,7 @@ mod real {
     /// this stack, and they are popped after this returns.
     pub unsafe extern "C" fn new_thread(regs: *mut Registers) {
         sched::begin_thread();
+        crate::process::threads::begin();
         // SAFETY: the caller's promise.
         crate::process::return_to_program(unsafe { &mut *regs }, None);
     }

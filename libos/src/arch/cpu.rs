@@ -206,6 +206,13 @@ pub fn flush_all() {
     unsafe { asm!("int 0x82", out("rax") _, options(nostack, preserves_flags)) }
 }
 
+/// Uses another page-table root: `gpa` is one that `mm::pagetable` made, and so shows the
+/// libOS as all others do.
+pub fn switch_root(gpa: u64) {
+    // SAFETY: the gate is callable from ring 3 and loads CR3 from RAX.
+    unsafe { asm!("int 0x83", in("rax") gpa, options(nostack, preserves_flags)) }
+}
+
 /// Saves the extended state of `mask` into `area` (64-byte aligned, large enough
 /// for XCR0 in the standard format).
 ///

@@ -58,6 +58,8 @@ pub fn hypercall_out(_number: u32) {}
 pub fn flush_page(_address: u64) {}
 /// Nothing to flush.
 pub fn flush_all() {}
+/// No page tables.
+pub fn switch_root(_gpa: u64) {}
 /// Nothing to save.
 ///
 /// # Safety

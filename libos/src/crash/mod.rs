@@ -6,6 +6,8 @@
 //! libOS bug    ──┘  (of the libOS: its own backtrace; the program is not looked at)
 //! ```
 //!
+//! The record of a process other than the first goes to the log, and the guest goes on.
+//!
 //! | file | what it owns |
 //! |---|---|
 //! | `report.rs` | the words of a record |
@@ -45,6 +47,7 @@ use spin::Mutex;
 use unikiln_abi::exit;
 
 use crate::arch::{self, Registers};
+use crate::process::end::{Status, end_current};
 use crate::signal::{SigInfo, Trap};
 use crate::{hypercall, mm, process, strace, time};
 use map::Map;
@@ -57,6 +60,8 @@ const RECORD_MAX_BYTES: usize = 64 << 10;
 const OOM_CODE: u64 = 137;
 /// Exit code of a libOS bug: 128 + SIGABRT.
 const PANIC_CODE: u64 = 134;
+/// What ends a child for which there is no memory.
+const SIGKILL: u32 = 9;
 /// Room for the one line that stands for a record that fails.
 const SPARE_BYTES: usize = 512;
 /// Heap that is set aside for the writing of a record, which may be about a
@@ -154,7 +159,7 @@ fn keep_summary(summary: &str) {
     }
 }
 
-/// Ends the guest by a signal whose default action dumps core.
+/// Ends the process by a signal whose default action dumps core.
 pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
     // What the program wrote to mapped files is not lost with it.
     crate::fs::volume::write_back_all();
@@ -164,6 +169,11 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
         ..*registers
     };
     let signal = fatal.info.number();
+    if !process::current().is_init() {
+        log_report(Reason::Signal(fatal), registers);
+        strace::killed(signal);
+        end_current(Status::signaled(signal, true));
+    }
     begin(
         exit::SIGNALED,
         u64::from(signal),
@@ -177,6 +187,11 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
 /// Ends the guest because the memory limit left no page for `address`.
 /// `registers` are the libOS's where it was copying for the program.
 pub fn out_of_memory(registers: &Registers, address: u64) -> ! {
+    if !process::current().is_init() {
+        log_report(Reason::OutOfMemory(address), registers);
+        strace::killed(SIGKILL);
+        end_current(Status::signaled(SIGKILL, false));
+    }
     begin(exit::OOM_KILLED, OOM_CODE, &"out of memory");
     write_report(Reason::OutOfMemory(address), registers);
     crate::fs::volume::write_back_all();
@@ -184,6 +199,19 @@ pub fn out_of_memory(registers: &Registers, address: u64) -> ! {
 }
 
 fn write_report(reason: Reason<'_>, registers: &Registers) {
+    hypercall::record(report(reason, registers, keep_summary).as_string());
+}
+
+/// The record of a process other than the first, whose end is not the guest's: lines of the
+/// log.
+fn log_report(reason: Reason<'_>, registers: &Registers) {
+    let text = report(reason, registers, |_| ());
+    for line in text.as_str().split_inclusive('\n') {
+        hypercall::log_line(line);
+    }
+}
+
+fn report(reason: Reason<'_>, registers: &Registers, summary: fn(&str)) -> Text {
     let map = program_map();
     let executable = report::executable();
     let calls = process::thread().recent.list();
@@ -199,13 +227,13 @@ fn write_report(reason: Reason<'_>, registers: &Registers) {
     };
     let mut text = Text::new(RECORD_MAX_BYTES);
     // A text never fails; it is cut.
-    let _ = report.write(&mut text, keep_summary);
-    hypercall::record(text.as_string());
+    let _ = report.write(&mut text, summary);
+    text
 }
 
 #[cfg(target_os = "none")]
 fn program_map() -> Map {
-    match process::current().space.try_lock() {
+    match process::current().space().try_lock() {
         Some(space) => Map::new(space.areas.iter()),
         None => Map::default(),
     }

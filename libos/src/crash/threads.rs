@@ -55,7 +55,7 @@ impl Threads {
     /// The threads as they are now, the running one apart.
     pub(super) fn now() -> Threads {
         let own = process::thread();
-        let list = threads::try_list().unwrap_or_default();
+        let list = threads::try_list(own.process()).unwrap_or_default();
         let others = list.iter().filter(|other| !core::ptr::eq(**other, own));
         Threads {
             own: Named::of(own),

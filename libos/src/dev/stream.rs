@@ -239,8 +239,8 @@ impl File for StreamFile {
             }
             TCGETS2 => user::copy_out(argument, &Settings::NEW.to_bytes())?,
             TIOCGWINSZ => user::copy_out(argument, &WINDOW_SIZE)?,
-            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid)?,
-            TIOCSPGRP if user::read::<u32>(argument)? != process::current().pid => {
+            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid())?,
+            TIOCSPGRP if user::read::<u32>(argument)? != process::current().pid() => {
                 return Err(Errno::ESRCH);
             }
             TIOCSPGRP => {}

@@ -75,7 +75,7 @@ pub fn take(terminal: &Arc<Terminal>) -> Result<(), Errno> {
             _ => return Err(Errno::EPERM),
         }
     }
-    terminal.set_foreground(Some(process::current().pid));
+    terminal.set_foreground(Some(process::current().pid()));
     Ok(())
 }
 
@@ -92,7 +92,7 @@ pub fn give_up(terminal: &Arc<Terminal>) -> Result<(), Errno> {
     terminal.set_foreground(None);
     for signal in [SIGHUP, SIGCONT] {
         // A full queue loses the signal, as Linux's does.
-        let _ = signal::send_to_process(SigInfo::from_kernel(signal));
+        let _ = signal::send_to_process(process::init(), SigInfo::from_kernel(signal));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use super::overlay::{Replacement, overlay};
 use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
 use crate::mm::{FilePages, Frame};
-use crate::{process, signal};
+use crate::signal;
 
 /// Seals that forbid writing.
 pub(super) const SEALS_OF_WRITES: u32 = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
@@ -336,7 +336,7 @@ pub(super) fn forget_mapped(inode: &MemoryInode, first: u64, end: u64, copies: b
             first,
             end,
         };
-        process::current().space.forget(pages, copies);
+        crate::mm::spaces::forget(pages, copies);
     }
 }
 

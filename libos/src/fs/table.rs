@@ -21,7 +21,7 @@ struct Slot {
 /// Closes what was behind a descriptor of the current process. The file itself
 /// is closed with its last descriptor. Nothing may be locked.
 pub fn close(file: Arc<OpenFile>) {
-    lock::descriptor_closed(&file, process::current().pid);
+    lock::descriptor_closed(&file, process::current().pid());
     if Arc::strong_count(&file) == 1 {
         file.closing();
     }
@@ -186,6 +186,25 @@ impl FdTable {
             }
         }
         closed
+    }
+
+    /// A child's: all that are open, none that are reserved.
+    pub fn for_child(&self) -> FdTable {
+        let mut child = self.clone();
+        for (fd, place) in child.slots.iter_mut().enumerate() {
+            if place.take_if(|slot| slot.file.is_none()).is_some() {
+                child.lowest_free = child.lowest_free.min(fd);
+            }
+        }
+        child
+    }
+
+    /// All files, of a process that has ended.
+    pub fn into_files(self) -> impl Iterator<Item = Arc<OpenFile>> {
+        self.slots
+            .into_iter()
+            .flatten()
+            .filter_map(|slot| slot.file)
     }
 
     /// The numbers in use, ascending.

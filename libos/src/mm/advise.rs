@@ -13,7 +13,7 @@ use linux_raw_sys::general::{
 use super::fault::{self, Fault};
 use super::space::{AddressSpace, Space};
 use super::vma::{Area, Backing, PROT_WRITE};
-use super::{LARGE_PAGE, PAGE, arena, pagetable, round_down, round_up};
+use super::{LARGE_PAGE, PAGE, arena, round_down, round_up};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 
@@ -173,7 +173,7 @@ impl Space {
     /// Whether touching the page needs neither memory nor the host: it has a
     /// translation, or the file has it.
     fn is_resident(&self, page: u64) -> bool {
-        if !pagetable::lookup(page).0.is_empty() {
+        if !self.root.lookup(page).0.is_empty() {
             return true;
         }
         let Some(area) = self.areas.find(page) else {

@@ -263,6 +263,15 @@ impl Arenas {
         }
     }
 
+    /// One reference less; the last frees the frame.
+    fn drop_reference(&mut self, id: u32, index: usize) {
+        let count = &mut self.chunk(id).counts[index];
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.release(id, index);
+        }
+    }
+
     fn unlist(&mut self, id: u32) {
         let tables = self.chunk(id).tables;
         let after = self.chunk(id).next;
@@ -410,29 +419,63 @@ pub(in crate::mm) fn allocate_large() -> Option<u64> {
     chunk.state = State::Large;
     chunk.used = FRAMES as u32;
     chunk.fresh = FRAMES as u32;
+    chunk.counts[0] = 1;
     Some(chunk.gpa)
 }
 
-/// Ends a large mapping: its memory goes back to the host.
+/// Ends a large mapping; with the last one, its memory goes back to the host. Another
+/// mapping of it may have been split: then each frame loses a reference.
 pub(in crate::mm) fn release_large(gpa: u64) {
     let mut arenas = lock();
-    if let Some((id, 0)) = arenas.locate(gpa)
-        && arenas.chunk(id).state == State::Large
-    {
-        arenas.subtract_used(FRAMES as u64);
-        arenas.freed_frames += FRAMES as u64;
-        arenas.give_back(id);
+    let Some((id, 0)) = arenas.locate(gpa) else {
+        return;
+    };
+    let chunk = arenas.chunk(id);
+    if chunk.state == State::Small {
+        (0..FRAMES).for_each(|index| arenas.drop_reference(id, index));
+        return;
+    }
+    if chunk.state == State::Large {
+        chunk.counts[0] = chunk.counts[0].saturating_sub(1);
+        if chunk.counts[0] == 0 {
+            arenas.subtract_used(FRAMES as u64);
+            arenas.freed_frames += FRAMES as u64;
+            arenas.give_back(id);
+        }
     }
 }
 
-/// Turns a large chunk into 512 frames with one reference each.
+/// One more large mapping of the same memory.
+pub(in crate::mm) fn share_large(gpa: u64) {
+    let mut arenas = lock();
+    if let Some((id, 0)) = arenas.locate(gpa) {
+        let chunk = arenas.chunk(id);
+        match chunk.state {
+            State::Large => chunk.counts[0] += 1,
+            // Another mapping of it was split.
+            State::Small => chunk.counts.iter_mut().for_each(|count| *count += 1),
+            State::Free | State::Heap => {}
+        }
+    }
+}
+
+/// Mappings of a large chunk; two where another one was split, whatever became of it.
+pub(in crate::mm) fn large_references(gpa: u64) -> u32 {
+    let mut arenas = lock();
+    match arenas.locate(gpa) {
+        Some((id, 0)) if arenas.chunk(id).state == State::Large => arenas.chunk(id).counts[0],
+        _ => 2,
+    }
+}
+
+/// Turns a large chunk into 512 frames, each with a reference of every large mapping.
 pub(in crate::mm) fn split_large(gpa: u64) {
     let mut arenas = lock();
     if let Some((id, 0)) = arenas.locate(gpa) {
         let chunk = arenas.chunk(id);
         if chunk.state == State::Large {
             chunk.state = State::Small;
-            chunk.counts = [1; FRAMES];
+            chunk.counts = [chunk.counts[0]; FRAMES];
         }
     }
 }
@@ -463,11 +506,7 @@ pub fn give_free_to_host() {
 pub(in crate::mm) fn release_frame(gpa: u64) {
     let mut arenas = lock();
     if let Some((id, index)) = arenas.locate(gpa) {
-        let count = &mut arenas.chunk(id).counts[index];
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            arenas.release(id, index);
-        }
+        arenas.drop_reference(id, index);
     }
 }
 

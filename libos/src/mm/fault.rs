@@ -13,7 +13,7 @@ use super::file_change::FilePages;
 use super::pagetable::{self, COPY_ON_WRITE, COUNTED, Entry};
 use super::space::{Space, access_of};
 use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE};
-use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down};
+use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down, spaces};
 use crate::errno::Errno;
 use crate::fs::{OpenFile, Page};
 
@@ -65,8 +65,21 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
     if area.protection & wanted == 0 {
         return Err(Fault::Denied);
     }
-    let (entry, large) = pagetable::lookup(page);
+    let (entry, large) = space.root.lookup(page);
     if entry.is_present() {
+        if attempt.write && large && entry.is_copy_on_write() {
+            if arena::large_references(entry.gpa()) == 1 {
+                let own = Entry::new(entry.gpa(), access_of(area.protection), COUNTED);
+                space.root.replace(page, own.large(), true);
+                space.owe_flush(page, entry);
+                return Ok(());
+            }
+            if !space.root.split(page) {
+                return Err(Fault::OutOfMemory);
+            }
+            space.owe_flush(page, entry);
+            return serve(space, attempt);
+        }
         let copy = attempt.write && !entry.is_writable() && entry.is_copy_on_write();
         if copy {
             copy_page(space, &area, page, entry)?;
@@ -76,13 +89,15 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
         let refused =
             (attempt.write && !entry.is_writable()) || (attempt.execute && !entry.is_executable());
         if refused && entry.with_access(access_of(area.protection)) != entry {
-            pagetable::replace(page, entry.with_access(access_of(area.protection)), large);
+            space
+                .root
+                .replace(page, entry.with_access(access_of(area.protection)), large);
         }
         space.owe_flush(page, entry);
         return Ok(());
     }
     match &area.backing {
-        Backing::Anonymous => give_anonymous(&area, page),
+        Backing::Anonymous => give_anonymous(space, &area, page),
         Backing::File { file, offset } => {
             give_file(space, &area, file, *offset, page, attempt.write)
         }
@@ -96,7 +111,7 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
 pub fn populate(space: &mut Space, start: u64, end: u64, write: bool) -> Result<(), Fault> {
     let mut at = start;
     while at < end {
-        let (entry, large) = pagetable::lookup(at);
+        let (entry, large) = space.root.lookup(at);
         if entry.is_present() && (entry.is_writable() || !write) {
             at = round_down(at, pagetable::entry_bytes(large)) + pagetable::entry_bytes(large);
             continue;
@@ -112,22 +127,22 @@ pub fn populate(space: &mut Space, start: u64, end: u64, write: bool) -> Result<
     Ok(())
 }
 
-fn give_anonymous(area: &Area, page: u64) -> Result<(), Fault> {
+fn give_anonymous(space: &Space, area: &Area, page: u64) -> Result<(), Fault> {
     let access = access_of(area.protection);
     let slot = round_down(page, LARGE_PAGE);
     if !area.traits.small_pages
         && slot >= area.start
         && slot + LARGE_PAGE <= area.end
-        && pagetable::large_slot_is_empty(slot)
+        && space.root.large_slot_is_empty(slot)
         && let Some(gpa) = arena::allocate_large()
     {
-        if pagetable::set_large(slot, Entry::new(gpa, access, COUNTED)) {
+        if space.root.set_large(slot, Entry::new(gpa, access, COUNTED)) {
             return Ok(());
         }
         arena::release_large(gpa);
     }
     let (first, last) = around(area, page, AROUND_ANONYMOUS);
-    populate_anonymous(area, first, last, page)
+    populate_anonymous(space, area, first, last, page)
 }
 
 /// Pages to map around `page`: aligned, inside the area.
@@ -137,24 +152,30 @@ fn around(area: &Area, page: u64, pages: u64) -> (u64, u64) {
 }
 
 /// Gives zeroed frames to the empty pages of `first..last`; only `needed` must succeed.
-pub fn populate_anonymous(area: &Area, first: u64, last: u64, needed: u64) -> Result<(), Fault> {
+pub fn populate_anonymous(
+    space: &Space,
+    area: &Area,
+    first: u64,
+    last: u64,
+    needed: u64,
+) -> Result<(), Fault> {
     let access = access_of(area.protection);
     let mut at = first;
     while at < last {
-        if pagetable::lookup(at).0.is_empty() {
+        if space.root.lookup(at).0.is_empty() {
             let given = Frame::zeroed().ok().is_some_and(|frame| {
                 let gpa = frame.into_counted();
-                let done = pagetable::set_small(at, Entry::new(gpa, access, COUNTED));
+                let done = space.root.set_small(at, Entry::new(gpa, access, COUNTED));
                 if !done {
                     drop(Frame::from_counted(gpa));
                 }
                 done
             });
             if !given && at <= needed && needed < last {
-                return match pagetable::lookup(needed).0.is_empty() {
+                return match space.root.lookup(needed).0.is_empty() {
                     false => Ok(()),
                     true if at == needed => Err(Fault::OutOfMemory),
-                    true => populate_anonymous(area, needed, needed + PAGE, needed),
+                    true => populate_anonymous(space, area, needed, needed + PAGE, needed),
                 };
             }
             if !given {
@@ -180,7 +201,7 @@ fn give_file(
     }
     map_file_page(space, area, file, offset, page, write)?;
     if write && !area.shared {
-        let (entry, _) = pagetable::lookup(page);
+        let (entry, _) = space.root.lookup(page);
         if entry.is_present() && !entry.is_writable() {
             return copy_page(space, area, page, entry);
         }
@@ -237,7 +258,7 @@ fn populate_pages(
     let last = last.min(file_end(file, area, offset));
     let mut at = first;
     while at < last {
-        if pagetable::lookup(at).0.is_empty()
+        if space.root.lookup(at).0.is_empty()
             && wanted((offset + (at - area.start)) / PAGE)
             && map_file_page(space, area, file, offset, at, false).is_err()
         {
@@ -276,6 +297,7 @@ fn map_file_page(
             end: index + 1,
         };
         space.forget(pages, false);
+        spaces::owe(pages, space.root);
     }
     let entry = match source {
         Page::Rootfs { gpa } => Entry::new(gpa, access, COPY_ON_WRITE),
@@ -288,7 +310,7 @@ fn map_file_page(
             Entry::new(frame.into_counted(), access, extra)
         }
     };
-    if pagetable::set_small(page, entry) {
+    if space.root.set_small(page, entry) {
         return Ok(());
     }
     if entry.is_counted() {
@@ -301,13 +323,15 @@ fn map_file_page(
 fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
     let access = access_of(area.protection);
     if old.is_counted() && arena::frame_references(old.gpa()) == 1 {
-        pagetable::replace(page, Entry::new(old.gpa(), access, COUNTED), false);
+        space
+            .root
+            .replace(page, Entry::new(old.gpa(), access, COUNTED), false);
         space.owe_flush(page, old);
         return Ok(());
     }
     let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
     phys::copy_page(old.gpa(), frame.gpa());
-    pagetable::replace(
+    space.root.replace(
         page,
         Entry::new(frame.into_counted(), access, COUNTED),
         false,
@@ -334,10 +358,10 @@ fn copy_around(space: &mut Space, area: &Area, page: u64) {
 fn copy_image_pages(space: &mut Space, area: &Area, first: u64, last: u64) {
     let mut at = first;
     while at < last {
-        let (entry, _) = pagetable::lookup(at);
+        let (entry, _) = space.root.lookup(at);
         let of_image = entry.is_present() && entry.is_copy_on_write() && !entry.is_counted();
         if of_image {
-            if copy_unseen(area, at, entry).is_err() {
+            if copy_unseen(space, area, at, entry).is_err() {
                 return;
             }
             space.owe_flush_elsewhere(entry);
@@ -355,11 +379,11 @@ pub fn copy_file_ahead(space: &mut Space, area: &Area, file: &Arc<OpenFile>, off
 }
 
 /// [`copy_page`] for a page of the image, where no flush is needed.
-fn copy_unseen(area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
+fn copy_unseen(space: &Space, area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
     let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
     phys::copy_page(old.gpa(), frame.gpa());
     let access = access_of(area.protection);
-    pagetable::replace(
+    space.root.replace(
         page,
         Entry::new(frame.into_counted(), access, COUNTED),
         false,

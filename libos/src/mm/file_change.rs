@@ -1,9 +1,9 @@
 //! Mappings of a file whose pages went away or became others: their translations
 //! are taken away, so that the next touch asks the file.
 
+use super::PAGE;
 use super::space::{AddressSpace, Space};
 use super::vma::{Area, Backing};
-use super::{PAGE, pagetable};
 
 /// Pages of a file: device and inode number, first page, first page after them.
 #[derive(Clone, Copy, Debug)]
@@ -58,15 +58,15 @@ impl Space {
 
     /// Takes the pages that are the file's own away, and leaves copies.
     fn clear_file_pages(&mut self, start: u64, end: u64) {
-        let mut at = pagetable::skip_empty(start, end);
+        let mut at = self.root.skip_empty(start, end);
         while at < end {
-            let (entry, _) = pagetable::lookup(at);
-            if !entry.is_empty() && entry.is_copy_on_write() {
-                pagetable::clear(at, false);
+            let (entry, _) = self.root.lookup(at);
+            if !entry.is_empty() && entry.is_of_file() {
+                self.root.clear(at, false);
                 self.owe_flush(at, entry);
                 self.free_later(entry, false);
             }
-            at = pagetable::skip_empty(at + PAGE, end);
+            at = self.root.skip_empty(at + PAGE, end);
         }
     }
 }

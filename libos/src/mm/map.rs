@@ -171,6 +171,19 @@ impl AddressSpace {
         Ok(0)
     }
 
+    /// The file that is mapped shared at an address, by device and inode number, and the
+    /// bytes into it; none in other memory.
+    pub fn shared_place(&self, address: u64) -> Option<((u64, u64), u64)> {
+        let space = self.lock();
+        let area = space.areas.find(address).filter(|area| area.shared)?;
+        match &area.backing {
+            Backing::File { file, offset } => {
+                Some((file.inode_id(), offset + (address - area.start)))
+            }
+            Backing::Anonymous => None,
+        }
+    }
+
     /// Files in volumes that are mapped shared in the range, and their pages there.
     pub fn shared_files(&self, start: u64, end: u64) -> Vec<(Arc<OpenFile>, u64, u64)> {
         let mut files = Vec::new();
@@ -302,6 +315,11 @@ impl Space {
             return Ok(());
         }
         self.check_change(start, end)?;
+        self.unmap_sealed(start, end)
+    }
+
+    /// The same where sealed areas and cut ones are no matter.
+    pub(super) fn unmap_sealed(&mut self, start: u64, end: u64) -> Result<(), Errno> {
         let parts: alloc::vec::Vec<(u64, u64)> = (self.areas.overlapping(start, end))
             .map(|area| (area.start.max(start), area.end.min(end)))
             .collect();

@@ -7,7 +7,9 @@
 //! heap.rs       the libOS's own heap, made of frames
 //! pagetable.rs  the four-level table, edited in place
 //! vma.rs        what is mapped where, by address
-//! space.rs      the address space: both of the above under one lock
+//! space.rs      an address space: both of the above under one lock
+//! spaces.rs     all address spaces
+//! fork.rs       a space that shows what another does
 //! map.rs        mmap, munmap
 //! protect.rs    mprotect, mseal, remap_file_pages
 //! remap.rs      mremap
@@ -29,6 +31,7 @@ mod bounds;
 mod brk;
 pub mod fault;
 mod file_change;
+mod fork;
 pub mod frame;
 #[cfg(target_os = "none")]
 mod heap;
@@ -40,6 +43,7 @@ mod protect;
 mod remap;
 pub mod rootfs;
 pub mod space;
+pub mod spaces;
 pub mod stack;
 pub mod user;
 pub mod vma;

@@ -158,31 +158,31 @@ impl Space {
     fn move_pages(&mut self, from: u64, bytes: u64, to: u64) -> bool {
         let mut at = from;
         loop {
-            at = pagetable::skip_empty(at, from + bytes);
+            at = self.root.skip_empty(at, from + bytes);
             if at >= from + bytes {
                 return true;
             }
-            let (entry, large) = pagetable::lookup(at);
+            let (entry, large) = self.root.lookup(at);
             let target = at - from + to;
             let whole = at.is_multiple_of(LARGE_PAGE)
                 && target.is_multiple_of(LARGE_PAGE)
                 && at + LARGE_PAGE <= from + bytes;
             if large && !whole {
-                if !pagetable::split(at) {
+                if !self.root.split(at) {
                     return false;
                 }
                 continue;
             }
             if !entry.is_empty() {
                 let set = if large {
-                    pagetable::set_large(target, entry)
+                    self.root.set_large(target, entry)
                 } else {
-                    pagetable::set_small(target, entry)
+                    self.root.set_small(target, entry)
                 };
                 if !set {
                     return false;
                 }
-                pagetable::clear(at, large);
+                self.root.clear(at, large);
                 self.owe_flush(at, entry);
             }
             at += pagetable::entry_bytes(large);

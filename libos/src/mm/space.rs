@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use spin::{Mutex, MutexGuard};
 use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 
-use super::pagetable::{self, Access, Entry};
+use super::pagetable::{self, Access, Entry, Root};
 use super::vma::{Area, Areas, PROT_EXEC, PROT_READ, PROT_WRITE};
-use super::{LARGE_PAGE, PAGE, arena, bounds};
+use super::{LARGE_PAGE, PAGE, arena, bounds, spaces};
 use crate::{arch, sched};
 
 /// Lowest address that a program may map (Linux's vm.mmap_min_addr).
@@ -31,12 +31,18 @@ const FREE_MAX: usize = 512;
 /// See the module documentation.
 pub struct AddressSpace {
     inner: Mutex<Space>,
+    /// The table, to switch to without the lock.
+    root: Root,
+    /// Processes that run in it (vfork has two); 0 where it is free to be used again.
+    pub(super) users: AtomicUsize,
     /// Index of the vCPU that holds the lock, plus one.
     holder: AtomicUsize,
 }
 
 /// What the lock protects.
 pub struct Space {
+    /// The page table.
+    pub root: Root,
     /// What is mapped.
     pub areas: Areas,
     /// First address of the heap, page-aligned.
@@ -51,42 +57,48 @@ pub struct Space {
 }
 
 /// Translations to flush before the lock is let go, and what is freed then.
-#[derive(Default)]
 struct Flush {
+    root: Root,
     pages: [u64; FLUSH_PAGES_MAX],
     count: usize,
     /// Pages that only other vCPUs may hold a translation of.
     elsewhere: bool,
+    /// Page tables, too.
+    everything: bool,
     frames: Vec<u64>,
     large: Vec<u64>,
 }
 
-impl Default for AddressSpace {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl AddressSpace {
-    /// Nothing mapped.
-    pub const fn new() -> AddressSpace {
+    /// Nothing mapped, nobody's.
+    pub(super) const fn new(root: Root) -> AddressSpace {
         AddressSpace {
+            root,
+            users: AtomicUsize::new(0),
             inner: Mutex::new(Space {
+                root,
                 areas: Areas::new(),
                 brk_start: 0,
                 brk: 0,
                 mmap_top: APP_END,
                 lock_future: false,
                 flush: Flush {
+                    root,
                     pages: [0; FLUSH_PAGES_MAX],
                     count: 0,
                     elsewhere: false,
+                    everything: false,
                     frames: Vec::new(),
                     large: Vec::new(),
                 },
             }),
             holder: AtomicUsize::new(0),
         }
+    }
+
+    /// The page table, for a vCPU that is to run in it.
+    pub fn root(&self) -> Root {
+        self.root
     }
 
     /// Locks it; the guard flushes what was edited.
@@ -96,6 +108,7 @@ impl AddressSpace {
         SpaceGuard {
             inner,
             holder: &self.holder,
+            _after: spaces::Owed,
         }
     }
 
@@ -106,6 +119,7 @@ impl AddressSpace {
         Some(SpaceGuard {
             inner,
             holder: &self.holder,
+            _after: spaces::Owed,
         })
     }
 
@@ -119,6 +133,8 @@ impl AddressSpace {
 pub struct SpaceGuard<'a> {
     inner: MutexGuard<'a, Space>,
     holder: &'a AtomicUsize,
+    /// Dropped last, once the lock is let go.
+    _after: spaces::Owed,
 }
 
 impl core::ops::Deref for SpaceGuard<'_> {
@@ -150,18 +166,18 @@ impl Flush {
     }
 
     fn run(&mut self) {
-        if self.count == 0 && !self.elsewhere {
+        if self.count == 0 && !self.elsewhere && !self.everything {
             return;
         }
-        if self.count > self.pages.len() {
+        if self.everything || self.count > self.pages.len() {
             arch::flush_all();
         } else {
             for page in self.pages.iter().take(self.count) {
                 arch::flush_page(*page);
             }
         }
-        (self.count, self.elsewhere) = (0, false);
-        sched::flush_others();
+        (self.count, self.elsewhere, self.everything) = (0, false, false);
+        sched::flush_others(self.root);
         for gpa in self.frames.drain(..) {
             arena::release_frame(gpa);
         }
@@ -214,27 +230,27 @@ impl Space {
     pub fn clear_pages(&mut self, start: u64, end: u64) -> bool {
         let mut at = start;
         loop {
-            at = pagetable::skip_empty(at, end);
+            at = self.root.skip_empty(at, end);
             if at >= end {
                 return true;
             }
-            let (entry, large) = pagetable::lookup(at);
+            let (entry, large) = self.root.lookup(at);
             if large {
                 let base = at & !(LARGE_PAGE - 1);
                 if base < start || base + LARGE_PAGE > end {
-                    if !pagetable::split(at) {
+                    if !self.root.split(at) {
                         return false;
                     }
                     continue;
                 }
-                pagetable::clear(at, true);
+                self.root.clear(at, true);
                 self.owe_flush(at, entry);
                 self.free_later(entry, true);
                 at = base + LARGE_PAGE;
                 continue;
             }
             if !entry.is_empty() {
-                pagetable::clear(at, false);
+                self.root.clear(at, false);
                 self.owe_flush(at, entry);
                 self.free_later(entry, false);
             }
@@ -247,15 +263,15 @@ impl Space {
         let access = access_of(protection);
         let mut at = start;
         loop {
-            at = pagetable::skip_empty(at, end);
+            at = self.root.skip_empty(at, end);
             if at >= end {
                 return true;
             }
-            let (entry, large) = pagetable::lookup(at);
+            let (entry, large) = self.root.lookup(at);
             if large {
                 let base = at & !(LARGE_PAGE - 1);
                 if base < start || base + LARGE_PAGE > end {
-                    if !pagetable::split(at) {
+                    if !self.root.split(at) {
                         return false;
                     }
                     continue;
@@ -264,7 +280,7 @@ impl Space {
             if !entry.is_empty() {
                 let changed = entry.with_access(access);
                 if changed != entry {
-                    pagetable::replace(at, changed, large);
+                    self.root.replace(at, changed, large);
                     self.owe_flush(at, entry);
                 }
             }
@@ -289,6 +305,18 @@ impl Space {
         if old.is_counted() {
             self.flush.free(old.gpa(), large);
         }
+    }
+
+    /// Takes everything away, page tables too. Nobody runs in it any more.
+    pub(super) fn clear(&mut self) {
+        let _ = self.unmap_sealed(LOWEST, LIBOS_START);
+        let _ = self.unmap_sealed(LIBOS_END, APP_END);
+        (self.brk_start, self.brk, self.mmap_top) = (0, 0, APP_END);
+        self.lock_future = false;
+        let tables = self.root.take_tables();
+        self.flush.everything = true;
+        self.flush.run();
+        tables.free();
     }
 
     /// A free range for a mapping without an address. Large ones start on a

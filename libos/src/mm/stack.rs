@@ -14,10 +14,9 @@ use alloc::vec::Vec;
 use spin::Mutex;
 use unikiln_abi::layout::{LIBOS_END, LIBOS_STACKS_BASE};
 
-use super::pagetable::{self, Access, COUNTED, Entry};
+use super::pagetable::{Access, COUNTED, Entry, Root};
 use super::{Frame, PAGE};
 use crate::errno::Errno;
-use crate::process;
 
 /// Bytes of a stack. The deepest path seen (a path lookup inside execve inside
 /// a crash record) takes a third of it.
@@ -87,13 +86,14 @@ fn map(bottom: u64, top: u64) -> Result<(), Errno> {
         execute: false,
     };
     // The tables above are edited under this lock.
-    let _space = process::current().space.lock();
+    static MAPPING: Mutex<()> = Mutex::new(());
+    let _mapping = MAPPING.lock();
     let mut at = bottom;
     while at < top {
         // A stack that was half made keeps its frames for the next try.
-        if pagetable::lookup(at).0.is_empty() {
+        if Root::first().lookup(at).0.is_empty() {
             let gpa = Frame::zeroed()?.into_counted();
-            if !pagetable::set_small(at, Entry::new(gpa, access, COUNTED)) {
+            if !Root::first().set_small(at, Entry::new(gpa, access, COUNTED)) {
                 drop(Frame::from_counted(gpa));
                 return Err(Errno::ENOMEM);
             }

@@ -17,7 +17,6 @@ use unikiln_abi::socket::Piece;
 use unikiln_abi::{LARGE_PAGE_BYTES, PAGE_BYTES};
 
 use crate::errno::Errno;
-use crate::mm::pagetable;
 use crate::process;
 
 /// Types that are valid for any bytes and have no padding that matters.
@@ -292,10 +291,10 @@ pub fn pieces(address: u64, len: usize, most: usize) -> Vec<Piece> {
         return pieces;
     }
     let end = address + len as u64;
-    let _space = process::current().space.lock();
+    let space = process::current().space().lock();
     let mut at = address;
     while at < end {
-        let (entry, is_large) = pagetable::lookup(at);
+        let (entry, is_large) = space.root.lookup(at);
         if !entry.is_present() || !entry.is_counted() {
             break;
         }

@@ -52,7 +52,7 @@ impl Credentials {
         let process = process::current();
         let credentials = process.credentials.lock();
         Credentials {
-            pid: process.pid,
+            pid: process.pid(),
             uid: credentials.uid,
             gid: credentials.gid,
         }
@@ -85,10 +85,10 @@ impl Credentials {
         let root = own.euid == 0;
         let user = [own.uid, own.euid, own.suid].contains(&self.uid);
         let group = [own.gid, own.egid, own.sgid].contains(&self.gid);
-        if !root && (self.pid != process.pid || !user || !group) {
+        if !root && (self.pid != process.pid() || !user || !group) {
             return Err(Errno::EPERM);
         }
-        if self.pid != process.pid {
+        if self.pid != process.pid() {
             return Err(Errno::ESRCH);
         }
         Ok(self)
@@ -118,7 +118,7 @@ impl PeerCredentials {
         let own = process.credentials.lock();
         PeerCredentials {
             who: Credentials {
-                pid: process.pid,
+                pid: process.pid(),
                 uid: own.euid,
                 gid: own.egid,
             },

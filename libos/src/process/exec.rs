@@ -14,19 +14,23 @@ use unikiln_abi::exit;
 use unikiln_abi::layout::APP_END;
 
 use super::elf::{self, FLAG_EXECUTE, GNU_STACK};
+use super::end::{self, Status};
 use super::load::{self, Object, Placed};
-use super::{current, stack, thread, threads};
+use super::{Process, current, stack, table, thread, threads};
 use crate::arch::{self, Registers};
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::ROOT_DEVICE;
 use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
+use crate::mm::space::AddressSpace;
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use crate::mm::{PAGE, arena, round_down, space};
+use crate::mm::{PAGE, arena, round_down, spaces};
 use crate::{boot, dev, hypercall, signal, stats, strace, time};
 
 /// `#!` lines followed before ELOOP.
 const SCRIPTS_MAX: usize = 4;
+/// What ends a child whose new program cannot be loaded.
+const SIGKILL: u32 = 9;
 /// Bytes of a script or program that are looked at first.
 const START_BYTES: usize = 256;
 /// Where lookups go without PATH in the environment.
@@ -108,6 +112,11 @@ pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>
 /// execve(2). Returns only errors.
 pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> SysResult {
     let program = prepare(path, arguments).map_err(|refused| refused.errno)?;
+    // Who runs in memory of another process gets some of its own, and may not fail later.
+    let new = match current().space().is_shared() {
+        true => Some(spaces::make()?),
+        false => None,
+    };
     threads::stop_others();
     let closed = current().files.lock().close_on_exec();
     closed.into_iter().for_each(fs::close);
@@ -115,18 +124,45 @@ pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) 
     thread().signals.lock().reset_for_exec();
     signal::timer::reset_for_exec();
     let process = current();
-    {
-        let mut space = process.space.lock();
-        let _ = space.unmap_range(space::LOWEST, unikiln_abi::layout::LIBOS_START);
-        let _ = space.unmap_range(unikiln_abi::layout::LIBOS_END, APP_END);
-    }
+    process.settings.program_changed();
+    process.renew_space(new);
+    let has_program = |kin: &mut table::Kin| {
+        kin.has_program = true;
+        Ok(())
+    };
+    let _ = table::change(process.pid(), has_program);
+    end::give_back(process);
     enter(program, environment, || {})
 }
 
 fn refuse(code: u64, why: &str) -> ! {
     let line = alloc::format!("unikiln: cannot start {why}\n");
     hypercall::log_line(&line);
+    end_child();
     hypercall::exit(exit::EXEC_FAILED, code)
+}
+
+/// A child that has lost its program and got no other is killed, as in Linux.
+fn end_child() {
+    if !current().is_init() {
+        end::end_current(Status::signaled(SIGKILL, false));
+    }
+}
+
+impl Process {
+    /// Takes the old program's memory away: gives it back, or leaves it to whom it belongs
+    /// and goes on in `new`.
+    fn renew_space(&self, new: Option<&'static AddressSpace>) {
+        match new {
+            Some(new) => {
+                let old = self.space();
+                self.set_space(new);
+                crate::sched::enter_space();
+                old.leave();
+            }
+            None => self.space().renew(),
+        }
+    }
 }
 
 fn describe(errno: Errno) -> &'static str {
@@ -266,6 +302,7 @@ fn enter(program: Program, environment: Vec<Vec<u8>>, tell: fn()) -> ! {
                 arena::limit_bytes()
             );
             hypercall::log_line(&line);
+            end_child();
             hypercall::exit(exit::MEMORY_TOO_SMALL, 125)
         }
         Err(errno) => refuse(
@@ -285,14 +322,14 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
         .0
         .clamp(128 << 10, STACK_GAP_BYTES / 2);
     let moved = dev::random::below(load::RANDOM_PAGES) * PAGE;
-    process.space.lock().mmap_top = APP_END - STACK_GAP_BYTES - moved;
-    let placed = program.object.map(&process.space, false)?;
+    process.space().lock().mmap_top = APP_END - STACK_GAP_BYTES - moved;
+    let placed = program.object.map(process.space(), false)?;
     let interpreter = match &program.interpreter {
-        Some(object) => Some(object.map(&process.space, true)?),
+        Some(object) => Some(object.map(process.space(), true)?),
         None => None,
     };
     {
-        let mut space = process.space.lock();
+        let mut space = process.space().lock();
         // A page between .bss and the heap, so that the two never look like one.
         let start = placed.end + PAGE + dev::random::below(BREAK_RANDOM_PAGES) * PAGE;
         (space.brk_start, space.brk) = (start, start);
@@ -301,7 +338,7 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
         .find(|s| s.kind == GNU_STACK)
         .is_some_and(|s| s.flags & FLAG_EXECUTE != 0);
     let extra = if executable_stack { PROT_EXEC } else { 0 };
-    process.space.map(Request {
+    process.space().map(Request {
         address: APP_END - round_down(stack_bytes, PAGE),
         bytes: round_down(stack_bytes, PAGE),
         protection: PROT_READ | PROT_WRITE | extra,
@@ -312,7 +349,7 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
     })?;
     // A set-ID program runs as its owner, where the file system honours that.
     let file = program.object.file.attributes()?;
-    let honours = file.device == ROOT_DEVICE && !crate::syscall::no_new_privileges();
+    let honours = file.device == ROOT_DEVICE && process.settings.no_new_privileges.get() == 0;
     let secure = (process.credentials.lock()).program_changed(&file, honours);
     let layout = build_stack(
         program,

@@ -1,8 +1,8 @@
-//! The process and its threads.
+//! Processes and their threads.
 //!
-//! One process for now, in the structures of several: what belongs to a process
-//! is in [`Process`], what belongs to a thread in [`Thread`], and both are
-//! reached through [`current`] and [`thread()`] alone.
+//! What belongs to a process is in [`Process`], what belongs to a thread in [`Thread`], and
+//! those that run are reached through [`current`] and [`thread()`]. The first process is the
+//! container's init: its end is the guest's.
 //!
 //! | file | what it owns |
 //! |---|---|
@@ -13,6 +13,11 @@
 //! | `stack.rs` | the initial stack: strings, auxv |
 //! | `thread.rs` | what a thread is, and the running one |
 //! | `threads.rs` | all threads by id; making, ending and stopping them |
+//! | `table.rs` | all processes by id: parents, groups, sessions, who has ended |
+//! | `fork.rs` | a process made from another |
+//! | `end.rs` | how a process ends, and who is told |
+//! | `wait.rs` | waiting for children |
+//! | `settings.rs` | what prctl sets |
 //! | `capabilities.rs` | what root may do, and what becomes of it |
 //! | `recent.rs` | the last system calls of a thread |
 //! | `roster.rs` | the list of threads |
@@ -20,12 +25,17 @@
 
 pub mod capabilities;
 pub mod elf;
+pub mod end;
+pub mod fork;
 mod recent;
 mod roster;
+mod settings;
+pub mod table;
 mod thread;
 pub mod threads;
 pub mod usage;
 mod user;
+pub mod wait;
 
 pub mod exec;
 mod load;
@@ -35,7 +45,7 @@ pub mod trap;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use linux_raw_sys::general::{S_ISGID, S_ISUID, S_IXGRP};
 use spin::{Mutex, Once};
@@ -43,25 +53,45 @@ use unikiln_abi::boot::{BootInfo, FLAG_NO_NEW_PRIVILEGES, FLAG_USER_GROUPS, FLAG
 
 pub use capabilities::Capabilities;
 pub use recent::{Call, Recent};
-pub use roster::{COMM_BYTES, Listed, rename_thread, roster};
+pub use roster::{COMM_BYTES, Listed, everybody, rename_thread, roster};
+pub use settings::{Kept, Settings};
 pub use thread::{State, Thread, thread, thread_at};
 
 use crate::arch::Registers;
 use crate::boot::{Start, has_flag};
 use crate::fs::attributes::Attributes;
 use crate::fs::{FdTable, FsContext, OpenFile};
+use crate::mm::space::AddressSpace;
+use crate::mm::spaces;
+use crate::sched::WaitQueue;
 use crate::signal::ProcessSignals;
 use crate::strace;
+use usage::Counts;
 
 /// Limits by RLIMIT_* number.
 pub const LIMITS: usize = 16;
 /// RLIM_INFINITY.
 pub const INFINITY: u64 = u64::MAX;
 
-/// A process.
+/// A process. The structures are never freed, only used again.
 pub struct Process {
-    /// Process id; the first is 1.
-    pub pid: u32,
+    pid: AtomicU32,
+    /// Threads that it has.
+    pub threads: AtomicUsize,
+    /// What it ends with, once that is decided: [`end::Status`], or [`end::UNDECIDED`].
+    pub status: AtomicU32,
+    /// Woken when a child ends.
+    pub children: WaitQueue,
+    /// It runs in its parent's memory, which waits for it.
+    pub is_borrowing: AtomicBool,
+    /// TSC ticks of its threads that ended.
+    pub ended_ticks: AtomicU64,
+    /// What those counted.
+    pub ended_counts: Counts,
+    /// What the children that it waited for used.
+    pub waited_for: usage::Sum,
+    /// What prctl sets.
+    pub settings: Settings,
     /// Open files.
     pub files: Mutex<FdTable>,
     /// Working directory, root, umask.
@@ -70,15 +100,15 @@ pub struct Process {
     pub credentials: Mutex<Credentials>,
     /// Resource limits.
     pub limits: Mutex<Limits>,
-    /// Memory.
-    pub space: crate::mm::space::AddressSpace,
+    space: AtomicPtr<AddressSpace>,
     /// The program that it runs.
     pub image: Mutex<Image>,
     /// Dispositions and pending signals.
     pub signals: Mutex<ProcessSignals>,
-    /// Host name.
-    pub hostname: Mutex<Vec<u8>>,
 }
+
+/// The host name, of all processes.
+pub static HOSTNAME: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Users and groups of a process.
 #[derive(Clone, Debug, Default)]
@@ -177,27 +207,83 @@ pub struct Image {
     pub stack_start: u64,
 }
 
+/// A structure in memory of its own, for ever; nothing where memory ran out.
+fn leak<T>(value: T) -> Option<&'static T> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(1).ok()?;
+    room.push(value);
+    let slice: &'static [T] = alloc::boxed::Box::leak(room.into_boxed_slice());
+    slice.first()
+}
+
 static FIRST: Once<Process> = Once::new();
 
+/// The first process.
+pub fn init() -> &'static Process {
+    FIRST.call_once(|| {
+        let first = Process::new(1);
+        first.set_space(spaces::first());
+        first
+    })
+}
+
 /// The process of the running thread.
+#[inline]
 pub fn current() -> &'static Process {
-    FIRST.call_once(Process::new)
+    thread().process()
 }
 
 impl Process {
-    fn new() -> Process {
+    fn new(pid: u32) -> Process {
         Process {
-            pid: 1,
+            pid: AtomicU32::new(pid),
+            threads: AtomicUsize::new(1),
+            status: AtomicU32::new(end::UNDECIDED),
+            children: WaitQueue::new(),
+            is_borrowing: AtomicBool::new(false),
+            ended_ticks: AtomicU64::new(0),
+            ended_counts: Counts::new(),
+            waited_for: usage::Sum::new(),
+            settings: Settings::new(),
             files: Mutex::new(FdTable::new()),
             fs: Mutex::new(FsContext::new()),
             credentials: Mutex::new(Credentials::default()),
             limits: Mutex::new(Limits::default()),
-            space: crate::mm::space::AddressSpace::new(),
+            space: AtomicPtr::new(core::ptr::null_mut()),
             image: Mutex::new(Image::default()),
             signals: Mutex::new(ProcessSignals::new()),
-            hostname: Mutex::new(Vec::new()),
         }
     }
+
+    /// Process id; the first is 1.
+    #[inline]
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the first, whose end is the guest's.
+    #[inline]
+    pub fn is_init(&self) -> bool {
+        self.pid() == 1
+    }
+
+    /// Its memory.
+    #[inline]
+    pub fn space(&self) -> &'static AddressSpace {
+        space_at(self.space.load(Ordering::SeqCst))
+    }
+
+    /// Makes `space` its memory; a vCPU that runs it has to be told by itself.
+    fn set_space(&self, space: &'static AddressSpace) {
+        let address = core::ptr::from_ref(space).cast_mut();
+        self.space.store(address, Ordering::SeqCst);
+    }
+}
+
+#[expect(unsafe_code, reason = "a process keeps the address of its space")]
+fn space_at(address: *mut AddressSpace) -> &'static AddressSpace {
+    // SAFETY: `set_space` alone stores it, before anybody can ask, and spaces are never freed.
+    unsafe { &*address }
 }
 
 /// Whether [`return_to_program`] has anything to do.
@@ -214,7 +300,7 @@ pub fn return_to_program(regs: &mut Registers, mut restart: Option<u64>) -> bool
     let me = thread();
     loop {
         if me.killed.load(Ordering::SeqCst) {
-            threads::exit(0);
+            threads::exit(0)
         }
         if crate::sched::needs_attention() {
             crate::sched::preempt();
@@ -225,8 +311,11 @@ pub fn return_to_program(regs: &mut Registers, mut restart: Option<u64>) -> bool
     }
 }
 
-/// Ends the process, and with it the guest.
+/// Ends the running process; the first, and with it the guest.
 pub fn exit_group(status: i32) -> ! {
+    if !current().is_init() {
+        end::end_current(end::Status::exited(status));
+    }
     strace::exited(status);
     crate::fs::volume::write_back_all();
     crate::hypercall::exit(unikiln_abi::exit::EXITED, (status & 0xff) as u64)
@@ -290,9 +379,9 @@ pub fn start_first(info: &BootInfo, mut start: Start) -> ! {
         named_user(&mut start, groups)
     };
     if has_flag(FLAG_NO_NEW_PRIVILEGES) {
-        crate::syscall::forbid_new_privileges();
+        process.settings.forbid_new_privileges();
     }
-    *process.hostname.lock() = start.hostname;
+    *HOSTNAME.lock() = start.hostname;
     if let Err(why) = crate::fs::volume::mount_all(start.volumes) {
         let line = alloc::format!("unikiln: cannot mount the {why}\n");
         crate::hypercall::log_line(&line);

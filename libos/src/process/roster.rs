@@ -1,10 +1,10 @@
-//! The threads of the process, as `/proc/PID/task` and `ps` list them.
+//! The threads of a process, as `/proc/PID/task` and `ps` list them.
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use super::usage::Counted;
-use super::{State, current, threads};
+use super::{Process, State, Thread, threads};
 use crate::errno::Errno;
 use crate::signal::Set;
 use crate::time;
@@ -33,27 +33,31 @@ pub struct Listed {
     pub blocked: Set,
 }
 
-/// The threads that there are, by tid.
-pub fn roster() -> Vec<Listed> {
-    let list = threads::list();
-    list.into_iter()
-        .map(|thread| {
-            let (pending, blocked) = {
-                let signals = thread.signals.lock();
-                (signals.pending.set(), signals.mask)
-            };
-            Listed {
-                tid: thread.tid(),
-                comm: *thread.comm.lock(),
-                running: !matches!(thread.state(), State::Waiting | State::Sleeping),
-                cpu_ns: time::ticks_to_ns(thread.cpu_ticks()),
-                counts: thread.counts.get(),
-                affinity: thread.affinity.load(Ordering::Relaxed),
-                pending,
-                blocked,
-            }
-        })
-        .collect()
+/// The threads of a process, by tid.
+pub fn roster(process: &'static Process) -> Vec<Listed> {
+    threads::list(process).into_iter().map(describe).collect()
+}
+
+/// The threads of all processes.
+pub fn everybody() -> Vec<Listed> {
+    threads::everybody().into_iter().map(describe).collect()
+}
+
+fn describe(thread: &'static Thread) -> Listed {
+    let (pending, blocked) = {
+        let signals = thread.signals.lock();
+        (signals.pending.set(), signals.mask)
+    };
+    Listed {
+        tid: thread.tid(),
+        comm: *thread.comm.lock(),
+        running: !matches!(thread.state(), State::Waiting | State::Sleeping),
+        cpu_ns: time::ticks_to_ns(thread.cpu_ticks()),
+        counts: thread.counts.get(),
+        affinity: thread.affinity.load(Ordering::Relaxed),
+        pending,
+        blocked,
+    }
 }
 
 /// Gives a thread another name.
@@ -61,9 +65,13 @@ pub fn roster() -> Vec<Listed> {
 /// # Errors
 /// ESRCH where there is no such thread.
 pub fn rename_thread(tid: u32, comm: [u8; COMM_BYTES]) -> Result<(), Errno> {
-    threads::with(tid, |thread| *thread.comm.lock() = comm).ok_or(Errno::ESRCH)?;
-    if tid == current().pid {
-        current().image.lock().comm = comm;
+    let process = threads::with(tid, |thread| {
+        *thread.comm.lock() = comm;
+        thread.process()
+    });
+    let process = process.ok_or(Errno::ESRCH)?;
+    if tid == process.pid() {
+        process.image.lock().comm = comm;
     }
     Ok(())
 }

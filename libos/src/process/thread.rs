@@ -5,14 +5,14 @@
 //! matters that it is still the same (`threads.rs`).
 
 use core::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{self, Relaxed},
 };
 
 use spin::{Mutex, Once};
 
-use super::Recent;
 use super::usage::Counts;
+use super::{Process, Recent};
 use crate::arch::{self, context::Context};
 use crate::signal::ThreadSignals;
 use crate::strace::InFlight;
@@ -56,6 +56,7 @@ impl State {
 /// A thread.
 pub struct Thread {
     tid: AtomicU32,
+    process: AtomicPtr<Process>,
     /// Mask and pending signals.
     pub signals: Mutex<ThreadSignals>,
     /// A signal may be deliverable, or the thread has to end: looked at before
@@ -67,6 +68,8 @@ pub struct Thread {
     pub recent: Recent,
     /// The system call that it is in, where calls are traced.
     pub traced: InFlight,
+    /// Gets the id before the thread enters the program.
+    pub set_tid: AtomicU64,
     /// Cleared and woken when the thread ends (set_tid_address).
     pub clear_tid: AtomicU64,
     /// Robust futex list (set_robust_list).
@@ -163,7 +166,11 @@ static FIRST: Once<Thread> = Once::new();
 
 /// The first thread: what runs at boot, and in unit tests.
 pub(super) fn first() -> &'static Thread {
-    FIRST.call_once(|| Thread::new(1))
+    FIRST.call_once(|| {
+        let first = Thread::new(1);
+        first.set_process(super::init());
+        first
+    })
 }
 
 /// The running thread. In a vCPU's idle loop there is none: nothing that is
@@ -191,15 +198,24 @@ fn at(address: usize) -> &'static Thread {
     unsafe { &*core::ptr::with_exposed_provenance::<Thread>(address) }
 }
 
+#[expect(unsafe_code, reason = "a thread keeps the address of its process")]
+fn process_at(address: *mut Process) -> &'static Process {
+    // SAFETY: `set_process` alone stores it, before the thread is in the table or runs, and
+    // processes are never freed.
+    unsafe { &*address }
+}
+
 impl Thread {
     pub(super) const fn new(tid: u32) -> Thread {
         Thread {
             tid: AtomicU32::new(tid),
+            process: AtomicPtr::new(core::ptr::null_mut()),
             signals: Mutex::new(ThreadSignals::new()),
             attention: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             recent: Recent::new(),
             traced: InFlight::new(),
+            set_tid: AtomicU64::new(0),
             clear_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             comm: Mutex::new([0; 16]),
@@ -225,8 +241,25 @@ impl Thread {
         self.tid.load(Relaxed)
     }
 
+    /// It has no libOS stack yet.
+    pub(super) fn forget_stack(&self) {
+        self.context.forget_stack();
+    }
+
     pub(super) fn set_tid(&self, tid: u32) {
         self.tid.store(tid, Relaxed);
+    }
+
+    /// Its process.
+    #[inline]
+    pub fn process(&self) -> &'static Process {
+        process_at(self.process.load(Relaxed))
+    }
+
+    /// Makes it a thread of `process`, before it runs.
+    pub(super) fn set_process(&self, process: &'static Process) {
+        let address = core::ptr::from_ref(process).cast_mut();
+        self.process.store(address, Relaxed);
     }
 
     /// Address that the vCPU block keeps.

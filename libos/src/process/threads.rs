@@ -1,18 +1,15 @@
 //! All threads by id: making, finding, ending and stopping them.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use spin::{Mutex, MutexGuard};
 
+use super::end::{self, Status, UNDECIDED};
 use super::thread::first;
 use super::usage::{Counted, Counts};
-use super::{State, Thread, current, thread};
+use super::{Process, State, Thread, current, table, thread};
 use crate::arch::{self, Registers};
 use crate::errno::Errno;
 use crate::mm;
@@ -33,10 +30,6 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 });
 /// Told when a thread ends.
 static ENDED: WaitQueue = WaitQueue::new();
-/// TSC ticks of threads that ended.
-static ENDED_TICKS: AtomicU64 = AtomicU64::new(0);
-/// What they counted.
-static ENDED_COUNTS: Counts = Counts::new();
 
 struct Table {
     by_tid: BTreeMap<u32, &'static Thread>,
@@ -68,13 +61,13 @@ impl Table {
 }
 
 #[cfg(target_os = "none")]
-fn table() -> MutexGuard<'static, Table> {
+fn all() -> MutexGuard<'static, Table> {
     TABLE.lock()
 }
 
 /// Unit tests have the first thread without a boot.
 #[cfg(not(target_os = "none"))]
-fn table() -> MutexGuard<'static, Table> {
+fn all() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
     let first = first();
     table.by_tid.entry(first.tid()).or_insert(first);
@@ -85,7 +78,7 @@ fn table() -> MutexGuard<'static, Table> {
 pub(super) fn adopt_first() {
     sched::adopt_boot_cpu();
     let first = first();
-    let mut all = table();
+    let mut all = all();
     all.by_tid.insert(first.tid(), first);
     all.publish();
     drop(all);
@@ -105,29 +98,66 @@ pub struct Start {
     pub fs_base: u64,
     /// Cleared and woken when it ends; 0 for none.
     pub clear_tid: u64,
+    /// Gets its id, in its own memory, before its first instruction; 0 for none.
+    pub set_tid: u64,
 }
 
-/// Makes a thread like the running one; `announce` gets its id before it runs,
-/// and may still refuse.
+/// Makes a thread like the running one; `announce` gets its id before it runs.
 ///
 /// # Errors
-/// EAGAIN at a limit or without memory; what `announce` says.
-pub fn spawn(start: &Start, announce: impl FnOnce(u32) -> Result<(), Errno>) -> Result<u32, Errno> {
+/// EAGAIN at a limit or without memory.
+pub fn spawn(start: &Start, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
+    let process = current();
+    let of_this = |_| {
+        process.threads.fetch_add(1, SeqCst);
+        Ok(process)
+    };
+    let spawned = spawn_in(start, of_this, |new| announce(new.tid()));
+    if spawned.is_err() {
+        // It was never there; without it there is still the running one.
+        process.threads.store(list(process).len().max(1), SeqCst);
+    }
+    spawned
+}
+
+/// The same for a thread of the process that `process_of` makes for its id.
+///
+/// # Errors
+/// EAGAIN at a limit or without memory; what `process_of` says.
+pub(super) fn spawn_in(
+    start: &Start,
+    process_of: impl FnOnce(u32) -> Result<&'static Process, Errno>,
+    announce: impl FnOnce(&'static Thread),
+) -> Result<u32, Errno> {
     let parent = thread();
     let new = reserve()?;
     let tid = new.tid();
-    let result = prepare(new, parent, start).and_then(|()| announce(tid));
+    let result = process_of(tid).and_then(|process| {
+        new.set_process(process);
+        prepare(new, parent, start)
+    });
     if let Err(errno) = result {
         let (_, top) = new.context.stack();
-        forget(new);
+        drop_from_table(new);
         if top != 0 {
             mm::stack::release(top);
         }
         retire(new);
         return Err(errno);
     }
+    announce(new);
     sched::start(new);
     Ok(tid)
+}
+
+/// What a new thread does first, before it enters the program.
+pub fn begin() {
+    let me = thread();
+    let address = me.set_tid.swap(0, Relaxed);
+    if address != 0 {
+        // Linux ignores a bad address here as well.
+        let _ = mm::user::write(address, &me.tid());
+    }
 }
 
 /// A structure with an id, in the table.
@@ -136,7 +166,14 @@ fn reserve() -> Result<&'static Thread, Errno> {
     let limit = usize::try_from(limit)
         .unwrap_or(THREADS_MAX)
         .min(THREADS_MAX);
-    let mut table = table();
+    let tid = loop {
+        let tid = all().next_tid();
+        // A process that has ended, and a group without its leader, keep their numbers.
+        if !table::is_taken(tid) {
+            break tid;
+        }
+    };
+    let mut table = all();
     if table.by_tid.len() >= limit {
         return Err(Errno::EAGAIN);
     }
@@ -148,12 +185,14 @@ fn reserve() -> Result<&'static Thread, Errno> {
     if !sched::reserve(table.by_tid.len() + 1) {
         return Err(Errno::EAGAIN);
     }
-    let tid = table.next_tid();
     let new = match table.unused.pop() {
         Some(unused) => unused,
         None => make().ok_or(Errno::EAGAIN)?,
     };
     new.set_tid(tid);
+    // Whoever finds it meanwhile takes it for one of the caller's.
+    new.set_process(current());
+    new.forget_stack();
     table.by_tid.insert(tid, new);
     table.publish();
     Ok(new)
@@ -161,11 +200,7 @@ fn reserve() -> Result<&'static Thread, Errno> {
 
 /// A structure in memory of its own, for ever; nothing where memory ran out.
 fn make() -> Option<&'static Thread> {
-    let mut room: Vec<Thread> = Vec::new();
-    room.try_reserve_exact(1).ok()?;
-    room.push(Thread::new(0));
-    let slice: &'static [Thread] = Box::leak(room.into_boxed_slice());
-    slice.first()
+    super::leak(Thread::new(0))
 }
 
 fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Result<(), Errno> {
@@ -179,6 +214,7 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
     new.killed.store(false, Relaxed);
     new.recent.clear();
     new.clear_tid.store(start.clear_tid, Relaxed);
+    new.set_tid.store(start.set_tid, Relaxed);
     new.robust_list.store(0, Relaxed);
     *new.comm.lock() = *parent.comm.lock();
     new.affinity.store(parent.affinity.load(Relaxed), Relaxed);
@@ -199,58 +235,73 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
 }
 
 /// Takes a thread out of the table.
-fn forget(ended: &'static Thread) -> usize {
-    let mut table = table();
+fn drop_from_table(ended: &'static Thread) {
+    let mut table = all();
     table.by_tid.remove(&ended.tid());
     table.publish();
-    table.by_tid.len()
 }
 
 /// Gives the structure of a thread that will never run again back.
 pub(crate) fn retire(ended: &'static Thread) {
-    table().unused.push(ended);
+    all().unused.push(ended);
 }
 
 /// Ends the running thread; with the last one, the process.
-pub fn exit(status: i32) -> ! {
+pub fn exit(code: i32) -> ! {
     let me = thread();
+    let process = me.process();
     crate::syscall::thread::release_at_exit(me);
-    let left = forget(me);
-    if left == 0 {
-        super::exit_group(status);
+    let is_last = process.threads.fetch_sub(1, SeqCst) == 1;
+    if is_last && process.is_init() {
+        super::exit_group(code);
     }
-    crate::strace::exited(status);
-    ENDED_TICKS.fetch_add(me.cpu_ticks(), Relaxed);
-    ENDED_COUNTS.add(me.counts.get());
+    crate::strace::exited(code);
+    process.ended_ticks.fetch_add(me.cpu_ticks(), Relaxed);
+    process.ended_counts.add(me.counts.get());
+    if is_last {
+        let decided = Some(process.status.load(SeqCst)).filter(|status| *status != UNDECIDED);
+        let status = decided.map_or(Status::exited(code), Status);
+        // Its number is the process's, and stays taken until the parent has waited.
+        end::finish(process, status, || drop_from_table(me));
+    } else {
+        drop_from_table(me);
+    }
     ENDED.wake_all();
     sched::exit_current()
 }
 
-/// Ends all threads but the running one, which becomes the first.
+/// Has all other threads of the process end at once.
+pub(super) fn kill_others() {
+    let me = thread();
+    for other in list(me.process()) {
+        if !core::ptr::eq(other, me) {
+            other.killed.store(true, SeqCst);
+            other.attention.store(true, SeqCst);
+            sched::interrupt(other);
+        }
+    }
+}
+
+/// Ends all threads of the process but the running one, which becomes the first.
 pub(super) fn stop_others() {
     let me = thread();
+    let is_alone = || list(me.process()).len() == 1;
     loop {
         if me.killed.load(SeqCst) {
             // Another one calls execve too, and was first.
             exit(0);
         }
-        for other in list() {
-            if !core::ptr::eq(other, me) {
-                other.killed.store(true, SeqCst);
-                other.attention.store(true, SeqCst);
-                sched::interrupt(other);
-            }
-        }
-        if count() == 1 {
+        kill_others();
+        if is_alone() {
             break;
         }
         // Only time is waited for otherwise, and nothing may interrupt this.
         let soon = crate::time::monotonic_ns() + 1_000_000;
-        let _ = sched::wait(&ENDED, Some(soon), || (count() == 1).then_some(()));
+        let _ = sched::wait(&ENDED, Some(soon), || is_alone().then_some(()));
     }
-    let pid = current().pid;
+    let pid = current().pid();
     if me.tid() != pid {
-        let mut table = table();
+        let mut table = all();
         table.by_tid.remove(&me.tid());
         me.set_tid(pid);
         table.by_tid.insert(pid, me);
@@ -259,49 +310,61 @@ pub(super) fn stop_others() {
 
 /// Runs `with` on a thread, which stays that thread meanwhile.
 pub fn with<R>(tid: u32, with: impl FnOnce(&'static Thread) -> R) -> Option<R> {
-    let table = table();
+    let table = all();
     table.by_tid.get(&tid).map(|thread| with(thread))
 }
 
 /// Whether there is a thread with this id.
 pub fn exists(tid: u32) -> bool {
-    table().by_tid.contains_key(&tid)
+    all().by_tid.contains_key(&tid)
 }
 
 /// The first thread, in the order of their ids, that `wanted` takes.
 pub fn find(wanted: impl Fn(&'static Thread) -> bool) -> Option<&'static Thread> {
-    let table = table();
+    let table = all();
     table.by_tid.values().copied().find(|thread| wanted(thread))
 }
 
-/// All threads, in the order of their ids.
-pub fn list() -> Vec<&'static Thread> {
-    table().by_tid.values().copied().collect()
+impl Table {
+    /// Threads of a process.
+    fn of(&self, process: &'static Process) -> impl Iterator<Item = &'static Thread> {
+        let all = self.by_tid.values().copied();
+        all.filter(move |thread| core::ptr::eq(thread.process(), process))
+    }
 }
 
-/// The same for a crash record; nothing while the table is locked.
-pub fn try_list() -> Option<Vec<&'static Thread>> {
+/// Threads of a process, in the order of their ids.
+pub fn list(process: &'static Process) -> Vec<&'static Thread> {
+    all().of(process).collect()
+}
+
+/// Threads of all processes, in the order of their ids.
+pub fn everybody() -> Vec<&'static Thread> {
+    all().by_tid.values().copied().collect()
+}
+
+/// [`list`] for a crash record; nothing while the table is locked.
+pub fn try_list(process: &'static Process) -> Option<Vec<&'static Thread>> {
     let table = TABLE.try_lock()?;
-    Some(table.by_tid.values().copied().collect())
+    Some(table.of(process).collect())
 }
 
-/// How many there are.
+/// How many there are, in all processes.
 pub fn count() -> usize {
-    table().by_tid.len().max(1)
+    all().by_tid.len().max(1)
 }
 
-/// TSC ticks of all threads, ended ones included.
-pub fn cpu_ticks() -> u64 {
-    let table = table();
-    let live: u64 = table.by_tid.values().map(|thread| thread.cpu_ticks()).sum();
-    live + ENDED_TICKS.load(Relaxed)
+/// TSC ticks of a process's threads, ended ones included.
+pub fn cpu_ticks(process: &'static Process) -> u64 {
+    let live: u64 = all().of(process).map(Thread::cpu_ticks).sum();
+    live + process.ended_ticks.load(Relaxed)
 }
 
-/// Faults and switches of all threads, ended ones included.
-pub fn counts() -> Counted {
+/// Faults and switches of a process's threads, ended ones included.
+pub fn counts(process: &'static Process) -> Counted {
     let sum = Counts::new();
-    sum.add(ENDED_COUNTS.get());
-    for thread in table().by_tid.values() {
+    sum.add(process.ended_counts.get());
+    for thread in all().of(process) {
         sum.add(thread.counts.get());
     }
     sum.get()

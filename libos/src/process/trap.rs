@@ -84,11 +84,11 @@ fn page_fault(regs: &mut Registers, cr2: u64, in_libos: bool) {
         execute: error & ERROR_FETCH != 0,
     };
     let served = if in_program_part {
-        if current().space.is_held_here() {
+        if current().space().is_held_here() {
             // The libOS touched program memory with the lock held: a bug.
             crash::libos_fault(regs, cr2);
         }
-        fault::serve(&mut current().space.lock(), attempt)
+        fault::serve(&mut current().space().lock(), attempt)
     } else {
         Err(Fault::NotMapped)
     };

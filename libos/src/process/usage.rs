@@ -21,6 +21,52 @@ pub struct Counted {
     pub preemptions: u64,
 }
 
+/// What a process has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Faults and switches.
+    pub own: Counted,
+    /// CPU time.
+    pub cpu_ns: u64,
+}
+
+/// The sum of what several used.
+#[derive(Debug, Default)]
+pub struct Sum {
+    counts: Counts,
+    cpu_ns: AtomicU64,
+}
+
+impl Sum {
+    /// Nothing yet.
+    pub const fn new() -> Sum {
+        Sum {
+            counts: Counts::new(),
+            cpu_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// The sum now.
+    pub fn get(&self) -> Used {
+        Used {
+            own: self.counts.get(),
+            cpu_ns: self.cpu_ns.load(Relaxed),
+        }
+    }
+
+    /// Adds what one used.
+    pub fn add(&self, used: Used) {
+        self.counts.add(used.own);
+        self.cpu_ns.fetch_add(used.cpu_ns, Relaxed);
+    }
+
+    /// Begins anew.
+    pub fn clear(&self) {
+        self.counts.clear();
+        self.cpu_ns.store(0, Relaxed);
+    }
+}
+
 impl Counts {
     /// Nothing yet.
     pub const fn new() -> Counts {

@@ -19,7 +19,8 @@ use unikiln_abi::boot::FLAG_FLUSH_REACHES_ALL;
 
 use super::run::{GRANULARITY_NS, SLICE_NS};
 use crate::arch::{self, context::Context};
-use crate::process::Thread;
+use crate::mm::pagetable::Root;
+use crate::process::{self, Thread};
 use crate::{boot, hypercall, mm};
 
 /// No deadline.
@@ -71,6 +72,8 @@ pub(super) struct Cpu {
     pub(super) yields: AtomicU32,
     /// Address of the thread that the last switch came from; 0 for the idle loop.
     pub(super) previous: AtomicUsize,
+    /// The page table that it uses.
+    root: AtomicU64,
     /// The idle loop's.
     pub(super) idle: Context,
 }
@@ -99,7 +102,16 @@ impl Cpu {
             turn_began_ns: AtomicU64::new(0),
             yields: AtomicU32::new(0),
             previous: AtomicUsize::new(0),
+            root: AtomicU64::new(0),
             idle: Context::new(),
+        }
+    }
+
+    /// Uses a page table. Noted before, so that who edits it calls this vCPU.
+    pub(super) fn enter_root(&self, root: Root) {
+        if self.root.load(Relaxed) != root.gpa() {
+            self.root.store(root.gpa(), SeqCst);
+            root.enter();
         }
     }
 
@@ -252,6 +264,7 @@ pub(super) fn start(index: usize) -> bool {
     let started = mm::stack::allocate().is_ok_and(|stack| {
         let is_prepared = new.idle.prepare(stack).is_ok();
         new.set_state(State::Busy);
+        new.root.store(Root::first().gpa(), SeqCst);
         ONLINE.fetch_add(1, SeqCst);
         is_prepared && hypercall::vcpu_start(index, stack.1).is_ok()
     });
@@ -273,17 +286,24 @@ pub fn adopt_boot_cpu() {
     let boot = cpu(0);
     if boot.state() == State::Offline {
         boot.set_state(State::Busy);
+        boot.root.store(Root::first().gpa(), SeqCst);
     }
 }
 
-/// Makes all other vCPUs forget translations that this one gave up. Returns
-/// when none of them can use one any more.
-pub fn flush_others() {
+/// Uses the page table of the running thread's process, which has another one now.
+pub fn enter_space() {
+    this().enter_root(process::current().space().root());
+}
+
+/// Makes all other vCPUs that use a page table forget translations that this one gave up.
+/// Returns when none of them can use one any more: one that enters the table later forgets
+/// them by that.
+pub fn flush_others(root: Root) {
     if online() == 1 || boot::has_flag(FLAG_FLUSH_REACHES_ALL) {
         return;
     }
     let mut mask = 0;
-    for index in others() {
+    for index in others().filter(|index| cpu(*index).root.load(SeqCst) == root.gpa()) {
         cpu(index).flush.store(true, SeqCst);
         if cpu(index).state() == State::Busy {
             mask |= 1 << index;

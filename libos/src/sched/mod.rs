@@ -32,12 +32,12 @@ mod idle;
 mod run;
 mod wait;
 
-pub use cpu::{adopt_boot_cpu, barrier, cpu_count, flush_others, online};
+pub use cpu::{adopt_boot_cpu, barrier, cpu_count, enter_space, flush_others, online};
 pub use idle::idle_loop;
 pub use run::{
     affinity_changed, begin_thread, exit_current, interrupt, needs_attention, preempt, reserve,
     start, wake, yield_now,
 };
-pub use wait::{WaitQueue, wait, wait_any, wait_stdin};
+pub use wait::{WaitQueue, wait, wait_any, wait_deaf, wait_stdin};
 
 pub(crate) use deadline::changed as deadline_changed;

@@ -320,6 +320,7 @@ pub(super) fn enter(
     this.begin_slice(now_ns);
     this.previous.store(previous, Relaxed);
     arch::set_current_thread(next.address());
+    this.enter_root(next.process().space().root());
     next.context.load_program();
     from.switch_to(&next.context);
     finish_switch();

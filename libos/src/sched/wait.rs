@@ -125,6 +125,28 @@ pub fn wait_stdin<T>(
     wait_any(&[queue, &STDIN], deadline_ns, poll)
 }
 
+/// Like [`wait`], without an end by a signal or by time: only `poll` ends it.
+pub fn wait_deaf<T>(queue: &WaitQueue, mut poll: impl FnMut() -> Option<T>) -> T {
+    let me = process::thread();
+    loop {
+        me.set_state(State::Waiting);
+        let is_registered = queue.add(me);
+        let outcome = poll();
+        if outcome.is_none() && is_registered {
+            strace::suspend();
+            run::block();
+        }
+        me.set_state(State::Running);
+        queue.remove(me);
+        match outcome {
+            Some(outcome) => return outcome,
+            // No memory to be remembered: looks again and again.
+            None if !is_registered => run::yield_now(),
+            None => {}
+        }
+    }
+}
+
 /// Like [`wait`], in several queues at once.
 ///
 /// # Errors

@@ -6,21 +6,27 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
+use alloc::vec::Vec;
 use linux_raw_sys::general::{SIGPROF, SIGVTALRM};
 use spin::Mutex;
 
 use super::info::SigInfo;
 use super::timer::{NEVER, Schedule};
-use crate::process::threads;
+use crate::process::{self, table, threads};
 use crate::{sched, time};
 
 /// Shortest time between two looks: a tick of a kernel with HZ=250.
 const LOOK_MIN_NS: u64 = 4_000_000;
 
-/// Deadlines are CPU time of the process.
-static TIMERS: Mutex<[Schedule; 2]> = Mutex::new([Schedule::STOPPED; 2]);
+/// Those of each process that has any; deadlines are its CPU time.
+static TIMERS: Mutex<Vec<Timers>> = Mutex::new(Vec::new());
 /// When to look next, CLOCK_MONOTONIC.
 static LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
+
+struct Timers {
+    pid: u32,
+    pair: [Schedule; 2],
+}
 
 /// Which timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +42,9 @@ pub(super) fn look_ns() -> u64 {
     LOOK_NS.load(SeqCst)
 }
 
-fn cpu_ns() -> u64 {
-    time::ticks_to_ns(threads::cpu_ticks())
+/// CPU time of a process; 0 where it has ended.
+fn cpu_ns(pid: u32) -> u64 {
+    table::with_running(pid, threads::cpu_ticks).map_or(0, time::ticks_to_ns)
 }
 
 /// Time from one look to the next, with `left_ns` of CPU time and so many vCPUs.
@@ -45,15 +52,16 @@ pub(super) fn pause_ns(left_ns: u64, vcpus: usize) -> u64 {
     (left_ns / vcpus.max(1) as u64).max(LOOK_MIN_NS)
 }
 
-fn publish(timers: &[Schedule; 2], cpu_ns: u64) {
-    let first = timers[0].deadline_ns.min(timers[1].deadline_ns);
-    let next = match first {
-        NEVER => NEVER,
-        first => {
-            let pause = pause_ns(first.saturating_sub(cpu_ns), sched::online());
-            time::monotonic_ns().saturating_add(pause)
+fn publish(all: &[Timers]) {
+    let next = all.iter().map(|timers| {
+        let first = timers.pair[0].deadline_ns.min(timers.pair[1].deadline_ns);
+        if first == NEVER {
+            return NEVER;
         }
-    };
+        let left_ns = first.saturating_sub(cpu_ns(timers.pid));
+        time::monotonic_ns().saturating_add(pause_ns(left_ns, sched::online()))
+    });
+    let next = next.min().unwrap_or(NEVER);
     if LOOK_NS.swap(next, SeqCst) > next {
         sched::deadline_changed();
     }
@@ -65,31 +73,50 @@ pub(super) fn run() {
     if look == NEVER || time::monotonic_ns() < look {
         return;
     }
-    let ended = {
-        let mut timers = TIMERS.lock();
-        let now_ns = cpu_ns();
-        let ended = [0, 1].map(|index| timers[index].advance(now_ns) > 0);
-        publish(&timers, now_ns);
-        ended
-    };
-    for (ended, signal) in ended.into_iter().zip([SIGVTALRM, SIGPROF]) {
-        if ended {
-            // With a full queue there are signals enough.
-            let _ = super::send_to_process(SigInfo::from_kernel(signal));
+    let mut due = Vec::new();
+    {
+        let mut all = TIMERS.lock();
+        for timers in &mut *all {
+            let now_ns = cpu_ns(timers.pid);
+            for (timer, signal) in timers.pair.iter_mut().zip([SIGVTALRM, SIGPROF]) {
+                if timer.advance(now_ns) > 0 {
+                    due.push((timers.pid, signal));
+                }
+            }
         }
+        publish(&all);
+    }
+    for (pid, signal) in due {
+        let info = SigInfo::from_kernel(signal);
+        // With a full queue there are signals enough.
+        table::with_running(pid, |process| super::send_to_process(process, info).is_ok());
     }
 }
 
-/// A timer, replaced where `new` is given.
+/// A timer of the running process, replaced where `new` is given.
 pub fn interval(which: Which, new: Option<Schedule>) -> Schedule {
-    let mut timers = TIMERS.lock();
+    let pid = process::current().pid();
+    let mut all = TIMERS.lock();
     let index = which as usize;
-    let old = timers[index];
+    let at = all.iter().position(|timers| timers.pid == pid);
+    let old = at.map_or(Schedule::STOPPED, |at| all[at].pair[index]);
     if let Some(new) = new {
-        timers[index] = new;
-        publish(&timers, cpu_ns());
+        let at = at.unwrap_or_else(|| {
+            let pair = [Schedule::STOPPED; 2];
+            all.push(Timers { pid, pair });
+            all.len() - 1
+        });
+        all[at].pair[index] = new;
+        publish(&all);
     }
     old
+}
+
+/// A process has ended.
+pub(super) fn forget(pid: u32) {
+    let mut all = TIMERS.lock();
+    all.retain(|timers| timers.pid != pid);
+    publish(&all);
 }
 
 #[cfg(test)]

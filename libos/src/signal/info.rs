@@ -6,8 +6,10 @@
 
 use super::number::{SI_KERNEL, SI_TIMER, SI_USER};
 
+const SIGCHLD: u32 = 17;
+
 /// See the module documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct SigInfo {
     /// Signal number.
@@ -48,6 +50,15 @@ impl SigInfo {
     /// Sent from outside the guest: no sender inside.
     pub const fn from_outside(signal: u32) -> SigInfo {
         SigInfo::from_sender(signal, SI_USER, 0, 0)
+    }
+
+    /// Tells of the end of a child: `code` is CLD_*, `status` its exit code or signal.
+    pub const fn from_child(pid: u32, uid: u32, code: i32, status: i32, cpu_ns: u64) -> SigInfo {
+        let mut info = SigInfo::from_sender(SIGCHLD, code, pid, uid);
+        info.fields[1] = status as u32 as u64;
+        // si_utime, in ticks of 10 ms.
+        info.fields[2] = cpu_ns / 10_000_000;
+        info
     }
 
     /// Sent by the kernel itself.

@@ -3,7 +3,7 @@
 //! ```text
 //! kill, tkill, timer, monitor ─→ pending ─┐ deliver_pending, on every way back to the program
 //! exception ──────────── force ───────────┴→ action: handler → frame on the stack → sigreturn
-//!                                                    default → the guest ends (crash record)
+//!                                                    default → the process ends (crash record)
 //! ```
 //!
 //! | file | what it owns |
@@ -18,10 +18,10 @@
 //! | `timer.rs` | alarms and POSIX timers |
 //! | `cpu_timer.rs` | interval timers that count CPU time |
 //!
-//! Differences from Linux: the process is pid 1, but its default actions apply
-//! (Linux spares the first process of a container, and `abort()` there ends
-//! differently than anywhere else); stop signals are ignored, since nobody
-//! inside could continue the process.
+//! Differences from Linux: what the first process does to itself has its default action
+//! (Linux spares the first process of a container, and `abort()` there ends differently
+//! than anywhere else), but others cannot end it by a signal without a handler, as in
+//! Linux; stop signals are ignored.
 //!
 //! A signal for the process goes to the first thread that does not block it. Who
 //! gets one is woken from its wait, or its vCPU is called out of the program.
@@ -50,7 +50,8 @@ use crate::arch::Registers;
 use crate::crash::{self, Fatal};
 use crate::errno::{Errno, SysResult};
 use crate::fs::signal_file;
-use crate::process::{Thread, threads};
+use crate::process::end::{self, Status};
+use crate::process::{Process, Thread, threads};
 use crate::sched::{self, WaitQueue};
 use crate::{hypercall, process, strace, time};
 use number::{Default as DefaultAction, SI_USER, default_action};
@@ -103,7 +104,7 @@ pub fn with_state<R>(with: impl FnOnce(&mut ProcessSignals, &mut ThreadSignals) 
     let mut left = left_to_others;
     while let Some(signal) = left.first() {
         left = left.without(Set::of(signal));
-        notify(signal);
+        notify(process::current(), signal);
     }
     result
 }
@@ -137,35 +138,36 @@ pub fn collect() {
     while let Some(signal) = outside.first() {
         outside = outside.without(Set::of(signal));
         // A full queue loses the signal, as Linux's does.
-        let _ = send_to_process(SigInfo::from_outside(signal));
+        let _ = send_to_process(process::init(), SigInfo::from_outside(signal));
     }
 }
 
-/// Makes a signal pending for the process. Also called without a running thread.
+/// Makes a signal pending for a process. Also called without a running thread.
 ///
 /// # Errors
 /// EAGAIN when too many are queued.
-pub fn send_to_process(info: SigInfo) -> Result<(), Errno> {
-    let process = process::current();
+pub fn send_to_process(process: &'static Process, info: SigInfo) -> Result<(), Errno> {
     let signal = info.number();
     {
-        let mut shared = process.signals.lock();
         // As in Linux the first thread's mask decides whether an ignored signal is kept.
-        let blocked = threads::with(process.pid, |first| first.signals.lock().mask.has(signal));
+        let blocked = threads::with(process.pid(), |first| first.signals.lock().mask.has(signal));
+        let mut shared = process.signals.lock();
         if shared.action(signal).ignores(signal) && !blocked.unwrap_or(false) {
             return Ok(());
         }
         shared.pending.push(info)?;
     }
-    notify(signal);
+    notify(process, signal);
     ARRIVAL.wake_all();
     signal_file::ARRIVED.notify(EPOLLIN);
     Ok(())
 }
 
 /// Tells a thread of a signal of the process that it can take.
-fn notify(signal: u32) {
-    let takes = |thread: &'static Thread| !thread.signals.lock().mask.has(signal);
+fn notify(process: &'static Process, signal: u32) {
+    let takes = |thread: &'static Thread| {
+        core::ptr::eq(thread.process(), process) && !thread.signals.lock().mask.has(signal)
+    };
     if let Some(thread) = threads::find(takes) {
         thread.attention.store(true, Ordering::SeqCst);
         sched::interrupt(thread);
@@ -179,7 +181,7 @@ fn notify(signal: u32) {
 pub fn send_to(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> {
     let signal = info.number();
     let is_blocked = {
-        let shared = process::current().signals.lock();
+        let shared = thread.process().signals.lock();
         let mut own = thread.signals.lock();
         let is_blocked = own.mask.has(signal);
         if shared.action(signal).ignores(signal) && !is_blocked {
@@ -208,7 +210,7 @@ pub fn send_to_thread(info: SigInfo) -> Result<(), Errno> {
 /// Sends the running thread a signal that it caused itself, such as SIGPIPE.
 pub fn raise_current(signal: u32) {
     let uid = process::current().credentials.lock().uid;
-    let info = SigInfo::from_sender(signal, SI_USER, process::current().pid, uid);
+    let info = SigInfo::from_sender(signal, SI_USER, process::current().pid(), uid);
     // With a full queue there are signals enough.
     let _ = send_to_thread(info);
 }
@@ -328,6 +330,9 @@ fn end_by(regs: &Registers, info: SigInfo) -> ! {
         );
     }
     strace::killed(info.number());
+    if !process::current().is_init() {
+        end::end_current(Status::signaled(info.number(), false));
+    }
     crate::fs::volume::write_back_all();
     hypercall::exit(exit::SIGNALED, u64::from(info.number()))
 }

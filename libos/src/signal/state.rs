@@ -178,6 +178,18 @@ impl ProcessSignals {
         action
     }
 
+    /// A child's: the same dispositions, nothing pending.
+    pub fn for_child(&self, clears_handlers: bool) -> ProcessSignals {
+        let mut child = ProcessSignals {
+            actions: self.actions,
+            pending: Pending::new(),
+        };
+        if clears_handlers {
+            child.reset_for_exec();
+        }
+        child
+    }
+
     /// What execve does: handlers are gone, ignored signals stay ignored.
     pub fn reset_for_exec(&mut self) {
         for action in &mut self.actions {

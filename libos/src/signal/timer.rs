@@ -14,7 +14,7 @@ use spin::Mutex;
 use super::cpu_timer;
 use super::info::SigInfo;
 use crate::errno::Errno;
-use crate::process::threads;
+use crate::process::{self, table, threads};
 use crate::{sched, time};
 
 /// No deadline.
@@ -24,13 +24,11 @@ const TIMERS_MAX: usize = 64;
 
 /// When to look at the timers next, CLOCK_MONOTONIC.
 static NEXT_NS: AtomicU64 = AtomicU64::new(NEVER);
-static TIMERS: Mutex<Timers> = Mutex::new(Timers {
-    alarm: Schedule::STOPPED,
-    posix: Vec::new(),
-    next_id: 0,
-});
+/// Those of each process that has any.
+static TIMERS: Mutex<Vec<Timers>> = Mutex::new(Vec::new());
 
 struct Timers {
+    pid: u32,
     alarm: Schedule,
     posix: Vec<Timer>,
     next_id: u32,
@@ -99,8 +97,8 @@ pub enum TimerClock {
     Monotonic,
     /// CLOCK_REALTIME; nobody sets it, so its timers count CLOCK_MONOTONIC.
     Realtime,
-    /// CPU time of the process.
-    Process,
+    /// CPU time of a process, by id.
+    Process(u32),
     /// CPU time of a thread, by id.
     Thread(u32),
 }
@@ -110,7 +108,9 @@ impl TimerClock {
     pub fn now_ns(self) -> Option<u64> {
         match self {
             TimerClock::Monotonic | TimerClock::Realtime => Some(time::monotonic_ns()),
-            TimerClock::Process => Some(time::ticks_to_ns(threads::cpu_ticks())),
+            TimerClock::Process(pid) => {
+                table::with_running(pid, threads::cpu_ticks).map(time::ticks_to_ns)
+            }
             TimerClock::Thread(tid) => {
                 threads::with(tid, |thread| thread.cpu_ticks()).map(time::ticks_to_ns)
             }
@@ -122,7 +122,7 @@ impl TimerClock {
         let vcpus = match self {
             _ if deadline_ns == NEVER => return NEVER,
             TimerClock::Monotonic | TimerClock::Realtime => return deadline_ns,
-            TimerClock::Process => sched::online(),
+            TimerClock::Process(_) => sched::online(),
             TimerClock::Thread(_) => 1,
         };
         let Some(now_ns) = self.now_ns() else {
@@ -153,14 +153,38 @@ struct Timer {
     overrun: u64,
 }
 
+/// Notes when to look next.
+fn publish(all: &[Timers]) {
+    let next = all.iter().map(Timers::next_ns).min().unwrap_or(NEVER);
+    if NEXT_NS.swap(next, Ordering::SeqCst) > next {
+        sched::deadline_changed();
+    }
+}
+
+/// The running process's timers.
+fn own(all: &mut Vec<Timers>) -> Result<&mut Timers, Errno> {
+    let pid = process::current().pid();
+    let at = match all.iter().position(|timers| timers.pid == pid) {
+        Some(at) => at,
+        None => {
+            all.try_reserve(1).map_err(|_| Errno::EAGAIN)?;
+            all.push(Timers {
+                pid,
+                alarm: Schedule::STOPPED,
+                posix: Vec::new(),
+                next_id: 0,
+            });
+            all.len() - 1
+        }
+    };
+    all.get_mut(at).ok_or(Errno::EAGAIN)
+}
+
 impl Timers {
-    fn publish(&self) {
+    fn next_ns(&self) -> u64 {
         let posix =
             (self.posix.iter()).map(|timer| timer.event.clock.look_ns(timer.schedule.deadline_ns));
-        let next = posix.fold(self.alarm.deadline_ns, u64::min);
-        if NEXT_NS.swap(next, Ordering::SeqCst) > next {
-            sched::deadline_changed();
-        }
+        posix.fold(self.alarm.deadline_ns, u64::min)
     }
 
     fn find(&mut self, id: u32) -> Result<&mut Timer, Errno> {
@@ -191,11 +215,28 @@ pub fn run() {
     let now_ns = time::monotonic_ns();
     let mut due = Vec::new();
     {
-        let mut timers = TIMERS.lock();
-        if timers.alarm.advance(now_ns) > 0 {
-            due.push((SigInfo::from_kernel(SIGALRM), 0));
+        let mut all = TIMERS.lock();
+        for timers in &mut *all {
+            timers.take_due(now_ns, &mut due);
         }
-        for timer in &mut timers.posix {
+        publish(&all);
+    }
+    for (info, pid, tid) in due {
+        // With a full queue there are signals enough; a thread that ended gets none.
+        let _ = match tid {
+            0 => table::with_running(pid, |process| super::send_to_process(process, info)),
+            tid => threads::with(tid, |thread| thread).map(|thread| super::send_to(thread, info)),
+        };
+    }
+}
+
+impl Timers {
+    /// Adds the signals of timers that ran out: signal, process, thread or 0.
+    fn take_due(&mut self, now_ns: u64, due: &mut Vec<(SigInfo, u32, u32)>) {
+        if self.alarm.advance(now_ns) > 0 {
+            due.push((SigInfo::from_kernel(SIGALRM), self.pid, 0));
+        }
+        for timer in &mut self.posix {
             let clock_ns = match timer.event.clock {
                 TimerClock::Monotonic | TimerClock::Realtime => Some(now_ns),
                 clock => clock.now_ns(),
@@ -215,33 +256,27 @@ pub fn run() {
                 let overrun = u32::try_from(timer.overrun).unwrap_or(i32::MAX as u32);
                 due.push((
                     SigInfo::from_timer(signal, timer.id, overrun, value),
+                    self.pid,
                     thread,
                 ));
             }
         }
-        timers.publish();
-    }
-    for (info, tid) in due {
-        // With a full queue there are signals enough; a thread that ended gets none.
-        let _ = match tid {
-            0 => super::send_to_process(info),
-            tid => match threads::with(tid, |thread| thread) {
-                Some(thread) => super::send_to(thread, info),
-                None => Ok(()),
-            },
-        };
     }
 }
 
 /// The alarm, replaced where `new` is given.
-pub fn alarm(new: Option<Schedule>) -> Schedule {
-    let mut timers = TIMERS.lock();
+///
+/// # Errors
+/// EAGAIN without memory.
+pub fn alarm(new: Option<Schedule>) -> Result<Schedule, Errno> {
+    let mut all = TIMERS.lock();
+    let timers = own(&mut all)?;
     let old = timers.alarm;
     if let Some(new) = new {
         timers.alarm = new;
-        timers.publish();
+        publish(&all);
     }
-    old
+    Ok(old)
 }
 
 /// A new POSIX timer, stopped: its id.
@@ -249,7 +284,8 @@ pub fn alarm(new: Option<Schedule>) -> Schedule {
 /// # Errors
 /// EAGAIN when there are too many.
 pub fn create(event: impl FnOnce(u32) -> Event) -> Result<u32, Errno> {
-    let mut timers = TIMERS.lock();
+    let mut all = TIMERS.lock();
+    let timers = own(&mut all)?;
     if timers.posix.len() >= TIMERS_MAX {
         return Err(Errno::EAGAIN);
     }
@@ -269,10 +305,11 @@ pub fn create(event: impl FnOnce(u32) -> Event) -> Result<u32, Errno> {
 /// # Errors
 /// EINVAL when there is none.
 pub fn delete(id: u32) -> Result<(), Errno> {
-    let mut timers = TIMERS.lock();
+    let mut all = TIMERS.lock();
+    let timers = own(&mut all)?;
     timers.find(id)?;
     timers.posix.retain(|timer| timer.id != id);
-    timers.publish();
+    publish(&all);
     Ok(())
 }
 
@@ -286,15 +323,15 @@ pub fn schedule(
     id: u32,
     new: impl FnOnce(TimerClock, u64) -> Option<Schedule>,
 ) -> Result<(Schedule, u64), Errno> {
-    let mut timers = TIMERS.lock();
-    let timer = timers.find(id)?;
+    let mut all = TIMERS.lock();
+    let timer = own(&mut all)?.find(id)?;
     let clock = timer.event.clock;
     let now_ns = clock.now_ns().ok_or(Errno::ESRCH)?;
     let old = timer.schedule;
     if let Some(new) = new(clock, now_ns) {
         timer.schedule = new;
         timer.overrun = 0;
-        timers.publish();
+        publish(&all);
     }
     Ok((old, now_ns))
 }
@@ -304,14 +341,25 @@ pub fn schedule(
 /// # Errors
 /// EINVAL when there is no such timer.
 pub fn overrun(id: u32) -> Result<u64, Errno> {
-    Ok(TIMERS.lock().find(id)?.overrun)
+    Ok(own(&mut TIMERS.lock())?.find(id)?.overrun)
 }
 
 /// What execve does: POSIX timers are gone, the alarm goes on.
 pub fn reset_for_exec() {
-    let mut timers = TIMERS.lock();
-    timers.posix.clear();
-    timers.publish();
+    let mut all = TIMERS.lock();
+    let pid = process::current().pid();
+    for timers in all.iter_mut().filter(|timers| timers.pid == pid) {
+        timers.posix.clear();
+    }
+    publish(&all);
+}
+
+/// A process has ended: all its timers are gone.
+pub fn forget(pid: u32) {
+    let mut all = TIMERS.lock();
+    all.retain(|timers| timers.pid != pid);
+    publish(&all);
+    cpu_timer::forget(pid);
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn read_capability_header(header: u64) -> Result<u32, Errno> {
     };
     match pid {
         0 => Ok(words),
-        pid if pid == process::current().pid => Ok(words),
+        pid if pid == process::current().pid() => Ok(words),
         pid if (pid as i32) < 0 => Err(Errno::EINVAL),
         _ => Err(Errno::ESRCH),
     }

@@ -79,7 +79,7 @@ fn timeval(ns: u64) -> [i64; 2] {
 
 /// CPU time of the process.
 pub(super) fn cpu_time_ns() -> u64 {
-    time::ticks_to_ns(threads::cpu_ticks())
+    time::ticks_to_ns(threads::cpu_ticks(process::current()))
 }
 
 /// CPU time of the running thread.
@@ -93,14 +93,17 @@ pub(super) fn thread_time_ns() -> u64 {
 fn cpu_clock(id: u32) -> Result<TimerClock, Errno> {
     const THREAD: u32 = 4;
     match id {
-        CLOCK_PROCESS_CPUTIME_ID => return Ok(TimerClock::Process),
+        CLOCK_PROCESS_CPUTIME_ID => {
+            return Ok(TimerClock::Process(process::current().pid()));
+        }
         CLOCK_THREAD_CPUTIME_ID => return Ok(TimerClock::Thread(process::thread().tid())),
         _ if (id as i32) >= 0 || id & 3 == 3 => return Err(Errno::EINVAL),
         _ => {}
     }
     let owner = !((id as i32) >> 3) as u32;
     let clock = match (id & THREAD, owner) {
-        (0, pid) if pid == 0 || pid == process::current().pid => TimerClock::Process,
+        (0, 0) => TimerClock::Process(process::current().pid()),
+        (0, pid) if process::table::with_running(pid, |_| ()).is_some() => TimerClock::Process(pid),
         (0, _) => return Err(Errno::EINVAL),
         (_, 0) => TimerClock::Thread(process::thread().tid()),
         (_, tid) => TimerClock::Thread(tid),
@@ -215,7 +218,7 @@ pub(super) fn clock_nanosleep(args: &[u64; 6]) -> SysResult {
 pub(super) fn alarm(args: &[u64; 6]) -> SysResult {
     let now_ns = time::monotonic_ns();
     let wanted_ns = (args[0] & 0xffff_ffff) * SECOND_NS;
-    let old = timer::alarm(Some(Schedule::starting_in(wanted_ns, 0, now_ns)));
+    let old = timer::alarm(Some(Schedule::starting_in(wanted_ns, 0, now_ns)))?;
     let left_ns = old.left_ns(now_ns);
     let seconds = (left_ns + SECOND_NS / 2) / SECOND_NS;
     Ok(if left_ns > 0 { seconds.max(1) } else { 0 } as usize)
@@ -247,7 +250,7 @@ fn interval_timer(which: u64, new: Option<(u64, u64)>) -> Result<(Schedule, u64)
     };
     let new = new.map(|(value, interval)| Schedule::starting_in(value, interval, now_ns));
     let old = match which {
-        None => timer::alarm(new),
+        None => timer::alarm(new)?,
         Some(which) => cpu_timer::interval(which, new),
     };
     Ok((old, now_ns))

@@ -1,4 +1,4 @@
-//! clone(2) and clone3(2): new threads. Processes cannot be made yet.
+//! clone(2), clone3(2), fork(2), vfork(2): new threads and new processes.
 
 use linux_raw_sys::general::{
     CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_DETACHED, CLONE_FILES, CLONE_FS, CLONE_IO,
@@ -10,7 +10,10 @@ use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
+use crate::process;
+use crate::process::fork::{self, Wanted};
 use crate::process::threads::{self, Start};
+use crate::signal::number::SIGNAL_MAX;
 use crate::stats;
 
 /// The signal at the end of a child, in clone's flags.
@@ -29,12 +32,15 @@ const OPTIONS: u64 = (CLONE_SYSVSEM
     | CLONE_UNTRACED
     | CLONE_PTRACE
     | CLONE_IO) as u64;
+/// What a process may ask for.
+const PROCESS: u64 = OPTIONS | CLONE_VFORK | CLONE_PARENT | CLONE_CLEAR_SIGHAND | CLONE_VM as u64;
 /// CLONE_NEW* of every namespace, and CLONE_NEWTIME below the signal's bits in clone3.
 const NAMESPACES: u64 = 0x7e02_0000;
 const CLONE_VFORK: u64 = 0x4000;
 const CLONE_PARENT: u64 = 0x8000;
 /// clone3: reset signal handlers in the child.
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+const SIGCHLD: u64 = 17;
 /// clone3: into another cgroup.
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
@@ -55,6 +61,25 @@ struct Arguments {
 const ARGUMENTS_BYTES: usize = 88;
 /// Bytes of the first version of clone_args.
 const ARGUMENTS_MIN_BYTES: u64 = 64;
+
+/// fork(2).
+pub(super) fn fork(_args: &[u64; 6]) -> SysResult {
+    let arguments = Arguments {
+        exit_signal: SIGCHLD,
+        ..Arguments::default()
+    };
+    make(57, &arguments)
+}
+
+/// vfork(2).
+pub(super) fn vfork(_args: &[u64; 6]) -> SysResult {
+    let arguments = Arguments {
+        flags: u64::from(CLONE_VM) | CLONE_VFORK,
+        exit_signal: SIGCHLD,
+        ..Arguments::default()
+    };
+    make(58, &arguments)
+}
 
 /// clone(2).
 pub(super) fn clone(args: &[u64; 6]) -> SysResult {
@@ -140,7 +165,11 @@ fn check(arguments: &Arguments) -> Result<bool, Errno> {
         return Err(Errno::EPERM);
     }
     if !has(CLONE_THREAD) {
-        return Ok(false);
+        return if flags & CLONE_PARENT != 0 && process::current().is_init() {
+            Err(Errno::EINVAL)
+        } else {
+            Ok(false)
+        };
     }
     if arguments.exit_signal != 0 && flags & CLONE_PARENT == 0 && arguments.stack_bytes != 0 {
         return Err(Errno::EINVAL);
@@ -150,9 +179,15 @@ fn check(arguments: &Arguments) -> Result<bool, Errno> {
 
 fn make(number: u64, arguments: &Arguments) -> SysResult {
     let flags = arguments.flags;
-    let refused = flags & !(THREAD | SHARED | OPTIONS) != 0 || flags & SHARED != SHARED;
-    if !check(arguments)? || refused || flags & CLONE_VFORK != 0 {
-        // Processes, and threads with files or a working directory of their own.
+    let is_thread = check(arguments)?;
+    let (needed, allowed) = if is_thread {
+        (SHARED, THREAD | SHARED | OPTIONS)
+    } else {
+        (0, PROCESS)
+    };
+    if flags & !allowed != 0 || flags & needed != needed {
+        // Threads with files or a working directory of their own, processes that share
+        // them, descriptors of processes.
         stats::note_unsupported(number);
         return Err(Errno::ENOSYS);
     }
@@ -174,27 +209,34 @@ fn make(number: u64, arguments: &Arguments) -> SysResult {
         return Err(Errno::EINVAL);
     }
     regs.rax = 0;
+    let word = |flag: u32, address: u64| if has(flag) { address } else { 0 };
     let start = Start {
         regs,
         fs_base,
-        clear_tid: if has(CLONE_CHILD_CLEARTID) {
-            arguments.child_tid
-        } else {
-            0
-        },
+        clear_tid: word(CLONE_CHILD_CLEARTID, arguments.child_tid),
+        set_tid: word(CLONE_CHILD_SETTID, arguments.child_tid),
     };
-    let tid = threads::spawn(&start, |tid| {
+    let announce = |tid: u32| {
         if has(CLONE_PARENT_SETTID) {
             // Linux ignores a bad address here as well.
             let _ = user::write(arguments.parent_tid, &tid);
         }
-        if has(CLONE_CHILD_SETTID) {
-            // Linux writes it as the child, and ignores a bad address.
-            let _ = user::write(arguments.child_tid, &tid);
-        }
-        Ok(())
-    })?;
-    Ok(tid as usize)
+    };
+    if is_thread {
+        return Ok(threads::spawn(&start, announce)? as usize);
+    }
+    let exit_signal = arguments.exit_signal as u32;
+    if exit_signal > SIGNAL_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let wanted = Wanted {
+        borrows: has(CLONE_VM),
+        parent_waits: flags & CLONE_VFORK != 0,
+        is_sibling: flags & CLONE_PARENT != 0,
+        clears_handlers: flags & CLONE_CLEAR_SIGHAND != 0,
+        exit_signal,
+    };
+    Ok(fork::fork(&start, wanted, announce)? as usize)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! Who the process is: process ids, users, groups.
+//! Who the process is: its id, users, groups. Its relatives are `family.rs`'s.
 //!
-//! One process: pid, process group and session are all 1, the parent is outside
-//! (0). The rules of set*id are Linux's; what a user may do to files is `fs`'s.
+//! The rules of set*id are Linux's; what a user may do to files is `fs`'s.
 //! Source: credentials(7).
 
 use alloc::vec::Vec;
@@ -16,38 +15,14 @@ const KEEP: u32 = u32::MAX;
 /// Most supplementary groups (NGROUPS_MAX).
 const GROUPS_MAX: usize = 65_536;
 
-/// getpid(2), and getpgrp(2) as well.
+/// getpid(2).
 pub(super) fn getpid(_args: &[u64; 6]) -> SysResult {
-    Ok(process::current().pid as usize)
+    Ok(process::current().pid() as usize)
 }
 
 /// gettid(2).
 pub(super) fn gettid(_args: &[u64; 6]) -> SysResult {
     Ok(process::thread().tid() as usize)
-}
-
-/// getppid(2): the parent is outside.
-pub(super) fn getppid(_args: &[u64; 6]) -> SysResult {
-    Ok(0)
-}
-
-/// getpgid(2), getsid(2): the process leads its group and its session.
-pub(super) fn getpgid(args: &[u64; 6]) -> SysResult {
-    let own = process::current().pid;
-    if args[0] as u32 == 0 || args[0] as u32 == own {
-        Ok(own as usize)
-    } else {
-        Err(Errno::ESRCH)
-    }
-}
-
-/// setpgid(2): a session leader stays in its group.
-pub(super) fn setpgid(args: &[u64; 6]) -> SysResult {
-    if (args[1] as i32) < 0 {
-        return Err(Errno::EINVAL);
-    }
-    getpgid(args)?;
-    Err(Errno::EPERM)
 }
 
 /// Runs `with` on the credentials of the process.

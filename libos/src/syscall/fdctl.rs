@@ -148,7 +148,7 @@ fn add_seals(file: &OpenFile, added: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     process::current()
-        .space
+        .space()
         .seal_file(file.inode_id(), added, || {
             with_seals(file, |seals| {
                 if *seals & F_SEAL_SEAL != 0 {

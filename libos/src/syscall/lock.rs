@@ -112,7 +112,7 @@ fn owner(file: &OpenFile, is_ofd: bool, flock: &Flock) -> Result<Owner, Errno> {
     match (is_ofd, flock.pid) {
         (true, 0) => Ok(Owner::file(file)),
         (true, _) => Err(Errno::EINVAL),
-        (false, _) => Ok(Owner::Process(process::current().pid)),
+        (false, _) => Ok(Owner::Process(process::current().pid())),
     }
 }
 

@@ -23,7 +23,7 @@ pub fn mmap(args: &[u64; 6]) -> SysResult {
     } else {
         None
     };
-    process::current().space.map(Request {
+    process::current().space().map(Request {
         address,
         bytes,
         // Unknown kinds of access mean nothing, as in Linux.
@@ -37,14 +37,14 @@ pub fn mmap(args: &[u64; 6]) -> SysResult {
 
 /// munmap(2).
 pub fn munmap(args: &[u64; 6]) -> SysResult {
-    process::current().space.unmap(args[0], args[1])
+    process::current().space().unmap(args[0], args[1])
 }
 
 /// mprotect(2).
 pub fn mprotect(args: &[u64; 6]) -> SysResult {
     let protection = u32::try_from(args[2]).map_err(|_| Errno::EINVAL)?;
     process::current()
-        .space
+        .space()
         .protect(args[0], args[1], protection)
 }
 
@@ -61,20 +61,20 @@ pub fn mremap(args: &[u64; 6]) -> SysResult {
     let [old, old_bytes, new_bytes, flags, to, _] = *args;
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;
     process::current()
-        .space
+        .space()
         .remap(old, old_bytes, new_bytes, flags, to)
 }
 
 /// madvise(2).
 pub fn madvise(args: &[u64; 6]) -> SysResult {
     process::current()
-        .space
+        .space()
         .advise(args[0], args[1], args[2] as u32)
 }
 
 /// brk(2): never fails, returns the break.
 pub fn brk(args: &[u64; 6]) -> SysResult {
-    Ok(process::current().space.set_break(args[0]) as usize)
+    Ok(process::current().space().set_break(args[0]) as usize)
 }
 
 /// msync(2): only files in volumes have a slower store behind their pages.
@@ -88,8 +88,8 @@ pub fn msync(args: &[u64; 6]) -> SysResult {
     // A length that wraps is none, as in Linux.
     let bytes = round_up(bytes, PAGE).unwrap_or(0);
     let end = address.checked_add(bytes).ok_or(Errno::ENOMEM)?;
-    let mut files = process::current().space.shared_files(address, end);
-    let space = process::current().space.lock();
+    let mut files = process::current().space().shared_files(address, end);
+    let space = process::current().space().lock();
     let locked = |area: &Area| area.traits.locked;
     if flags & MS_INVALIDATE != 0 && space.areas.overlapping(address, end).any(locked) {
         return Err(Errno::EBUSY);
@@ -108,7 +108,7 @@ pub fn msync(args: &[u64; 6]) -> SysResult {
 /// mlock(2).
 pub fn mlock(args: &[u64; 6]) -> SysResult {
     process::current()
-        .space
+        .space()
         .lock_range(args[0], args[1], true, true)
 }
 
@@ -119,13 +119,13 @@ pub fn mlock2(args: &[u64; 6]) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let fill = flags & MLOCK_ONFAULT == 0;
-    (process::current().space).lock_range(args[0], args[1], true, fill)
+    (process::current().space()).lock_range(args[0], args[1], true, fill)
 }
 
 /// munlock(2).
 pub fn munlock(args: &[u64; 6]) -> SysResult {
     process::current()
-        .space
+        .space()
         .lock_range(args[0], args[1], false, false)
 }
 
@@ -138,12 +138,14 @@ pub fn mlockall(args: &[u64; 6]) -> SysResult {
     }
     let current = (flags & MCL_CURRENT != 0).then_some(true);
     let fill = flags & MCL_ONFAULT == 0;
-    (process::current().space).lock_all(current, flags & MCL_FUTURE != 0, fill)
+    (process::current().space()).lock_all(current, flags & MCL_FUTURE != 0, fill)
 }
 
 /// munlockall(2).
 pub fn munlockall(_args: &[u64; 6]) -> SysResult {
-    process::current().space.lock_all(Some(false), false, false)
+    process::current()
+        .space()
+        .lock_all(Some(false), false, false)
 }
 
 /// mincore(2).
@@ -158,7 +160,7 @@ pub fn mincore(args: &[u64; 6]) -> SysResult {
     let mut done = 0;
     while done < pages {
         let count = (pages - done).min(RESIDENCY_PAGES);
-        let space = &process::current().space;
+        let space = process::current().space();
         let residency = space.residency(address + done * PAGE, count)?;
         user::copy_out(vector + done, &residency)?;
         done += count;
@@ -171,7 +173,7 @@ pub fn mseal(args: &[u64; 6]) -> SysResult {
     if args[2] != 0 {
         return Err(Errno::EINVAL);
     }
-    process::current().space.seal(args[0], args[1])
+    process::current().space().seal(args[0], args[1])
 }
 
 /// remap_file_pages(2): the protection stays what it was.
@@ -180,5 +182,5 @@ pub fn remap_file_pages(args: &[u64; 6]) -> SysResult {
     if protection != 0 {
         return Err(Errno::EINVAL);
     }
-    (process::current().space).remap_file_pages(address, bytes, page)
+    (process::current().space()).remap_file_pages(address, bytes, page)
 }

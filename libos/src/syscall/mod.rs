@@ -12,6 +12,7 @@ mod clone;
 pub mod credentials;
 mod directory;
 mod epoll;
+mod family;
 mod fdctl;
 mod file;
 mod futex;
@@ -37,8 +38,6 @@ pub mod system;
 pub mod thread;
 mod timer;
 mod xattr;
-
-pub use thread::{forbid_new_privileges, no_new_privileges};
 
 use crate::arch::Registers;
 use crate::errno::Errno;

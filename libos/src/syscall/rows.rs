@@ -53,12 +53,12 @@ table! {
     { 53 socketpair 4 super::socket::socketpair, Partial("families of socket(2); pairs are of AF_UNIX, as in Linux") }
     { 54 setsockopt 5 super::socket::setsockopt, Partial("no filters, joining of multicast groups, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
     { 55 getsockopt 5 super::socket::getsockopt, Partial("no filters, joining of multicast groups, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
-    { 56 clone 5 super::clone::clone, Partial("threads only; a new process is ENOSYS") }
-    { 57 fork 0 Stub(ENOSYS, "processes cannot be made yet") }
-    { 58 vfork 0 Stub(ENOSYS, "processes cannot be made yet") }
+    { 56 clone 5 super::clone::clone, Partial("no process with its parent's file table, no namespaces, no process descriptors") }
+    { 57 fork 0 super::clone::fork, Full }
+    { 58 vfork 0 super::clone::vfork, Full }
     { 59 execve 3 super::process::execve, Full }
     { 60 exit 1 super::process::exit, Full }
-    { 61 wait4 4 Stub(ECHILD, "no process has children") }
+    { 61 wait4 4 super::process::wait4, Partial("no process stops") }
     { 62 kill 2 super::signal::kill, Partial("stop signals are ignored") }
     { 63 uname 1 super::system::uname, Full }
     { 64 semget 3 Stub(ENOSYS, "no System V IPC") }
@@ -105,10 +105,10 @@ table! {
     { 106 setgid 1 super::credentials::setgid, Full }
     { 107 geteuid 0 super::credentials::geteuid, Full }
     { 108 getegid 0 super::credentials::getegid, Full }
-    { 109 setpgid 2 super::credentials::setpgid, Full }
-    { 110 getppid 0 super::credentials::getppid, Full }
-    { 111 getpgrp 0 super::credentials::getpid, Full }
-    { 112 setsid 0 Stub(EPERM, "the process leads its group and session already") }
+    { 109 setpgid 2 super::family::setpgid, Full }
+    { 110 getppid 0 super::family::getppid, Full }
+    { 111 getpgrp 0 super::family::getpgrp, Full }
+    { 112 setsid 0 super::family::setsid, Full }
     { 113 setreuid 2 super::credentials::setreuid, Full }
     { 114 setregid 2 super::credentials::setregid, Full }
     { 115 getgroups 2 super::credentials::getgroups, Full }
@@ -117,10 +117,10 @@ table! {
     { 118 getresuid 3 super::credentials::getresuid, Full }
     { 119 setresgid 3 super::credentials::setresgid, Full }
     { 120 getresgid 3 super::credentials::getresgid, Full }
-    { 121 getpgid 1 super::credentials::getpgid, Full }
+    { 121 getpgid 1 super::family::getpgid, Full }
     { 122 setfsuid 1 super::credentials::setfsuid, Full }
     { 123 setfsgid 1 super::credentials::setfsgid, Full }
-    { 124 getsid 1 super::credentials::getpgid, Full }
+    { 124 getsid 1 super::family::getsid, Full }
     { 125 capget 2 super::capabilities::capget, Full }
     { 126 capset 2 super::capabilities::capset, Full }
     { 127 rt_sigpending 2 super::signal::rt_sigpending, Full }
@@ -216,7 +216,7 @@ table! {
     { 240 mq_open 4 Stub(ENOSYS, "no message queues") }
     { 241 mq_unlink 1 Stub(ENOSYS, "no message queues") }
     { 246 kexec_load 4 Stub(EPERM, "no kernel to replace") }
-    { 247 waitid 5 Stub(ECHILD, "no process has children") }
+    { 247 waitid 5 super::process::waitid, Partial("no process stops; no process descriptors") }
     { 248 add_key 5 Stub(ENOSYS, "no keyrings") }
     { 249 request_key 4 Stub(ENOSYS, "no keyrings") }
     { 250 keyctl 5 Stub(ENOSYS, "no keyrings") }
@@ -310,7 +310,7 @@ table! {
     { 432 fsmount 3 Stub(EPERM, "the tree is what the image says") }
     { 433 fspick 3 Stub(EPERM, "the tree is what the image says") }
     { 434 pidfd_open 2 Stub(ENOSYS, "no process descriptors") }
-    { 435 clone3 2 super::clone::clone3, Partial("threads only; a new process is ENOSYS") }
+    { 435 clone3 2 super::clone::clone3, Partial("as clone") }
     { 436 close_range 3 super::open::close_range, Full }
     { 437 openat2 4 super::open::openat2, Full }
     { 438 pidfd_getfd 3 Stub(ENOSYS, "no process descriptors") }

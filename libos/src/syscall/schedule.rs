@@ -181,7 +181,7 @@ fn who(which: u64, who: u64) -> Result<&'static Thread, Errno> {
     match (which, who as u32) {
         (0..=2, 0) => Ok(process::thread()),
         (0, tid) => threads::with(tid, |thread| thread).ok_or(Errno::ESRCH),
-        (1, pid) if pid == process::current().pid => Ok(process::thread()),
+        (1, pid) if pid == process::current().pid() => Ok(process::thread()),
         (2, user) if user == uid => Ok(process::thread()),
         (0..=2, _) => Err(Errno::ESRCH),
         _ => Err(Errno::EINVAL),

@@ -13,7 +13,8 @@ use super::clock::read_timeout;
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process::{self, threads};
+use crate::process::capabilities::KILL;
+use crate::process::{self, Process, table, threads};
 use crate::sched;
 use crate::signal::number::{SI_TKILL, SI_USER, SIGNAL_MAX, is_signal};
 use crate::signal::state::{Action, AltStack, take_of};
@@ -69,7 +70,7 @@ pub(super) fn rt_sigaction(args: &[u64; 6]) -> SysResult {
     })?;
     if new.is_some_and(|action| action.ignores(number)) {
         // Pending for other threads, it is gone too.
-        for thread in threads::list() {
+        for thread in threads::list(process::current()) {
             thread.signals.lock().pending.discard(number);
         }
     }
@@ -182,7 +183,7 @@ pub(super) fn sigaltstack(args: &[u64; 6]) -> SysResult {
 
 fn sender(number: u32, code: i32) -> SigInfo {
     let uid = process::current().credentials.lock().uid;
-    SigInfo::from_sender(number, code, process::current().pid, uid)
+    SigInfo::from_sender(number, code, process::current().pid(), uid)
 }
 
 /// A signal number to send; 0 only asks whether the target is there.
@@ -195,19 +196,72 @@ fn read_number(number: u64) -> Result<u32, Errno> {
     }
 }
 
-/// kill(2): there is one process, in a group of its own.
+/// Whether the running process may send a signal to another: its users are alike, or it may
+/// send to all.
+fn may_send(target: &Process) -> bool {
+    let own = process::current();
+    if core::ptr::eq(own, target) {
+        return true;
+    }
+    let (uid, euid, may_all) = {
+        let own = own.credentials.lock();
+        (own.uid, own.euid, own.capabilities.has(KILL))
+    };
+    let theirs = target.credentials.lock();
+    may_all
+        || [uid, euid]
+            .iter()
+            .any(|id| [theirs.uid, theirs.suid].contains(id))
+}
+
+/// Sends to one process, or asks whether that were allowed.
+fn send_one(target: &'static Process, info: Option<SigInfo>) -> Result<(), Errno> {
+    if !may_send(target) {
+        return Err(Errno::EPERM);
+    }
+    let Some(info) = info else {
+        return Ok(());
+    };
+    // Nothing inside ends the first process that it does not take itself.
+    let is_spared = target.is_init() && !process::current().is_init() && {
+        let action = target.signals.lock().action(info.number());
+        !action.is_handler()
+    };
+    if is_spared {
+        return Ok(());
+    }
+    signal::send_to_process(target, info)
+}
+
+/// kill(2).
 pub(super) fn kill(args: &[u64; 6]) -> SysResult {
     let number = read_number(args[1])?;
-    let pid = i64::from(args[0] as i32);
-    let own = i64::from(process::current().pid);
-    // -1 is everybody but the caller and pid 1, so nobody.
-    if pid != own && pid != 0 && pid != -own || pid == -1 {
-        return Err(Errno::ESRCH);
+    let info = (number != 0).then(|| sender(number, SI_USER));
+    let own = process::current().pid();
+    let group = match args[0] as i32 {
+        i32::MIN => return Err(Errno::ESRCH),
+        pid if pid > 0 => {
+            let sent = table::with(pid.unsigned_abs(), |target| send_one(target, info));
+            return sent.ok_or(Errno::ESRCH)?.map(|()| 0);
+        }
+        0 => table::kin(own).map(|kin| kin.group),
+        -1 => None,
+        group => Some(group.unsigned_abs()),
+    };
+    let targets = table::running(|target, kin| match group {
+        Some(group) => kin.group == group,
+        // Everybody but the caller and the first process.
+        None => !target.is_init() && target.pid() != own,
+    });
+    let mut result = Err(Errno::ESRCH);
+    for pid in targets {
+        match table::with_running(pid, |target| send_one(target, info)) {
+            Some(Ok(())) => result = Ok(0),
+            Some(Err(errno)) if result == Err(Errno::ESRCH) => result = Err(errno),
+            _ => {}
+        }
     }
-    if number != 0 {
-        signal::send_to_process(sender(number, SI_USER))?;
-    }
-    Ok(0)
+    result
 }
 
 fn send_to_tid(tgid: Option<u64>, tid: u64, number: u64) -> SysResult {
@@ -215,10 +269,13 @@ fn send_to_tid(tgid: Option<u64>, tid: u64, number: u64) -> SysResult {
     if (tid as i32) <= 0 || tgid.is_some_and(|tgid| (tgid as i32) <= 0) {
         return Err(Errno::EINVAL);
     }
-    if tgid.is_some_and(|tgid| tgid as u32 != process::current().pid) {
+    let target = threads::with(tid as u32, |thread| thread).ok_or(Errno::ESRCH)?;
+    if tgid.is_some_and(|tgid| tgid as u32 != target.process().pid()) {
         return Err(Errno::ESRCH);
     }
-    let target = threads::with(tid as u32, |thread| thread).ok_or(Errno::ESRCH)?;
+    if !may_send(target.process()) {
+        return Err(Errno::EPERM);
+    }
     if number != 0 {
         signal::send_to(target, sender(number, SI_TKILL))?;
     }
@@ -243,22 +300,38 @@ fn read_info(address: u64, number: u64) -> Result<Option<SigInfo>, Errno> {
     Ok((number != 0).then_some(info))
 }
 
-/// rt_sigqueueinfo(2): to oneself, so any si_code is allowed.
+/// Whether the sender may say what it says of a signal's origin: to others nothing that
+/// only the kernel says.
+fn check_origin(info: Option<&SigInfo>, target: &Process) -> Result<(), Errno> {
+    let is_own = core::ptr::eq(target, process::current());
+    let claims = info.is_some_and(|info| info.code >= 0 || info.code == SI_TKILL);
+    if claims && !is_own {
+        return Err(Errno::EPERM);
+    }
+    Ok(())
+}
+
+/// rt_sigqueueinfo(2).
 pub(super) fn rt_sigqueueinfo(args: &[u64; 6]) -> SysResult {
     let info = read_info(args[2], args[1])?;
-    if args[0] as u32 != process::current().pid {
-        return Err(Errno::ESRCH);
-    }
-    info.map_or(Ok(()), signal::send_to_process).map(|()| 0)
+    let sent = table::with(args[0] as u32, |target| {
+        check_origin(info.as_ref(), target)?;
+        send_one(target, info)
+    });
+    sent.ok_or(Errno::ESRCH)?.map(|()| 0)
 }
 
 /// rt_tgsigqueueinfo(2).
 pub(super) fn rt_tgsigqueueinfo(args: &[u64; 6]) -> SysResult {
     let info = read_info(args[3], args[2])?;
-    if args[0] as u32 != process::current().pid {
+    let target = threads::with(args[1] as u32, |thread| thread).ok_or(Errno::ESRCH)?;
+    if target.process().pid() != args[0] as u32 {
         return Err(Errno::ESRCH);
     }
-    let target = threads::with(args[1] as u32, |thread| thread).ok_or(Errno::ESRCH)?;
+    check_origin(info.as_ref(), target.process())?;
+    if !may_send(target.process()) {
+        return Err(Errno::EPERM);
+    }
     info.map_or(Ok(()), |info| signal::send_to(target, info))
         .map(|()| 0)
 }

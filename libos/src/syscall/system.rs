@@ -8,7 +8,8 @@ use super::clock::{cpu_time_ns, thread_time_ns};
 use super::credentials::is_root;
 use crate::errno::{Errno, SysResult};
 use crate::mm::{self, user};
-use crate::process::{self, LIMITS};
+use crate::process::usage::Used;
+use crate::process::{self, LIMITS, Process, table};
 use crate::time::{self, Clock, SECOND_NS};
 
 /// Kernel release that uname(2) and /proc/version name: programs look at it for
@@ -30,7 +31,7 @@ const PERSONALITY_KNOWN: u32 = 0x0fff_0000 | 0xff;
 
 /// uname(2).
 pub(super) fn uname(args: &[u64; 6]) -> SysResult {
-    let hostname = process::current().hostname.lock().clone();
+    let hostname = process::HOSTNAME.lock().clone();
     let fields: [&[u8]; 6] = [
         b"Linux",
         &hostname,
@@ -75,7 +76,21 @@ const _: () = assert!(size_of::<SystemInfo>() == 112);
 /// struct rusage: two timevals and fourteen counters.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Usage([u64; 18]);
+pub struct Usage([u64; 18]);
+
+impl Usage {
+    /// What was used, all of its time user time.
+    pub fn of(used: Used) -> Usage {
+        let mut usage = Usage([0; 18]);
+        usage.0[0] = used.cpu_ns / SECOND_NS;
+        usage.0[1] = used.cpu_ns % SECOND_NS / 1000;
+        usage.0[4] = mm::peak_bytes() / 1024;
+        usage.0[8] = used.own.faults;
+        usage.0[16] = used.own.waits;
+        usage.0[17] = used.own.preemptions;
+        usage
+    }
+}
 
 /// struct tms.
 #[derive(Clone, Copy)]
@@ -97,38 +112,29 @@ pub(super) fn sysinfo(args: &[u64; 6]) -> SysResult {
     user::write(args[0], &info).map(|()| 0)
 }
 
-/// getrusage(2): all time is user time.
+/// getrusage(2).
 pub(super) fn getrusage(args: &[u64; 6]) -> SysResult {
-    let mut usage = Usage([0; 18]);
-    match args[0] as i32 {
-        0 | 1 => {
-            let ns = if args[0] == 1 {
-                thread_time_ns()
-            } else {
-                cpu_time_ns()
-            };
-            usage.0[0] = ns / SECOND_NS;
-            usage.0[1] = ns % SECOND_NS / 1000;
-            usage.0[4] = mm::peak_bytes() / 1024;
-            let counts = if args[0] == 1 {
-                process::thread().counts.get()
-            } else {
-                process::threads::counts()
-            };
-            usage.0[8] = counts.faults;
-            usage.0[16] = counts.waits;
-            usage.0[17] = counts.preemptions;
-        }
-        -1 => {}
+    let used = match args[0] as i32 {
+        0 => Used {
+            own: process::threads::counts(process::current()),
+            cpu_ns: cpu_time_ns(),
+        },
+        1 => Used {
+            own: process::thread().counts.get(),
+            cpu_ns: thread_time_ns(),
+        },
+        -1 => process::current().waited_for.get(),
         _ => return Err(Errno::EINVAL),
-    }
-    user::write(args[1], &usage).map(|()| 0)
+    };
+    user::write(args[1], &Usage::of(used)).map(|()| 0)
 }
 
 /// times(2): ticks since boot.
 pub(super) fn times(args: &[u64; 6]) -> SysResult {
     if args[0] != 0 {
-        user::write(args[0], &Times([cpu_time_ns() / TICK_NS, 0, 0, 0]))?;
+        let children = process::current().waited_for.get().cpu_ns;
+        let ticks = [cpu_time_ns() / TICK_NS, 0, children / TICK_NS, 0];
+        user::write(args[0], &Times(ticks))?;
     }
     Ok((time::now(Clock::Boottime) / TICK_NS) as usize)
 }
@@ -140,17 +146,33 @@ fn check_resource(resource: u64) -> Result<usize, Errno> {
         .ok_or(Errno::EINVAL)
 }
 
-fn get_limit(resource: u64) -> Result<[u64; 2], Errno> {
+/// Whether the running process may see and change what belongs to another: it has the same
+/// user, or is root.
+fn may_look_at(target: &Process) -> bool {
+    let own = process::current();
+    let (uid, is_root) = {
+        let own = own.credentials.lock();
+        (own.uid, own.euid == 0)
+    };
+    is_root || core::ptr::eq(own, target) || {
+        let theirs = target.credentials.lock();
+        [theirs.uid, theirs.euid, theirs.suid]
+            .iter()
+            .all(|id| *id == uid)
+    }
+}
+
+fn get_limit(process: &Process, resource: u64) -> Result<[u64; 2], Errno> {
     let index = check_resource(resource)?;
-    let limits = process::current().limits.lock();
+    let limits = process.limits.lock();
     let (soft, hard) = *limits.0.get(index).ok_or(Errno::EINVAL)?;
     Ok([soft, hard])
 }
 
-fn set_limit(resource: u64, new: [u64; 2]) -> Result<(), Errno> {
+fn set_limit(process: &Process, resource: u64, new: [u64; 2]) -> Result<(), Errno> {
     let index = check_resource(resource)?;
     let is_root = is_root();
-    let mut limits = process::current().limits.lock();
+    let mut limits = process.limits.lock();
     let limit = limits.0.get_mut(index).ok_or(Errno::EINVAL)?;
     *limit = change(*limit, new, is_root, index == RLIMIT_NOFILE)?;
     Ok(())
@@ -174,24 +196,34 @@ fn change(
 
 /// getrlimit(2).
 pub(super) fn getrlimit(args: &[u64; 6]) -> SysResult {
-    user::write(args[1], &get_limit(args[0])?).map(|()| 0)
+    user::write(args[1], &get_limit(process::current(), args[0])?).map(|()| 0)
 }
 
 /// setrlimit(2).
 pub(super) fn setrlimit(args: &[u64; 6]) -> SysResult {
-    set_limit(args[0], user::read(args[1])?).map(|()| 0)
+    set_limit(process::current(), args[0], user::read(args[1])?).map(|()| 0)
 }
 
 /// prlimit64(2).
 pub(super) fn prlimit64(args: &[u64; 6]) -> SysResult {
     let [pid, resource, new, old, ..] = *args;
-    if pid as u32 != 0 && pid as u32 != process::current().pid {
-        return Err(Errno::ESRCH);
-    }
-    let before = get_limit(resource)?;
-    if new != 0 {
-        set_limit(resource, user::read(new)?)?;
-    }
+    let pid = match pid as u32 {
+        0 => process::current().pid(),
+        pid => pid,
+    };
+    let new: Option<[u64; 2]> = match new {
+        0 => None,
+        new => Some(user::read(new)?),
+    };
+    let change = |target: &'static Process| {
+        if !may_look_at(target) {
+            return Err(Errno::EPERM);
+        }
+        let before = get_limit(target, resource)?;
+        new.map_or(Ok(()), |new| set_limit(target, resource, new))?;
+        Ok(before)
+    };
+    let before = table::with_running(pid, change).ok_or(Errno::ESRCH)??;
     if old != 0 {
         user::write(old, &before)?;
     }

@@ -1,7 +1,7 @@
 //! What a thread says about itself: FS base, exit word, robust list, prctl.
 //! Making one is `clone.rs`'s. Source: arch_prctl(2), prctl(2), set_robust_list(2).
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use linux_raw_sys::prctl::{
     PR_CAP_AMBIENT, PR_CAPBSET_DROP, PR_CAPBSET_READ, PR_GET_CHILD_SUBREAPER, PR_GET_DUMPABLE,
@@ -18,7 +18,7 @@ use super::futex::{self, ROBUST_HEAD_BYTES};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process;
+use crate::process::{self, Kept, Settings};
 use crate::signal::number::SIGNAL_MAX;
 
 const ARCH_SET_GS: u64 = 0x1001;
@@ -26,8 +26,6 @@ const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;
 const ARCH_GET_GS: u64 = 0x1004;
 
-/// Timer slack of a new process.
-const TIMER_SLACK_NS: u32 = 50_000;
 /// Longest name of a mapping, with its NUL.
 const MAPPING_NAME_MAX: usize = 80;
 
@@ -89,52 +87,12 @@ pub(crate) fn release_at_exit(thread: &process::Thread) {
     }
 }
 
-/// A value that prctl sets and gives back, without effect here.
-struct Kept(AtomicU32);
-
-impl Kept {
-    const fn new(value: u32) -> Kept {
-        Kept(AtomicU32::new(value))
-    }
-
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed) as usize
-    }
-
-    /// Sets it to a value up to `max`.
-    fn set(&self, value: u64, max: u32) -> SysResult {
-        match u32::try_from(value) {
-            Ok(value) if value <= max => self.0.store(value, Ordering::Relaxed),
-            _ => return Err(Errno::EINVAL),
-        }
-        Ok(0)
-    }
-
-    fn write(&self, address: u64) -> SysResult {
-        user::write(address, &self.0.load(Ordering::Relaxed)).map(|()| 0)
-    }
-}
-
-static PARENT_DEATH_SIGNAL: Kept = Kept::new(0);
-static DUMPABLE: Kept = Kept::new(1);
-static NO_NEW_PRIVILEGES: Kept = Kept::new(0);
-static CHILD_SUBREAPER: Kept = Kept::new(0);
-static THP_DISABLED: Kept = Kept::new(0);
-static TIMER_SLACK: Kept = Kept::new(TIMER_SLACK_NS);
-
-/// Whether no program that the process starts may gain privileges.
-pub fn no_new_privileges() -> bool {
-    NO_NEW_PRIVILEGES.get() != 0
-}
-
-/// None may from now on: the container is run so.
-pub fn forbid_new_privileges() {
-    NO_NEW_PRIVILEGES.0.store(1, Ordering::Relaxed);
-}
-
 /// prctl(2).
 pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
     let [option, value, third, fourth, fifth, _] = *args;
+    let settings = &process::current().settings;
+    let get = |kept: &Kept| Ok(kept.get() as usize);
+    let slack_ns = &settings.timer_slack_ns;
     let rest_is_zero = third == 0 && fourth == 0 && fifth == 0;
     match option as u32 {
         PR_SET_NAME => set_name(value),
@@ -142,21 +100,23 @@ pub(super) fn prctl(args: &[u64; 6]) -> SysResult {
             let name = *process::thread().comm.lock();
             user::copy_out(value, &name).map(|()| 0)
         }
-        PR_SET_PDEATHSIG => PARENT_DEATH_SIGNAL.set(value, SIGNAL_MAX),
-        PR_GET_PDEATHSIG => PARENT_DEATH_SIGNAL.write(value),
-        PR_SET_DUMPABLE => DUMPABLE.set(value, 1),
-        PR_GET_DUMPABLE => Ok(DUMPABLE.get()),
+        PR_SET_PDEATHSIG => settings.parent_death_signal.set(value, SIGNAL_MAX),
+        PR_GET_PDEATHSIG => settings.parent_death_signal.write(value),
+        PR_SET_DUMPABLE => settings.dumpable.set(value, 1),
+        PR_GET_DUMPABLE => get(&settings.dumpable),
         PR_SET_KEEPCAPS => capabilities::set_keeps_capabilities(value),
         PR_GET_KEEPCAPS => Ok(usize::from(capabilities::keeps_capabilities())),
-        PR_SET_NO_NEW_PRIVS if value == 1 && rest_is_zero => NO_NEW_PRIVILEGES.set(1, 1),
-        PR_GET_NO_NEW_PRIVS if value == 0 && rest_is_zero => Ok(NO_NEW_PRIVILEGES.get()),
-        PR_SET_CHILD_SUBREAPER => CHILD_SUBREAPER.set(u64::from(value != 0), 1),
-        PR_GET_CHILD_SUBREAPER => CHILD_SUBREAPER.write(value),
-        PR_SET_THP_DISABLE if rest_is_zero => THP_DISABLED.set(u64::from(value != 0), 1),
-        PR_GET_THP_DISABLE if value == 0 && rest_is_zero => Ok(THP_DISABLED.get()),
-        PR_SET_TIMERSLACK if value == 0 => TIMER_SLACK.set(u64::from(TIMER_SLACK_NS), u32::MAX),
-        PR_SET_TIMERSLACK => TIMER_SLACK.set(value.min(u64::from(u32::MAX)), u32::MAX),
-        PR_GET_TIMERSLACK => Ok(TIMER_SLACK.get()),
+        PR_SET_NO_NEW_PRIVS if value == 1 && rest_is_zero => settings.no_new_privileges.set(1, 1),
+        PR_GET_NO_NEW_PRIVS if value == 0 && rest_is_zero => get(&settings.no_new_privileges),
+        PR_SET_CHILD_SUBREAPER => settings.child_subreaper.set(u64::from(value != 0), 1),
+        PR_GET_CHILD_SUBREAPER => settings.child_subreaper.write(value),
+        PR_SET_THP_DISABLE if rest_is_zero => settings.thp_disabled.set(u64::from(value != 0), 1),
+        PR_GET_THP_DISABLE if value == 0 && rest_is_zero => get(&settings.thp_disabled),
+        PR_SET_TIMERSLACK if value == 0 => {
+            slack_ns.set(u64::from(Settings::default_slack_ns()), u32::MAX)
+        }
+        PR_SET_TIMERSLACK => slack_ns.set(value.min(u64::from(u32::MAX)), u32::MAX),
+        PR_GET_TIMERSLACK => get(slack_ns),
         PR_GET_SECCOMP | PR_GET_TIMING | PR_GET_SECUREBITS => Ok(0),
         PR_GET_TSC => user::write(value, &PR_TSC_ENABLE).map(|()| 0),
         PR_CAPBSET_READ => capabilities::is_bounding(value),
@@ -179,7 +139,7 @@ fn set_name(address: u64) -> SysResult {
     }
     let me = process::thread();
     *me.comm.lock() = name;
-    if me.tid() == process::current().pid {
+    if me.tid() == process::current().pid() {
         process::current().image.lock().comm = name;
     }
     Ok(0)
@@ -200,15 +160,6 @@ fn check_mapping_name(address: u64) -> SysResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_kept_value_is_given_back_and_checked() {
-        let kept = Kept::new(1);
-        assert_eq!(kept.set(2, 1), Err(Errno::EINVAL));
-        assert_eq!(kept.set(1 << 32, u32::MAX), Err(Errno::EINVAL));
-        assert_eq!(kept.set(0, 1), Ok(0));
-        assert_eq!(kept.get(), 0);
-    }
 
     #[test]
     fn unknown_options_are_refused() {

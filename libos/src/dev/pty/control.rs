@@ -135,7 +135,7 @@ impl Terminal {
             TIOCSCTTY => terminal::take(self)?,
             TIOCNOTTY => terminal::give_up(self)?,
             TIOCGPGRP | TIOCGSID if !terminal::is(self) => return Err(Errno::ENOTTY),
-            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid)?,
+            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid())?,
             TIOCSPGRP => self.set_group(argument)?,
             TIOCGDEV => user::write::<u32>(argument, &self.device())?,
             TIOCGETD => user::write::<u32>(argument, &0)?,
@@ -179,7 +179,7 @@ impl Terminal {
         let group = user::read::<u32>(argument)?;
         match group {
             group if (group as i32) < 0 => Err(Errno::EINVAL),
-            group if group == process::current().pid => {
+            group if group == process::current().pid() => {
                 self.set_foreground(Some(group));
                 Ok(())
             }

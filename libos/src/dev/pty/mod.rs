@@ -209,7 +209,7 @@ impl Terminal {
     fn signal(&self, signal: u32) {
         if self.state.lock().foreground.is_some() {
             // A full queue loses the signal, as Linux's does.
-            let _ = signal::send_to_process(SigInfo::from_kernel(signal));
+            let _ = signal::send_to_process(crate::process::init(), SigInfo::from_kernel(signal));
         }
     }
 

@@ -19,13 +19,13 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("cgroup.max.depth", "max\n"),
     fixed!("cgroup.max.descendants", "max\n"),
     text("cgroup.procs", |_, content| {
-        out!(content, "{}\n", process::current().pid);
+        out!(content, "{}\n", process::current().pid());
         Ok(())
     }),
     fixed!("cgroup.stat", "nr_descendants 0\nnr_dying_descendants 0\n"),
     fixed!("cgroup.subtree_control", ""),
     text("cgroup.threads", |_, content| {
-        for thread in process::roster() {
+        for thread in process::everybody() {
             out!(content, "{}\n", thread.tid);
         }
         Ok(())
@@ -76,7 +76,7 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("memory.swap.high", "max\n"),
     fixed!("memory.swap.max", "0\n"),
     text("pids.current", |_, content| {
-        out!(content, "{}\n", process::roster().len());
+        out!(content, "{}\n", process::everybody().len());
         Ok(())
     }),
     fixed!("pids.events", "max 0\n"),

@@ -84,7 +84,7 @@ pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
         out!(content, "cpu{number} {user} 0 0 {idle} 0 0 0 0 0 0\n");
     }
     let boot = crate::time::realtime_ns().saturating_sub(uptime) / SECOND_NS;
-    let threads = process::roster();
+    let threads = process::everybody();
     let running = threads.iter().filter(|thread| thread.running).count();
     out!(
         content,
@@ -96,7 +96,7 @@ pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
 
 /// `/proc/loadavg`. The averages are not measured.
 pub(super) fn loadavg(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let threads = process::roster();
+    let threads = process::everybody();
     let running = threads.iter().filter(|thread| thread.running).count();
     let newest = threads.iter().map(|thread| thread.tid).max().unwrap_or(1);
     out!(

@@ -14,7 +14,7 @@ pub(super) static ROOT: Item = item(
     Kind::Numbered {
         items: ITEMS,
         prefix: "",
-        numbers: |_| vec![process::current().pid],
+        numbers: |_| vec![process::current().pid()],
         child: &task::PROCESS,
     },
 );
@@ -33,10 +33,10 @@ const DEVICES: &str = "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/conso
 
 const ITEMS: &[Item] = &[
     link("self", || {
-        alloc::format!("{}", process::current().pid).into_bytes()
+        alloc::format!("{}", process::current().pid()).into_bytes()
     }),
     link("thread-self", || {
-        let pid = process::current().pid;
+        let pid = process::current().pid();
         alloc::format!("{pid}/task/{}", process::thread().tid()).into_bytes()
     }),
     link("net", || b"self/net".to_vec()),

@@ -43,7 +43,7 @@ impl Mapping {
 pub(super) fn mappings() -> Vec<Mapping> {
     // Paths are looked up with the address space unlocked.
     let areas: Vec<_> = process::current()
-        .space
+        .space()
         .lock()
         .areas
         .iter()
@@ -93,13 +93,13 @@ fn describe(area: Area) -> Mapping {
 
 /// Start and end of the heap.
 pub(super) fn heap() -> (u64, u64) {
-    let space = process::current().space.lock();
+    let space = process::current().space().lock();
     (space.brk_start, space.brk)
 }
 
 /// Bytes that mlock and its relatives hold.
 pub(super) fn locked_bytes() -> u64 {
-    process::current().space.lock().locked_bytes()
+    process::current().space().lock().locked_bytes()
 }
 
 /// Bytes of program memory that are in use, as near as frames in use tell.
@@ -121,10 +121,10 @@ pub(super) struct Resident {
 pub(super) fn resident(mapping: &Mapping) -> Resident {
     let mut resident = Resident::default();
     // Held, so that no page table goes away under the walk.
-    let _space = process::current().space.lock();
-    let mut at = pagetable::skip_empty(mapping.start, mapping.end);
+    let space = process::current().space().lock();
+    let mut at = space.root.skip_empty(mapping.start, mapping.end);
     while at < mapping.end {
-        let (entry, large) = pagetable::lookup(at);
+        let (entry, large) = space.root.lookup(at);
         let bytes = pagetable::entry_bytes(large);
         let next = (at & !(bytes - 1)) + bytes;
         let here = next.min(mapping.end) - at;
@@ -134,7 +134,7 @@ pub(super) fn resident(mapping: &Mapping) -> Resident {
         } else if !entry.is_empty() {
             resident.shared += here;
         }
-        at = pagetable::skip_empty(next, mapping.end);
+        at = space.root.skip_empty(next, mapping.end);
     }
     resident
 }
@@ -161,13 +161,13 @@ pub(super) fn program_bytes((start, end): (u64, u64)) -> Vec<u8> {
 
 /// A thread by its id; ESRCH where it is gone.
 pub(super) fn thread(tid: u32) -> Result<Listed, Errno> {
-    let mut threads = process::roster().into_iter();
+    let mut threads = process::roster(process::current()).into_iter();
     threads.find(|thread| thread.tid == tid).ok_or(Errno::ESRCH)
 }
 
 /// CPU time of all threads, ended ones included.
 pub(super) fn process_cpu_ns() -> u64 {
-    time::ticks_to_ns(process::threads::cpu_ticks())
+    time::ticks_to_ns(process::threads::cpu_ticks(process::current()))
 }
 
 /// A NUL-padded name without its padding.
@@ -177,7 +177,7 @@ pub(super) fn text(name: &[u8]) -> &[u8] {
 
 /// Host name.
 pub(super) fn hostname() -> Vec<u8> {
-    process::current().hostname.lock().clone()
+    process::HOSTNAME.lock().clone()
 }
 
 /// Since the host's boot, which is what programs compare start times with.
@@ -227,5 +227,5 @@ pub(super) fn personality() -> u32 {
 
 /// Whether PR_SET_NO_NEW_PRIVS is in force.
 pub(super) fn no_new_privileges() -> bool {
-    crate::syscall::no_new_privileges()
+    process::current().settings.no_new_privileges.get() != 0
 }

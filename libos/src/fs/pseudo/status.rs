@@ -17,9 +17,14 @@ const QUEUE_MAX: u32 = 63_000;
 
 /// `/proc/PID/stat`.
 pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let first = source::thread(process::current().pid)?;
+    let first = source::thread(process::current().pid())?;
     let cpu_ns = source::process_cpu_ns();
-    put_stat(content, &first, cpu_ns, process::threads::counts().faults);
+    put_stat(
+        content,
+        &first,
+        cpu_ns,
+        process::threads::counts(process::current()).faults,
+    );
     Ok(())
 }
 
@@ -33,7 +38,7 @@ pub(super) fn thread_stat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(),
 /// The 52 fields of proc_pid_stat(5). All time is user time.
 fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64, faults: u64) {
     let process = process::current();
-    let pid = process.pid;
+    let pid = process.pid();
     let (arguments, environment, stack) = {
         let image = process.image.lock();
         (image.arguments, image.environment, image.stack_start)
@@ -50,7 +55,7 @@ fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64, faults: u64) {
     let terminal = source::terminal();
     // The process leads its group, which is its terminal's.
     let foreground = if terminal == 0 { -1 } else { i64::from(pid) };
-    let count = process::roster().len();
+    let count = process::roster(process::current()).len();
 
     out!(content, "{} (", thread.tid);
     content.extend(source::text(&thread.comm));
@@ -80,7 +85,7 @@ fn put_stat(content: &mut Vec<u8>, thread: &Listed, cpu_ns: u64, faults: u64) {
 
 /// `/proc/PID/status`.
 pub(super) fn status(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    put_status(content, &source::thread(process::current().pid)?);
+    put_status(content, &source::thread(process::current().pid())?);
     Ok(())
 }
 
@@ -92,7 +97,7 @@ pub(super) fn thread_status(numbers: Numbers, content: &mut Vec<u8>) -> Result<(
 
 fn put_status(content: &mut Vec<u8>, thread: &Listed) {
     let process = process::current();
-    let (pid, tid) = (process.pid, thread.tid);
+    let (pid, tid) = (process.pid(), thread.tid);
     out!(content, "Name:\t");
     content.extend(source::text(&thread.comm));
     let umask = process.fs.lock().umask;
@@ -115,7 +120,7 @@ fn put_status(content: &mut Vec<u8>, thread: &Listed) {
     out!(
         content,
         "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\nThreads:\t{}\n",
-        process::roster().len()
+        process::roster(process::current()).len()
     );
     put_signals(content, thread);
     put_capabilities(content);

@@ -116,7 +116,7 @@ const PROCESS_ITEMS: &[Item] = items! {
         Kind::Numbered {
             items: &[],
             prefix: "",
-            numbers: |_| process::roster().iter().map(|thread| thread.tid).collect(),
+            numbers: |_| process::roster(process::current()).iter().map(|thread| thread.tid).collect(),
             child: &THREAD,
         },
     ),
@@ -205,7 +205,7 @@ fn sched(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
         content,
         " ({}, #threads: {})\n{:-<67}\n",
         thread.tid,
-        process::roster().len(),
+        process::roster(process::current()).len(),
         ""
     );
     let ms = thread.cpu_ns / 1_000_000;

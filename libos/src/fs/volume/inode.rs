@@ -293,7 +293,7 @@ impl VolumeInode {
             first,
             end: u64::MAX,
         };
-        process::current().space.forget(gone, true);
+        crate::mm::spaces::forget(gone, true);
     }
 
     /// The path in a symlink.

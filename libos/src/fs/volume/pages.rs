@@ -23,7 +23,6 @@ use crate::fs::PAGE_BYTES;
 use crate::fs::node::Identity;
 use crate::fs::open_file::Page;
 use crate::mm::{FilePages, Frame};
-use crate::process;
 
 const PAGE: usize = PAGE_BYTES as usize;
 /// Pages read at once.
@@ -297,7 +296,7 @@ impl VolumeInode {
             first: 0,
             end: u64::MAX,
         };
-        process::current().space.forget(gone, false);
+        crate::mm::spaces::forget(gone, false);
     }
 }
 

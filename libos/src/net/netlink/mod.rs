@@ -121,7 +121,7 @@ impl NetlinkSocket {
         let mut name = self.name.lock();
         if name.port == 0 {
             let mut ports = PORTS.lock();
-            let mut port = process::current().pid;
+            let mut port = process::current().pid();
             while !ports.insert(port) {
                 port = NEXT_PORT.fetch_sub(1, Ordering::Relaxed);
             }

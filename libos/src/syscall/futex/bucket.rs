@@ -1,4 +1,4 @@
-//! Who waits for which word: buckets of waiters by a hash of the word's address.
+//! Who waits for which word: buckets of waiters by a hash of the word's key.
 //!
 //! A waiter is in exactly one bucket until somebody takes it out. A requeue may
 //! move it: its thread keeps the bucket's number. Buckets are locked in the
@@ -17,48 +17,54 @@ const BUCKETS: usize = 64;
 
 static TABLE: [Mutex<VecDeque<Waiter>>; BUCKETS] = [const { Mutex::new(VecDeque::new()) }; BUCKETS];
 
-/// A thread that waits for the word at `address`. First come, first woken.
+/// A word, the same for all who can wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    /// An address space, or a file that is mapped shared.
+    pub(super) of: u64,
+    /// Address in it, or bytes into it.
+    pub(super) at: u64,
+}
+
+/// A thread that waits for the word of `key`. First come, first woken.
 #[derive(Clone, Copy)]
 pub(super) struct Waiter {
     thread: &'static Thread,
-    address: u64,
+    key: Key,
     bits: u32,
 }
 
 /// The waiters of one bucket.
 pub(super) type Bucket = MutexGuard<'static, VecDeque<Waiter>>;
 
-fn index_of(address: u64) -> usize {
-    (((address >> 2).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 58) as usize % BUCKETS
+fn index_of(key: Key) -> usize {
+    let word = (key.at >> 2) ^ key.of;
+    ((word.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 58) as usize % BUCKETS
 }
 
 fn lock(index: usize) -> MutexGuard<'static, VecDeque<Waiter>> {
     TABLE[index % BUCKETS].lock()
 }
 
-/// Locks the bucket of an address.
-pub(super) fn lock_for(address: u64) -> Bucket {
-    lock(index_of(address))
+/// Locks the bucket of a word.
+pub(super) fn lock_for(key: Key) -> Bucket {
+    lock(index_of(key))
 }
 
-/// Adds the thread to the bucket of `address`, which is locked.
+/// Adds the thread to the bucket of `key`, which is locked.
 ///
 /// # Errors
 /// ENOMEM.
 pub(super) fn add(
     bucket: &mut Bucket,
     thread: &'static Thread,
-    address: u64,
+    key: Key,
     bits: u32,
 ) -> Result<(), Errno> {
     bucket.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
     thread.futex.woken.store(false, SeqCst);
-    thread.futex.bucket.store(index_of(address), SeqCst);
-    bucket.push_back(Waiter {
-        thread,
-        address,
-        bits,
-    });
+    thread.futex.bucket.store(index_of(key), SeqCst);
+    bucket.push_back(Waiter { thread, key, bits });
     Ok(())
 }
 
@@ -78,11 +84,11 @@ pub(super) fn remove(thread: &'static Thread) -> bool {
     }
 }
 
-/// Takes up to `count` waiters of `address` that share a bit of `bits`, and
+/// Takes up to `count` waiters of `key` that share a bit of `bits`, and
 /// gives each to `with`.
 fn take(
     bucket: &mut VecDeque<Waiter>,
-    address: u64,
+    key: Key,
     count: usize,
     bits: u32,
     mut with: impl FnMut(Waiter),
@@ -93,7 +99,7 @@ fn take(
         let Some(waiter) = bucket.get(at).copied() else {
             break;
         };
-        if waiter.address == address && waiter.bits & bits != 0 {
+        if waiter.key == key && waiter.bits & bits != 0 {
             bucket.remove(at);
             with(waiter);
             taken += 1;
@@ -109,25 +115,25 @@ fn wake_waiter(waiter: Waiter) {
     sched::wake(waiter.thread);
 }
 
-/// Wakes up to `count` waiters of `address`, whose bucket is locked.
-pub(super) fn wake_in(bucket: &mut Bucket, address: u64, count: usize, bits: u32) -> usize {
-    take(bucket, address, count, bits, wake_waiter)
+/// Wakes up to `count` waiters of `key`, whose bucket is locked.
+pub(super) fn wake_in(bucket: &mut Bucket, key: Key, count: usize, bits: u32) -> usize {
+    take(bucket, key, count, bits, wake_waiter)
 }
 
-/// Wakes up to `count` waiters of `address`.
-pub(super) fn wake(address: u64, count: usize, bits: u32) -> usize {
-    wake_in(&mut lock_for(address), address, count, bits)
+/// Wakes up to `count` waiters of `key`.
+pub(super) fn wake(key: Key, count: usize, bits: u32) -> usize {
+    wake_in(&mut lock_for(key), key, count, bits)
 }
 
-/// Whether anybody waits for `address`, whose bucket is locked.
-pub(super) fn has_waiter(bucket: &Bucket, address: u64) -> bool {
-    bucket.iter().any(|waiter| waiter.address == address)
+/// Whether anybody waits for `key`, whose bucket is locked.
+pub(super) fn has_waiter(bucket: &Bucket, key: Key) -> bool {
+    bucket.iter().any(|waiter| waiter.key == key)
 }
 
-/// Both buckets of two addresses, locked; one guard where they are the same.
+/// Both buckets of two words, locked; one guard where they are the same.
 fn lock_both(
-    first: u64,
-    second: u64,
+    first: Key,
+    second: Key,
 ) -> (
     MutexGuard<'static, VecDeque<Waiter>>,
     Option<MutexGuard<'static, VecDeque<Waiter>>>,
@@ -152,8 +158,8 @@ fn lock_both(
 /// # Errors
 /// What `check` says; ENOMEM.
 pub(super) fn requeue(
-    from: u64,
-    to: u64,
+    from: Key,
+    to: Key,
     count: usize,
     moved: usize,
     check: impl FnOnce() -> Result<(), Errno>,
@@ -164,11 +170,11 @@ pub(super) fn requeue(
     let wanted = moved.min(source.len());
     let Some(target) = &mut target else {
         let mut renamed = 0;
-        for waiter in source.iter_mut().filter(|waiter| waiter.address == from) {
+        for waiter in source.iter_mut().filter(|waiter| waiter.key == from) {
             if renamed == wanted {
                 break;
             }
-            waiter.address = to;
+            waiter.key = to;
             renamed += 1;
         }
         return Ok(woken + renamed);
@@ -176,21 +182,21 @@ pub(super) fn requeue(
     target.try_reserve(wanted).map_err(|_| Errno::ENOMEM)?;
     let index = index_of(to);
     let renamed = take(&mut source, from, wanted, u32::MAX, |mut waiter| {
-        waiter.address = to;
+        waiter.key = to;
         waiter.thread.futex.bucket.store(index, Relaxed);
         target.push_back(waiter);
     });
     Ok(woken + renamed)
 }
 
-/// Wakes waiters of two addresses under both locks: `change` runs first, and
+/// Wakes waiters of two words under both locks: `change` runs first, and
 /// says whether those of the second are woken too.
 ///
 /// # Errors
 /// What `change` says.
 pub(super) fn wake_two(
-    first: (u64, usize),
-    second: (u64, usize),
+    first: (Key, usize),
+    second: (Key, usize),
     change: impl FnOnce() -> Result<bool, Errno>,
 ) -> Result<usize, Errno> {
     let (mut bucket, mut other) = lock_both(first.0, second.0);

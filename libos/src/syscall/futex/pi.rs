@@ -10,7 +10,7 @@
 //! Source: futex(2), "Priority-inheritance futexes".
 
 use super::bucket::{self, Bucket};
-use super::{ANY, block};
+use super::{ANY, Word, block};
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
 use crate::process::{self, threads};
@@ -53,22 +53,22 @@ fn try_lock(address: u64, mark: bool) -> Result<Try, Errno> {
 }
 
 /// FUTEX_LOCK_PI.
-pub(super) fn lock(address: u64, deadline_ns: Option<u64>) -> SysResult {
+pub(super) fn lock(lock: Word, deadline_ns: Option<u64>) -> SysResult {
     loop {
         // The page is there before a lock is held.
-        user::read::<u32>(address)?;
+        lock.read()?;
         let me = process::thread();
         {
-            let mut bucket = bucket::lock_for(address);
-            if let Try::Taken = try_lock(address, true)? {
-                keep_waiters_bit(&bucket, address)?;
+            let mut bucket = bucket::lock_for(lock.key);
+            if let Try::Taken = try_lock(lock.address, true)? {
+                keep_waiters_bit(&bucket, lock)?;
                 return Ok(0);
             }
-            bucket::add(&mut bucket, me, address, ANY)?;
+            bucket::add(&mut bucket, me, lock.key, ANY)?;
         }
         match block(deadline_ns) {
             // Handed over, or the lock is free: look who holds it.
-            Ok(_) if user::read::<u32>(address)? & TID_MASK == me.tid() => return Ok(0),
+            Ok(_) if lock.read()? & TID_MASK == me.tid() => return Ok(0),
             Ok(_) => {}
             // glibc has no way to be told of a signal here.
             Err(Errno::EINTR) => return Err(Errno::EINTR),
@@ -78,35 +78,35 @@ pub(super) fn lock(address: u64, deadline_ns: Option<u64>) -> SysResult {
 }
 
 /// FUTEX_TRYLOCK_PI: also cleans up after a holder that died.
-pub(super) fn try_lock_now(address: u64) -> SysResult {
-    user::read::<u32>(address)?;
-    let bucket = bucket::lock_for(address);
-    match try_lock(address, false)? {
+pub(super) fn try_lock_now(lock: Word) -> SysResult {
+    lock.read()?;
+    let bucket = bucket::lock_for(lock.key);
+    match try_lock(lock.address, false)? {
         Try::Taken => {
-            keep_waiters_bit(&bucket, address)?;
+            keep_waiters_bit(&bucket, lock)?;
             Ok(0)
         }
         Try::Held => Err(Errno::EAGAIN),
     }
 }
 
-fn keep_waiters_bit(bucket: &Bucket, address: u64) -> Result<(), Errno> {
-    let bit = if bucket::has_waiter(bucket, address) {
+fn keep_waiters_bit(bucket: &Bucket, lock: Word) -> Result<(), Errno> {
+    let bit = if bucket::has_waiter(bucket, lock.key) {
         WAITERS
     } else {
         0
     };
-    user::update(address, |word| Ok(word & !WAITERS | bit)).map(drop)
+    user::update(lock.address, |word| Ok(word & !WAITERS | bit)).map(drop)
 }
 
 /// FUTEX_UNLOCK_PI.
-pub(super) fn unlock(address: u64) -> SysResult {
+pub(super) fn unlock(lock: Word) -> SysResult {
     let me = process::thread().tid();
-    if user::read::<u32>(address)? & TID_MASK != me {
+    if lock.read()? & TID_MASK != me {
         return Err(Errno::EPERM);
     }
-    let mut bucket = bucket::lock_for(address);
-    user::update(address, |word| {
+    let mut bucket = bucket::lock_for(lock.key);
+    user::update(lock.address, |word| {
         if word & TID_MASK == me {
             // Free, but for the mark that makes newcomers ask: the one woken takes it.
             Ok(word & WAITERS)
@@ -114,8 +114,8 @@ pub(super) fn unlock(address: u64) -> SysResult {
             Err(Errno::EPERM)
         }
     })?;
-    if bucket::wake_in(&mut bucket, address, 1, ANY) == 0 {
-        user::update(address, |word| Ok(word & !WAITERS))?;
+    if bucket::wake_in(&mut bucket, lock.key, 1, ANY) == 0 {
+        user::update(lock.address, |word| Ok(word & !WAITERS))?;
     }
     Ok(0)
 }

@@ -1,0 +1,137 @@
+//! All address spaces: made, shared, ended, and told of changes of files.
+//!
+//! The structures are never freed, only used again, with their root: a vCPU may go on
+//! with the root of a space that has ended, in which nothing but the libOS is left.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use spin::{Mutex, Once};
+
+use super::file_change::FilePages;
+use super::pagetable::Root;
+use super::space::AddressSpace;
+use crate::errno::Errno;
+
+/// Every space that was ever made.
+static ALL: Mutex<Vec<&'static AddressSpace>> = Mutex::new(Vec::new());
+/// How many, to know without the lock that there is one.
+static COUNT: AtomicUsize = AtomicUsize::new(1);
+/// Changes of files that other spaces have not heard of.
+static OWED: Mutex<Vec<(FilePages, Root)>> = Mutex::new(Vec::new());
+/// Whether there are any.
+static IS_OWED: AtomicBool = AtomicBool::new(false);
+
+/// The space of the first process, in the table that the monitor built.
+pub fn first() -> &'static AddressSpace {
+    static FIRST: Once<&'static AddressSpace> = Once::new();
+    FIRST.call_once(|| {
+        let space = Box::leak(Box::new(AddressSpace::new(Root::first())));
+        space.users.store(1, SeqCst);
+        ALL.lock().push(space);
+        space
+    })
+}
+
+/// An empty space, with one user.
+///
+/// # Errors
+/// ENOMEM.
+pub fn make() -> Result<&'static AddressSpace, Errno> {
+    let mut all = ALL.lock();
+    let unused =
+        |space: &&&AddressSpace| (space.users).compare_exchange(0, 1, SeqCst, SeqCst).is_ok();
+    if let Some(unused) = all.iter().find(unused) {
+        return Ok(unused);
+    }
+    let (mut room, mut made) = (Vec::new(), Vec::new());
+    made.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    room.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    let root = Root::new().ok_or(Errno::ENOMEM)?;
+    made.push(AddressSpace::new(root));
+    let slice: &'static [AddressSpace] = Box::leak(made.into_boxed_slice());
+    room.extend(slice.first());
+    let Some(space) = room.first().copied() else {
+        return Err(Errno::ENOMEM);
+    };
+    space.users.store(1, SeqCst);
+    all.push(space);
+    COUNT.store(all.len(), SeqCst);
+    Ok(space)
+}
+
+impl AddressSpace {
+    /// One more process runs in it.
+    pub fn share(&self) {
+        self.users.fetch_add(1, SeqCst);
+    }
+
+    /// Whether another process runs in it, too.
+    pub fn is_shared(&self) -> bool {
+        self.users.load(SeqCst) > 1
+    }
+
+    /// Takes all that is mapped away, for another program of the same process.
+    pub fn renew(&self) {
+        self.lock().clear();
+    }
+
+    /// A process leaves it; with the last one, all that it holds is freed.
+    pub fn leave(&self) {
+        if self.users.load(SeqCst) == 1 {
+            self.lock().clear();
+        }
+        self.users.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Pages of a file went away, or became others: every space forgets them.
+/// See [`AddressSpace::forget`].
+pub fn forget(pages: FilePages, copies: bool) {
+    if COUNT.load(SeqCst) == 1 {
+        return first().forget(pages, copies);
+    }
+    for index in 0.. {
+        let Some(space) = ALL.lock().get(index).copied() else {
+            return;
+        };
+        space.forget(pages, copies);
+    }
+}
+
+/// The holder of the lock of `root`'s space has forgotten pages of a file that became others:
+/// the other spaces follow once the lock is let go.
+pub(super) fn owe(pages: FilePages, root: Root) {
+    if COUNT.load(SeqCst) > 1 {
+        OWED.lock().push((pages, root));
+        IS_OWED.store(true, SeqCst);
+    }
+}
+
+/// Part of a space's guard: pays what is owed when it is dropped.
+pub(super) struct Owed;
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if !IS_OWED.load(SeqCst) {
+            return;
+        }
+        let owed = {
+            let mut owed = OWED.lock();
+            IS_OWED.store(false, SeqCst);
+            core::mem::take(&mut *owed)
+        };
+        for (pages, root) in owed {
+            for index in 0.. {
+                let Some(space) = ALL.lock().get(index).copied() else {
+                    break;
+                };
+                if space.root() != root {
+                    space.forget(pages, false);
+                }
+            }
+        }
+    }
+}

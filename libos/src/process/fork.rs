@@ -1,0 +1,123 @@
+//! A process made from another: fork, vfork, and clone without CLONE_THREAD.
+//!
+//! | | memory | the parent |
+//! |---|---|---|
+//! | fork | a copy, page by page at the first write (`mm/fork.rs`) | goes on |
+//! | vfork, posix_spawn | the parent's | waits until the child has another program or ended |
+//!
+//! A copy of the table costs a shadow of it on a host without nested paging; that is less
+//! than to copy the memory itself and put it back, which the parent would have to wait for.
+
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+use super::table::{self, Kin};
+use super::threads::{self, Start};
+use super::{Process, current, end, thread};
+use crate::errno::Errno;
+use crate::signal::ThreadSignals;
+
+/// What a child has otherwise than its parent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// It runs in the parent's memory (CLONE_VM).
+    pub borrows: bool,
+    /// The parent waits for the memory (CLONE_VFORK).
+    pub parent_waits: bool,
+    /// Its parent is the parent's (CLONE_PARENT).
+    pub is_sibling: bool,
+    /// No signal has a handler in it (CLONE_CLEAR_SIGHAND).
+    pub clears_handlers: bool,
+    /// The signal at its end.
+    pub exit_signal: u32,
+}
+
+/// Makes a child; `announce` gets its id before it runs. Returns once it runs, or, where the
+/// parent waits, once it runs elsewhere.
+///
+/// # Errors
+/// EAGAIN at a limit; ENOMEM.
+pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
+    let parent = current();
+    let own = table::kin(parent.pid()).ok_or(Errno::ESRCH)?;
+    let kin = Kin {
+        parent: if wanted.is_sibling {
+            own.parent.max(1)
+        } else {
+            parent.pid()
+        },
+        exit_signal: wanted.exit_signal,
+        has_program: false,
+        ..own
+    };
+    let mut made = None;
+    let result = threads::spawn_in(
+        start,
+        |tid| {
+            let child = table::make(tid, kin)?;
+            if let Err(errno) = child.inherit(parent, wanted) {
+                table::unmake(child);
+                return Err(errno);
+            }
+            made = Some(child);
+            Ok(child)
+        },
+        |new| {
+            let stack = thread().signals.lock().stack;
+            let mut signals = new.signals.lock();
+            let mask = signals.mask;
+            *signals = ThreadSignals::new();
+            (signals.mask, signals.stack) = (mask, stack);
+            announce(new.tid());
+        },
+    );
+    match (result, made) {
+        (Ok(tid), Some(child)) => {
+            if wanted.parent_waits {
+                end::wait_for_return(child, tid);
+            }
+            Ok(tid)
+        }
+        (Err(errno), made) => {
+            if let Some(child) = made {
+                drop(core::mem::take(&mut *child.files.lock()));
+                child.space().leave();
+                table::unmake(child);
+            }
+            Err(errno)
+        }
+        (Ok(tid), None) => Ok(tid),
+    }
+}
+
+impl Process {
+    /// What a process begins with, whatever its structure was used for before.
+    pub(super) fn begin(&self, pid: u32) {
+        self.pid.store(pid, SeqCst);
+        self.threads.store(1, SeqCst);
+        self.status.store(end::UNDECIDED, SeqCst);
+        self.is_borrowing.store(false, SeqCst);
+        self.ended_ticks.store(0, Relaxed);
+        self.ended_counts.clear();
+        self.waited_for.clear();
+    }
+
+    /// Takes everything over from the parent.
+    fn inherit(&self, parent: &Process, wanted: Wanted) -> Result<(), Errno> {
+        let space = if wanted.borrows {
+            parent.space().share();
+            parent.space()
+        } else {
+            parent.space().fork()?
+        };
+        self.set_space(space);
+        self.is_borrowing.store(wanted.parent_waits, SeqCst);
+        *self.files.lock() = parent.files.lock().for_child();
+        *self.fs.lock() = parent.fs.lock().clone();
+        *self.credentials.lock() = parent.credentials.lock().clone();
+        *self.limits.lock() = *parent.limits.lock();
+        *self.image.lock() = parent.image.lock().clone();
+        *self.signals.lock() = parent.signals.lock().for_child(wanted.clears_handlers);
+        self.settings.inherit(&parent.settings);
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! All processes by id: who is whose parent, groups and sessions, and who has ended.
+//!
+//! ```text
+//! made ─→ runs ─→ has ended ─→ its parent waited: the number is free again
+//! ```
+//!
+//! The table is locked after a wait queue's own lock and before those of signals and
+//! threads.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use spin::{Mutex, MutexGuard};
+
+use super::end::Ended;
+use super::{Process, init};
+use crate::errno::Errno;
+
+static TABLE: Mutex<Table> = Mutex::new(Table {
+    by_pid: BTreeMap::new(),
+    unused: Vec::new(),
+});
+
+struct Table {
+    by_pid: BTreeMap<u32, Entry>,
+    /// Structures of processes that were waited for.
+    unused: Vec<&'static Process>,
+}
+
+/// A process among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kin {
+    /// Its parent; 0: outside.
+    pub parent: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: u32,
+    /// The signal that its parent gets at its end; 0 for none.
+    pub exit_signal: u32,
+    /// It called execve since it was made.
+    pub has_program: bool,
+}
+
+struct Entry {
+    process: &'static Process,
+    kin: Kin,
+    ended: Option<Ended>,
+}
+
+/// Which children a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Any.
+    Any,
+    /// One.
+    Process(u32),
+    /// Those of a group.
+    Group(u32),
+}
+
+/// What became of the children that a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There are none.
+    None,
+    /// They run.
+    Running,
+    /// This one has ended.
+    Ended(u32, Ended),
+}
+
+fn table() -> MutexGuard<'static, Table> {
+    let mut table = TABLE.lock();
+    table.by_pid.entry(1).or_insert_with(|| Entry {
+        process: init(),
+        kin: Kin {
+            parent: 0,
+            group: 1,
+            session: 1,
+            exit_signal: 0,
+            has_program: true,
+        },
+        ended: None,
+    });
+    table
+}
+
+/// A structure for process `pid`, which is in the table from here on.
+///
+/// # Errors
+/// EAGAIN without memory.
+pub(super) fn make(pid: u32, kin: Kin) -> Result<&'static Process, Errno> {
+    let mut table = table();
+    let len = table.unused.len();
+    let wanted = table.by_pid.len() + len + 1;
+    let room = table.unused.try_reserve(wanted - len);
+    room.map_err(|_| Errno::EAGAIN)?;
+    let process = match table.unused.pop() {
+        Some(unused) => unused,
+        None => super::leak(Process::new(pid)).ok_or(Errno::EAGAIN)?,
+    };
+    process.begin(pid);
+    let entry = Entry {
+        process,
+        kin,
+        ended: None,
+    };
+    table.by_pid.insert(pid, entry);
+    Ok(process)
+}
+
+/// Takes a process that never ran out again.
+pub(super) fn unmake(process: &'static Process) {
+    let mut table = table();
+    table.by_pid.remove(&process.pid());
+    table.unused.push(process);
+}
+
+/// Runs `with` on a process that has not been waited for, which stays that process meanwhile.
+pub fn with<R>(pid: u32, with: impl FnOnce(&'static Process) -> R) -> Option<R> {
+    let table = table();
+    table.by_pid.get(&pid).map(|entry| with(entry.process))
+}
+
+/// The same where it runs still.
+pub fn with_running<R>(pid: u32, with: impl FnOnce(&'static Process) -> R) -> Option<R> {
+    let table = table();
+    let running = |entry: &&Entry| entry.ended.is_none();
+    let entry = table.by_pid.get(&pid).filter(running)?;
+    Some(with(entry.process))
+}
+
+/// Whether an id is a process's, a group's or a session's.
+pub fn is_taken(id: u32) -> bool {
+    let table = table();
+    table.by_pid.contains_key(&id)
+        || table
+            .by_pid
+            .values()
+            .any(|entry| entry.kin.group == id || entry.kin.session == id)
+}
+
+/// Ids of those that were not waited for, lowest first.
+pub fn pids() -> Vec<u32> {
+    table().by_pid.keys().copied().collect()
+}
+
+/// Ids of those that run and that `wanted` takes, lowest first.
+pub fn running(wanted: impl Fn(&'static Process, &Kin) -> bool) -> Vec<u32> {
+    let table = table();
+    let running = table
+        .by_pid
+        .iter()
+        .filter(|(_, entry)| entry.ended.is_none());
+    let wanted = running.filter(|(_, entry)| wanted(entry.process, &entry.kin));
+    wanted.map(|(pid, _)| *pid).collect()
+}
+
+/// What a process is to others.
+pub fn kin(pid: u32) -> Option<Kin> {
+    table().by_pid.get(&pid).map(|entry| entry.kin)
+}
+
+/// Changes it.
+///
+/// # Errors
+/// What `change` says; ESRCH where there is no such process.
+pub fn change<R>(pid: u32, change: impl FnOnce(&mut Kin) -> Result<R, Errno>) -> Result<R, Errno> {
+    let mut table = table();
+    let entry = table.by_pid.get_mut(&pid).ok_or(Errno::ESRCH)?;
+    change(&mut entry.kin)
+}
+
+/// Whether a session has a group, so that others may join it.
+pub fn has_group(session: u32, group: u32) -> bool {
+    let table = table();
+    (table.by_pid.values()).any(|entry| entry.kin.group == group && entry.kin.session == session)
+}
+
+/// Whether a group has members, in whichever session.
+pub fn has_any_of_group(group: u32) -> bool {
+    table()
+        .by_pid
+        .values()
+        .any(|entry| entry.kin.group == group)
+}
+
+/// How it ended; none while it runs.
+pub fn ended(pid: u32) -> Option<Ended> {
+    table().by_pid.get(&pid)?.ended
+}
+
+/// Children of a process, lowest first.
+pub fn children(pid: u32) -> Vec<u32> {
+    let table = table();
+    let children = table.by_pid.iter().filter(|(_, e)| e.kin.parent == pid);
+    children.map(|(pid, _)| *pid).collect()
+}
+
+/// Notes how a process ended. Its children get the nearest of its ancestors that takes them
+/// in, or the first process, as their parent: those are returned, with that parent.
+pub(super) fn note_end(pid: u32, ended: Ended) -> (Vec<u32>, u32) {
+    let mut table = table();
+    let mut reaper = table.by_pid.get(&pid).map_or(1, |entry| entry.kin.parent);
+    while reaper > 1
+        && let Some(entry) = table.by_pid.get(&reaper)
+        && (entry.ended.is_some() || entry.process.settings.child_subreaper.get() == 0)
+    {
+        reaper = entry.kin.parent;
+    }
+    let reaper = reaper.max(1);
+    let mut orphans = Vec::new();
+    for (child, entry) in &mut table.by_pid {
+        if entry.kin.parent == pid {
+            entry.kin.parent = reaper;
+            entry.kin.exit_signal = super::end::SIGCHLD;
+            orphans.push(*child);
+        }
+    }
+    if let Some(entry) = table.by_pid.get_mut(&pid) {
+        entry.ended = Some(ended);
+    }
+    (orphans, reaper)
+}
+
+/// Forgets a process that has ended, where nobody will wait for it.
+pub(super) fn forget(pid: u32) {
+    let mut table = table();
+    if let Some(entry) = table.by_pid.remove(&pid) {
+        table.unused.push(entry.process);
+    }
+}
+
+/// Looks for a child of `parent` that has ended, and forgets it unless `keeps` it.
+pub(super) fn take_ended(parent: u32, which: Which, keeps: bool) -> Found {
+    let mut table = table();
+    let is_wanted = |pid: &u32, entry: &Entry| {
+        entry.kin.parent == parent
+            && match which {
+                Which::Any => true,
+                Which::Process(wanted) => *pid == wanted,
+                Which::Group(group) => entry.kin.group == group,
+            }
+    };
+    let mut found = Found::None;
+    for (pid, entry) in table.by_pid.iter().filter(|(pid, e)| is_wanted(pid, e)) {
+        match entry.ended {
+            None => found = Found::Running,
+            Some(ended) => {
+                found = Found::Ended(*pid, ended);
+                break;
+            }
+        }
+    }
+    if let (Found::Ended(pid, _), false) = (found, keeps)
+        && let Some(entry) = table.by_pid.remove(&pid)
+    {
+        table.unused.push(entry.process);
+    }
+    found
+}
