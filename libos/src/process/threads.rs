@@ -160,12 +160,19 @@ pub fn begin() {
     }
 }
 
+/// The limit of the container (`pids.max`).
+fn of_container() -> usize {
+    match crate::boot::info().map_or(0, |info| info.pids_max) {
+        0 => THREADS_MAX,
+        limit => limit as usize,
+    }
+}
+
 /// A structure with an id, in the table.
 fn reserve() -> Result<&'static Thread, Errno> {
     let limit = current().limits.lock().0[LIMIT_NPROC].0;
-    let limit = usize::try_from(limit)
-        .unwrap_or(THREADS_MAX)
-        .min(THREADS_MAX);
+    let limit = usize::try_from(limit).unwrap_or(THREADS_MAX);
+    let limit = limit.min(THREADS_MAX).min(of_container());
     let tid = loop {
         let tid = all().next_tid();
         // A process that has ended, and a group without its leader, keep their numbers.
