@@ -7,7 +7,6 @@
 //! The table is locked after a wait queue's own lock and before those of signals and
 //! threads.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use spin::{Mutex, MutexGuard};
@@ -15,14 +14,15 @@ use spin::{Mutex, MutexGuard};
 use super::end::Ended;
 use super::{Process, init};
 use crate::errno::Errno;
+use crate::sorted::SortedMap;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    by_pid: BTreeMap::new(),
+    by_pid: SortedMap::new(),
     unused: Vec::new(),
 });
 
 struct Table {
-    by_pid: BTreeMap<u32, Entry>,
+    by_pid: SortedMap<u32, Entry>,
     /// Structures of processes that were waited for.
     unused: Vec<&'static Process>,
 }
@@ -72,17 +72,20 @@ pub enum Found {
 
 fn table() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
-    table.by_pid.entry(1).or_insert_with(|| Entry {
-        process: init(),
-        kin: Kin {
-            parent: 0,
-            group: 1,
-            session: 1,
-            exit_signal: 0,
-            has_program: true,
-        },
-        ended: None,
-    });
+    if table.by_pid.is_empty() {
+        let first = Entry {
+            process: init(),
+            kin: Kin {
+                parent: 0,
+                group: 1,
+                session: 1,
+                exit_signal: 0,
+                has_program: true,
+            },
+            ended: None,
+        };
+        table.by_pid.insert(1, first);
+    }
     table
 }
 
@@ -211,7 +214,7 @@ pub(super) fn note_end(pid: u32, ended: Ended) -> (Vec<u32>, u32) {
     }
     let reaper = reaper.max(1);
     let mut orphans = Vec::new();
-    for (child, entry) in &mut table.by_pid {
+    for (child, entry) in table.by_pid.iter_mut() {
         if entry.kin.parent == pid {
             entry.kin.parent = reaper;
             entry.kin.exit_signal = super::end::SIGCHLD;

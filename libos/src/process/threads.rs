@@ -1,6 +1,5 @@
 //! All threads by id: making, finding, ending and stopping them.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -15,6 +14,7 @@ use crate::errno::Errno;
 use crate::mm;
 use crate::sched::{self, WaitQueue};
 use crate::signal::ThreadSignals;
+use crate::sorted::SortedMap;
 
 /// Thread ids go up to here, then start again (Linux's pid_max).
 const TID_MAX: u32 = 4 << 20;
@@ -24,7 +24,7 @@ const THREADS_MAX: usize = 16_384;
 const LIMIT_NPROC: usize = 6;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    by_tid: BTreeMap::new(),
+    by_tid: SortedMap::new(),
     unused: Vec::new(),
     last_tid: 1,
 });
@@ -32,7 +32,7 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
 static ENDED: WaitQueue = WaitQueue::new();
 
 struct Table {
-    by_tid: BTreeMap<u32, &'static Thread>,
+    by_tid: SortedMap<u32, &'static Thread>,
     /// Structures of threads that ended.
     unused: Vec<&'static Thread>,
     last_tid: u32,
@@ -70,7 +70,9 @@ fn all() -> MutexGuard<'static, Table> {
 fn all() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
     let first = first();
-    table.by_tid.entry(first.tid()).or_insert(first);
+    if !table.by_tid.contains_key(&first.tid()) {
+        table.by_tid.insert(first.tid(), first);
+    }
     table
 }
 
