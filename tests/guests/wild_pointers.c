@@ -12,10 +12,10 @@
 // no pointer: mlockall munlockall sync gettid readahead tkill epoll_create fadvise64 timer_getoverrun
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
 // no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
-// no pointer: inotify_init1 inotify_rm_watch
+// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
-// not compared with the host's, see main(): futex clone clone3
+// not compared with the host's, see main(): futex clone clone3 wait4 waitid
 // not compared with the host's, which may be too old, see main(): fchmodat2 mseal
 #include "check.h"
 #include <netinet/in.h>
@@ -345,6 +345,21 @@ int main(int argc, char **argv) {
         if (j != 1) CHECK(syscall(SYS_futex, wild[j], 0L, 0L, &moment, 0L, 0L) == -1 && errno == EFAULT);
         CHECK_EQ(syscall(SYS_futex, wild[j], 1L, 1L, 0L, 0L, 0L) > 0, 0);
         CHECK(syscall(SYS_futex, &parameter, 0L, 0L, j > 1 ? wild[j] : -8, 0L, 0L) == -1 && errno == EFAULT);
+    }
+    // A child that has ended is gone, wherever it was to be told.
+    for (size_t j = 0; j < sizeof wild / sizeof *wild; j++) {
+        for (int call = 0; call < 4; call++) {
+            pid_t pid = fork();
+            if (pid == 0) _exit(0);
+            long at = wild[j], none = 0;
+            errno = 0;
+            long got = call < 2 ? syscall(SYS_wait4, pid, call ? none : at, 0, call ? at : none)
+                                : syscall(SYS_waitid, 1, pid, call == 2 ? at : none, 4, call == 2 ? none : at);
+            if (at != 0) CHECK(got == -1 && errno == EFAULT);
+            else CHECK_EQ(got, call < 2 ? pid : 0);
+            CHECK_EQ(syscall(SYS_wait4, pid, 0L, 0L, 0L), -1);
+            CHECK_EQ(errno, ECHILD);
+        }
     }
     for (size_t j = 2; j < sizeof wild / sizeof *wild; j++) {
         CHECK(syscall(452, DIRECTORY, wild[j], 0600, 0) == -1 && (errno == EFAULT || errno == ENOSYS));
