@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::image::LocalImage;
-use crate::proto::{ContainerConfig, LinuxContainerResources, PodSandboxConfig};
+use crate::proto::{
+    ContainerConfig, LinuxContainerResources, LinuxContainerUser, PodSandboxConfig,
+};
 
 /// What a handler is given of a container. All of it is the same at each call.
 #[derive(Clone, Copy, Debug)]
@@ -185,6 +187,10 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// The host's directory that holds what the container wrote to its root file system; none
     /// where [`Handler::stats`] tells its size.
     fn upper_directory(&self, launch: &Launch<'_>) -> Option<PathBuf>;
+
+    /// The user and groups that a created container's program starts with; none where only the
+    /// inside of a guest knows them.
+    fn user(&self, launch: &Launch<'_>) -> Option<LinuxContainerUser>;
 
     /// Bytes of memory that a container takes beside its programs', which its cgroup has to allow
     /// beyond its limit.

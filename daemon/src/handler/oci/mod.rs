@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use oci_spec::runtime::User;
+use oci_spec::runtime::{Spec, User};
 
 use self::conmon::{Conmon, ConmonError, Start};
 use self::pod::Pods;
@@ -46,7 +46,7 @@ use self::runtime::{Runtime, RuntimeError};
 use self::user::Wanted;
 use super::{Ended, ExecOutput, GuestStats, Handler, HandlerError, Launch, Process};
 use crate::image::layers::Layers;
-use crate::proto::{LinuxContainerResources, NamespaceMode};
+use crate::proto::{LinuxContainerResources, LinuxContainerUser, NamespaceMode};
 
 /// How long conmon may take to end after its container.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -364,6 +364,17 @@ impl Handler for OciHandler {
 
     fn upper_directory(&self, launch: &Launch<'_>) -> Option<PathBuf> {
         Some(Rootfs::of(launch.directory).upper())
+    }
+
+    fn user(&self, launch: &Launch<'_>) -> Option<LinuxContainerUser> {
+        let spec = Spec::load(self.conmon(launch).bundle().join("config.json")).ok()?;
+        let user = spec.process().as_ref()?.user().clone();
+        let groups = user.additional_gids().clone().unwrap_or_default();
+        Some(LinuxContainerUser {
+            uid: user.uid().into(),
+            gid: user.gid().into(),
+            supplemental_groups: groups.into_iter().map(i64::from).collect(),
+        })
     }
 
     fn overhead_bytes(&self, _limit_bytes: u64) -> u64 {

@@ -34,7 +34,7 @@ use unikiln_vmm::refusal::refusal;
 use super::{Ended, ExecOutput, GuestStats, Handler, HandlerError, Launch, Process};
 use crate::cgroup::Cgroup;
 use crate::image::LocalImage;
-use crate::proto::LinuxContainerResources;
+use crate::proto::{LinuxContainerResources, LinuxContainerUser};
 use monitor::Monitor;
 
 /// Name of the description in a container's directory.
@@ -247,6 +247,11 @@ impl Handler for UnikernelHandler {
     }
 
     fn upper_directory(&self, _launch: &Launch<'_>) -> Option<PathBuf> {
+        None
+    }
+
+    fn user(&self, _launch: &Launch<'_>) -> Option<LinuxContainerUser> {
+        // The guest looks it up in the image's files.
         None
     }
 
