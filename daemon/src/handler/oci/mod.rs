@@ -18,11 +18,14 @@
 //! | [`rootfs`] | the overlay mount |
 //! | [`runtime`] | the runtime's command line |
 //! | [`conmon`] | conmon, its files and pipes |
-//! | [`exec`] | commands in a container |
+//! | [`exec`], [`console`] | commands in a container, and their terminals |
+//! | [`attach`] | the streams of a container's own program |
 //! | [`pod`] | what the containers of a pod share |
 //! | [`output`], [`process`] | what a program writes; what `/proc` says |
 
+mod attach;
 mod conmon;
+mod console;
 mod exec;
 mod output;
 mod pod;
@@ -39,11 +42,14 @@ use std::time::{Duration, SystemTime};
 
 use oci_spec::runtime::User;
 
+use self::attach::attach;
 use self::conmon::{Conmon, ConmonError, Start};
+use self::exec::Exec;
 use self::pod::Pods;
 use self::rootfs::{Rootfs, RootfsError};
 use self::runtime::{Runtime, RuntimeError};
 use self::user::Wanted;
+use super::streams::{Attached, Streams};
 use super::{Ended, ExecOutput, GuestStats, Handler, HandlerError, Launch, Process};
 use crate::image::layers::Layers;
 use crate::proto::{LinuxContainerResources, NamespaceMode};
@@ -342,12 +348,35 @@ impl Handler for OciHandler {
         command: &[String],
         timeout: Option<Duration>,
     ) -> Result<ExecOutput, HandlerError> {
-        if !process::is_alive(process) {
-            let text = format!("container {} does not run", launch.id);
-            return Err(HandlerError::Precondition(text));
-        }
+        must_run(launch, process)?;
         let bundle = self.conmon(launch).bundle();
-        exec::exec(&self.runtime, launch.id, &bundle, command, timeout)
+        self.command(launch, &bundle, command).sync(timeout)
+    }
+
+    fn has_streams(&self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    fn exec(
+        &self,
+        launch: &Launch<'_>,
+        process: Process,
+        command: &[String],
+        streams: Streams,
+    ) -> Result<Attached, HandlerError> {
+        must_run(launch, process)?;
+        let bundle = self.conmon(launch).bundle();
+        self.command(launch, &bundle, command).streams(streams)
+    }
+
+    fn attach(
+        &self,
+        launch: &Launch<'_>,
+        process: Process,
+        streams: Streams,
+    ) -> Result<Attached, HandlerError> {
+        must_run(launch, process)?;
+        Ok(attach(&self.conmon(launch), launch.config, streams)?)
     }
 
     fn delete(&self, launch: &Launch<'_>, _process: Option<Process>) -> Result<(), HandlerError> {
@@ -411,12 +440,34 @@ impl Handler for OciHandler {
 }
 
 impl OciHandler {
+    fn command<'a>(
+        &'a self,
+        launch: &Launch<'a>,
+        bundle: &'a Path,
+        command: &'a [String],
+    ) -> Exec<'a> {
+        Exec {
+            runtime: &self.runtime,
+            id: launch.id,
+            bundle,
+            command,
+        }
+    }
+
     /// Ends all processes of a container: its own, and conmon.
     fn stop(&self, launch: &Launch<'_>) -> Result<(), HandlerError> {
         self.runtime.delete(launch.id)?;
         Self::end(&self.conmon(launch));
         Ok(())
     }
+}
+
+fn must_run(launch: &Launch<'_>, process: Process) -> Result<(), HandlerError> {
+    if process::is_alive(process) {
+        return Ok(());
+    }
+    let text = format!("container {} does not run", launch.id);
+    Err(HandlerError::Precondition(text))
 }
 
 fn failed(what: &str, launch: &Launch<'_>, error: &dyn std::error::Error) -> HandlerError {

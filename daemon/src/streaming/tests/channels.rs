@@ -33,7 +33,7 @@ pub(super) async fn open(
     (socket, chosen.unwrap_or_default())
 }
 
-async fn next(socket: &mut WebSocketStream<TcpStream>) -> Option<Vec<u8>> {
+pub(super) async fn next(socket: &mut WebSocketStream<TcpStream>) -> Option<Vec<u8>> {
     loop {
         match socket.next().await?.ok()? {
             Message::Binary(bytes) => return Some(bytes.to_vec()),
