@@ -84,13 +84,12 @@ impl Exec<'_> {
     pub(super) fn streams(&self, streams: Streams) -> Result<Attached, HandlerError> {
         let files = self.describe(streams.tty)?;
         let mut runtime = self.runtime_command(&files, streams.tty);
-        let console = if streams.tty {
-            let (console, end) = Console::open()
-                .and_then(|(console, end)| Ok((console, end.into_stdio()?)))
-                .map_err(|error| self.failed("cannot make a terminal for a command", &error))?;
-            let [stdin, stdout, stderr] = end;
-            runtime.stdin(stdin).stdout(stdout).stderr(stderr);
-            Some(console)
+        let terminal = if streams.tty {
+            let terminal = Terminal::give(&mut runtime);
+            Some(
+                terminal
+                    .map_err(|error| self.failed("cannot make a terminal for a command", &error))?,
+            )
         } else {
             let pipe = |is_wanted: bool| {
                 if is_wanted {
@@ -111,29 +110,22 @@ impl Exec<'_> {
         let mut child =
             child.map_err(|error| self.failed("cannot start the OCI runtime", &error))?;
         let ended = process::open(child.id() as i32);
-        let opened = console.as_ref().map(|console| {
-            let stdin = streams.stdin.then(|| console.duplicate()).transpose()?;
-            Ok((stdin, Some(console.duplicate()?)))
-        });
-        let opened = match opened.transpose() {
-            Ok(Some((stdin, stdout))) => Ok((stdin, stdout, None)),
-            Ok(None) => Ok((
-                child.stdin.take().map(OwnedFd::from),
-                child.stdout.take().map(OwnedFd::from),
-                child.stderr.take().map(OwnedFd::from),
-            )),
-            Err(error) => Err(error),
-        };
+        let mut stdin = child.stdin.take().map(OwnedFd::from);
+        let mut stdout = child.stdout.take().map(OwnedFd::from);
+        let stderr = child.stderr.take().map(OwnedFd::from);
+        let mut console = None;
+        if let Some(terminal) = terminal {
+            stdin = streams.stdin.then_some(terminal.stdin);
+            stdout = Some(terminal.stdout);
+            console = Some(terminal.console);
+        }
         let program = Running {
             child: Mutex::new(child),
             console,
             files,
             command: self.command.to_vec(),
         };
-        // The program is ended where one of these is an error.
-        let (stdin, stdout, stderr) = opened.map_err(|error: std::io::Error| {
-            self.failed("cannot duplicate the terminal of a command", &error)
-        })?;
+        // It is ended again where this is an error.
         let ended = ended
             .ok_or_else(|| self.failed("cannot watch a command", &"no file descriptor is left"))?;
         Ok(Attached {
@@ -186,6 +178,28 @@ impl Exec<'_> {
 
     fn failed(&self, what: &str, error: &dyn std::fmt::Display) -> HandlerError {
         HandlerError::Failed(format!("{what} of container {}: {error}", self.id))
+    }
+}
+
+/// A terminal, three times: for what is read, what is written, and its size.
+struct Terminal {
+    console: Console,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+}
+
+impl Terminal {
+    /// Makes one that is a command's standard input, output and error.
+    fn give(runtime: &mut Command) -> std::io::Result<Self> {
+        let (console, end) = Console::open()?;
+        let (stdin, stdout) = (console.duplicate()?, console.duplicate()?);
+        let [input, output, error] = end.into_stdio()?;
+        runtime.stdin(input).stdout(output).stderr(error);
+        Ok(Self {
+            console,
+            stdin,
+            stdout,
+        })
     }
 }
 
