@@ -137,7 +137,7 @@ async fn connection(stream: TcpStream, tokens: &Tokens, idle: Duration) {
     };
     tokio::select! {
         () = session => {}
-        () = gone, if is_program => tracing::debug!("streaming: the client of a program is gone"),
+        () = gone, if is_program => tracing::debug!("streaming: the client has closed"),
         () = activity.ends(idle) => tracing::debug!("streaming: connection was idle"),
     }
 }

@@ -20,8 +20,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::forward::forward;
 use super::program::{self, Asked, FromClient};
@@ -218,7 +219,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         // Also where the client is gone already.
-        let _ = sink.close().await;
+        let _ = sink.send(goodbye()).await;
         tokio::time::sleep(CLOSE_LIMIT).await;
     };
     let receive = async {
@@ -266,7 +267,7 @@ pub(super) async fn tunnel(
                 }
             }
         }
-        let _ = sink.close().await;
+        let _ = sink.send(goodbye()).await;
     };
     let receive = async {
         receive_bytes(&mut source, &mut to_spdy).await;
@@ -294,6 +295,14 @@ async fn receive_bytes(
             return;
         }
     }
+}
+
+/// The end of a connection where all went well: clients take one without a code for an error.
+fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: CloseCode::Normal,
+        reason: Utf8Bytes::default(),
+    }))
 }
 
 async fn upgraded<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream<S> {

@@ -21,11 +21,13 @@
 //! | [`exec`], [`console`] | commands in a container, and their terminals |
 //! | [`attach`] | the streams of a container's own program |
 //! | [`pod`] | what the containers of a pod share |
+//! | [`error`] | what the caller is told |
 //! | [`output`], [`process`] | what a program writes; what `/proc` says |
 
 mod attach;
 mod conmon;
 mod console;
+mod error;
 mod exec;
 mod output;
 mod pod;
@@ -43,11 +45,12 @@ use std::time::{Duration, SystemTime};
 use oci_spec::runtime::User;
 
 use self::attach::attach;
-use self::conmon::{Conmon, ConmonError, Start};
+use self::conmon::{Conmon, Start};
+use self::error::{failed, must_run};
 use self::exec::Exec;
 use self::pod::Pods;
 use self::rootfs::{Rootfs, RootfsError};
-use self::runtime::{Runtime, RuntimeError};
+use self::runtime::Runtime;
 use self::user::Wanted;
 use super::streams::{Attached, Streams};
 use super::{Ended, ExecOutput, GuestStats, Handler, HandlerError, Launch, Process};
@@ -459,41 +462,5 @@ impl OciHandler {
         self.runtime.delete(launch.id)?;
         Self::end(&self.conmon(launch));
         Ok(())
-    }
-}
-
-fn must_run(launch: &Launch<'_>, process: Process) -> Result<(), HandlerError> {
-    if process::is_alive(process) {
-        return Ok(());
-    }
-    let text = format!("container {} does not run", launch.id);
-    Err(HandlerError::Precondition(text))
-}
-
-fn failed(what: &str, launch: &Launch<'_>, error: &dyn std::error::Error) -> HandlerError {
-    let mut text = format!("cannot {what} for container {}: {error}", launch.id);
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    HandlerError::Failed(text)
-}
-
-impl From<RuntimeError> for HandlerError {
-    fn from(error: RuntimeError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<ConmonError> for HandlerError {
-    fn from(error: ConmonError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<RootfsError> for HandlerError {
-    fn from(error: RootfsError) -> Self {
-        Self::Failed(error.to_string())
     }
 }

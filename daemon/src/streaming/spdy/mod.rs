@@ -215,7 +215,7 @@ impl<S: Service> Session<S> {
         is_last: bool,
         headers: &HashMap<String, String>,
     ) -> Result<(), u32> {
-        if stream % 2 == 0 || self.streams.contains_key(&stream) {
+        if stream.is_multiple_of(2) || self.streams.contains_key(&stream) {
             return Err(PROTOCOL_ERROR);
         }
         let opened = Opened {
