@@ -80,8 +80,10 @@ impl AddressSpace {
     /// A process leaves it; with the last one, all that it holds is freed.
     pub fn leave(&self) {
         if self.users.fetch_sub(1, SeqCst) == 1 {
-            // To enter another table is what a flush costs, and the next process needs it.
-            sched::enter_first_root();
+            if sched::uses_root(self.root()) {
+                // What a flush costs, too, and the next process enters its own anyway.
+                sched::enter_first_root();
+            }
             self.renew();
             self.is_free.store(true, SeqCst);
         }
@@ -111,12 +113,17 @@ pub(super) fn owe(pages: FilePages, root: Root) {
     }
 }
 
-/// Part of a space's guard: pays what is owed when it is dropped.
+/// Whether this vCPU holds the lock of any space, as fork does of two.
+fn holds_any() -> bool {
+    ALL.lock().iter().any(|space| space.is_held_here())
+}
+
+/// Part of a space's guard: pays what is owed when the last one is dropped.
 pub(super) struct Owed;
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        if !IS_OWED.load(SeqCst) {
+        if !IS_OWED.load(SeqCst) || holds_any() {
             return;
         }
         let owed = {
