@@ -102,6 +102,10 @@ impl Entry {
     pub fn is_copy_on_write(self) -> bool {
         self.0 & COPY_ON_WRITE != 0
     }
+    /// See [`FORKED`].
+    pub fn is_forked(self) -> bool {
+        self.0 & (COUNTED | FORKED) == COUNTED | FORKED
+    }
     /// Shows a page of a file that a write would copy.
     pub fn is_of_file(self) -> bool {
         self.0 & (COPY_ON_WRITE | FORKED) == COPY_ON_WRITE
