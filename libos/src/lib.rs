@@ -45,6 +45,7 @@ pub mod net;
 pub mod process;
 pub mod sched;
 pub mod signal;
+pub mod sorted;
 pub mod stats;
 pub mod strace;
 pub mod syscall;

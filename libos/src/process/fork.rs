@@ -10,9 +10,12 @@
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
+use unikiln_abi::boot::{FLAG_NO_FORK, FLAG_NO_PROCESSES};
+
 use super::table::{self, Kin};
 use super::threads::{self, Start};
 use super::{Process, current, end, thread};
+use crate::boot;
 use crate::errno::Errno;
 use crate::signal::ThreadSignals;
 
@@ -35,8 +38,13 @@ pub struct Wanted {
 /// parent waits, once it runs elsewhere.
 ///
 /// # Errors
-/// EAGAIN at a limit; ENOMEM.
+/// EPERM where the container may not have such processes; EAGAIN at a limit; ENOMEM.
 pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
+    let is_refused = boot::has_flag(FLAG_NO_PROCESSES)
+        || boot::has_flag(FLAG_NO_FORK) && !(wanted.borrows && wanted.parent_waits);
+    if is_refused {
+        return Err(Errno::EPERM);
+    }
     let parent = current();
     let own = table::kin(parent.pid()).ok_or(Errno::ESRCH)?;
     let kin = Kin {

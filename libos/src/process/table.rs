@@ -7,7 +7,6 @@
 //! The table is locked after a wait queue's own lock and before those of signals and
 //! threads.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -17,14 +16,15 @@ use super::end::Ended;
 use super::{Process, init};
 use crate::errno::Errno;
 use crate::mm::spaces::Held;
+use crate::sorted::SortedMap;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    by_pid: BTreeMap::new(),
+    by_pid: SortedMap::new(),
     unused: Vec::new(),
 });
 
 struct Table {
-    by_pid: BTreeMap<u32, Entry>,
+    by_pid: SortedMap<u32, Entry>,
     /// Structures of processes that were waited for.
     unused: Vec<&'static Process>,
 }
@@ -105,17 +105,20 @@ pub enum Found {
 
 fn table() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
-    table.by_pid.entry(1).or_insert_with(|| Entry {
-        process: init(),
-        kin: Kin {
-            parent: 0,
-            group: 1,
-            session: 1,
-            exit_signal: 0,
-            has_program: true,
-        },
-        ended: None,
-    });
+    if table.by_pid.is_empty() {
+        let first = Entry {
+            process: init(),
+            kin: Kin {
+                parent: 0,
+                group: 1,
+                session: 1,
+                exit_signal: 0,
+                has_program: true,
+            },
+            ended: None,
+        };
+        table.by_pid.insert(1, first);
+    }
     table
 }
 
@@ -222,7 +225,7 @@ pub fn has_any_of_group(group: u32) -> bool {
 /// A process that has not been waited for.
 pub fn look(pid: u32) -> Option<Seen> {
     let table = table();
-    table.by_pid.get_key_value(&pid).map(Seen::new)
+    table.by_pid.get(&pid).map(|entry| Seen::new((&pid, entry)))
 }
 
 /// All processes that have not been waited for, lowest id first.
@@ -255,7 +258,7 @@ pub(super) fn note_end(pid: u32, ended: Ended) -> (Vec<u32>, u32) {
     }
     let reaper = reaper.max(1);
     let mut orphans = Vec::new();
-    for (child, entry) in &mut table.by_pid {
+    for (child, entry) in table.by_pid.iter_mut() {
         if entry.kin.parent == pid {
             entry.kin.parent = reaper;
             entry.kin.exit_signal = super::end::SIGCHLD;

@@ -1,6 +1,5 @@
 //! All threads by id: making, finding, ending and stopping them.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -16,6 +15,7 @@ use crate::errno::Errno;
 use crate::mm;
 use crate::sched::{self, WaitQueue};
 use crate::signal::ThreadSignals;
+use crate::sorted::SortedMap;
 
 /// Thread ids go up to here, then start again (Linux's pid_max).
 const TID_MAX: u32 = 4 << 20;
@@ -25,7 +25,7 @@ const THREADS_MAX: usize = 16_384;
 const LIMIT_NPROC: usize = 6;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    by_tid: BTreeMap::new(),
+    by_tid: SortedMap::new(),
     unused: Vec::new(),
     last_tid: 1,
 });
@@ -35,7 +35,7 @@ static ENDED_TICKS: AtomicU64 = AtomicU64::new(0);
 static ENDED: WaitQueue = WaitQueue::new();
 
 struct Table {
-    by_tid: BTreeMap<u32, &'static Thread>,
+    by_tid: SortedMap<u32, &'static Thread>,
     /// Structures of threads that ended.
     unused: Vec<&'static Thread>,
     last_tid: u32,
@@ -73,7 +73,9 @@ fn all() -> MutexGuard<'static, Table> {
 fn all() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
     let first = first();
-    table.by_tid.entry(first.tid()).or_insert(first);
+    if !table.by_tid.contains_key(&first.tid()) {
+        table.by_tid.insert(first.tid(), first);
+    }
     table
 }
 
@@ -163,12 +165,19 @@ pub fn begin() {
     }
 }
 
+/// The limit of the container (`pids.max`).
+fn of_container() -> usize {
+    match crate::boot::info().map_or(0, |info| info.pids_max) {
+        0 => THREADS_MAX,
+        limit => limit as usize,
+    }
+}
+
 /// A structure with an id, in the table.
 fn reserve() -> Result<&'static Thread, Errno> {
     let limit = current().limits.lock().0[LIMIT_NPROC].0;
-    let limit = usize::try_from(limit)
-        .unwrap_or(THREADS_MAX)
-        .min(THREADS_MAX);
+    let limit = usize::try_from(limit).unwrap_or(THREADS_MAX);
+    let limit = limit.min(THREADS_MAX).min(of_container());
     let tid = loop {
         let tid = all().next_tid();
         // A process that has ended, and a group without its leader, keep their numbers.

@@ -17,7 +17,6 @@ mod line;
 pub mod settings;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -36,6 +35,7 @@ use crate::fs::node::Node;
 use crate::fs::open_file::{OpenFile, Origin};
 use crate::fs::readiness::Watchers;
 use crate::sched::WaitQueue;
+use crate::sorted::SortedMap;
 use end::{Master, Slave};
 use line::Line;
 use settings::WindowSize;
@@ -48,7 +48,7 @@ pub(super) const SLAVE_MAJOR: u32 = 136;
 /// `/dev/pts`.
 static DIRECTORY: Once<Arc<MemoryInode>> = Once::new();
 /// The terminals that there are. Taken before a terminal's own lock.
-static TERMINALS: Mutex<BTreeMap<u32, Arc<Terminal>>> = Mutex::new(BTreeMap::new());
+static TERMINALS: Mutex<SortedMap<u32, Arc<Terminal>>> = Mutex::new(SortedMap::new());
 
 /// A pseudo-terminal.
 pub struct Terminal {
