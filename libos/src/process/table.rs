@@ -75,9 +75,12 @@ impl Seen {
 
     /// Its memory, which stays its memory meanwhile; none where it has ended or is about to.
     pub fn space(&self) -> Option<Held> {
-        let held = self.process.space().hold()?;
-        let threads = self.process.threads.load(Ordering::SeqCst);
-        (threads > 0 && self.process.pid() == self.pid).then_some(held)
+        let has_memory = || {
+            let threads = self.process.threads.load(Ordering::SeqCst);
+            threads > 0 && self.process.pid() == self.pid
+        };
+        let held = has_memory().then(|| self.process.space().hold())??;
+        has_memory().then_some(held)
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn kcmp(args: &[u64; 6]) -> SysResult {
     let order = match kind {
         KCMP_FILE => file(&one, first)?.cmp(&file(&other, second)?),
         KCMP_VM => {
-            let space = |seen: &Seen| core::ptr::from_ref(seen.process.space()).addr();
+            let space = |seen: &Seen| seen.space().map(|space| (&raw const *space).addr());
             space(&one).cmp(&space(&other))
         }
         // Tables of files, directories and handlers are a process's own.

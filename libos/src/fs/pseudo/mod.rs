@@ -128,9 +128,11 @@ impl Pseudo {
         if kind == FileType::Directory {
             attributes.nlink = 2;
         }
-        if self.item.owned {
-            let process = source::seen(self.numbers)?.process;
-            let credentials = process.credentials.lock();
+        // What was a process's is user 0's once that is gone.
+        if self.item.owned
+            && let Ok(seen) = source::seen(self.numbers)
+        {
+            let credentials = seen.process.credentials.lock();
             (attributes.uid, attributes.gid) = (credentials.euid, credentials.egid);
         }
         Ok(attributes)
