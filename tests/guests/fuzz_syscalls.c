@@ -74,7 +74,7 @@ static const struct {
     C(utimensat, "dstF"), C(epoll_pwait, "fpiiml"), C(signalfd, "fml"), C(timerfd_create, "iF"), C(eventfd, "i"), C(fallocate, "fFoo"),
     C(timerfd_settime, "fipp"), C(timerfd_gettime, "fp"), C(signalfd4, "fmlF"), C(eventfd2, "iF"), C(epoll_create1, "F"), C(dup3, "feF"), C(pipe2, "pF"),
     C(inotify_init1, "F"), C(inotify_add_watch, "fsr"), C(inotify_rm_watch, "fi"), C(preadv, "fvioz"), C(pwritev, "fvioz"), C(rt_tgsigqueueinfo, "wwnp"),
-    C(prlimit64, "wRpp"), C(syncfs, "f"), C(getcpu, "ppz"), C(sched_setattr, "wpi"), C(sched_getattr, "wpli"), C(renameat2, "dsdsi"), C(getrandom, "pli"),
+    C(prlimit64, "wRpp"), C(process_vm_readv, "wviviz"), C(process_vm_writev, "wviviz"), C(kcmp, "wwiff"), C(syncfs, "f"), C(getcpu, "ppz"), C(sched_setattr, "wpi"), C(sched_getattr, "wpli"), C(renameat2, "dsdsi"), C(getrandom, "pli"),
     C(memfd_create, "si"), C(membarrier, "iii"), C(mlock2, "aAi"), C(copy_file_range, "fpfpli"), C(preadv2, "fviozi"), C(pwritev2, "fviozi"),
     C(pkey_mprotect, "aAii"), C(statx, "dsFrp"), C(socket, "DKi"), C(socketpair, "DKzp"), C(rseq, "pliz"), C(close_range, "eei"), C(openat2, "dspl"),
     C(socket, "DKz"), C(bind, "fSL"), C(bind, "fSL"), C(listen, "fi"), C(connect, "fSL"), C(connect, "fSL"), C(accept, "fpp"), C(accept4, "fppF"),

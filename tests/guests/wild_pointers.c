@@ -12,7 +12,7 @@
 // no pointer: mlockall munlockall sync gettid readahead tkill epoll_create fadvise64 timer_getoverrun
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
 // no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
-// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid
+// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
 // not compared with the host's, see main(): futex clone clone3 wait4 waitid
@@ -56,7 +56,7 @@ struct argument {
 
 static char page[1 << 16] __attribute__((aligned(4096))), more[1 << 16], third[1 << 16];
 static char program[4096];
-static struct iovec one = {page, 4};
+static struct iovec one = {page, 4}, other = {more, 4};
 static struct timespec moment = {0, 1}, moments[2];
 static struct timeval instant, instants[2];
 static struct itimerval never;
@@ -167,6 +167,7 @@ static const struct {
     C(sched_setscheduler, V(0), V(0), P(&parameter)), C(sched_rr_get_interval, V(0), P(page)), C(sched_setaffinity, V(0), V(8), P(&set)),
     C(sched_getaffinity, V(0), V(128), P(page)), C(sched_setattr, V(0), P(attributes), V(0)), C(sched_getattr, V(0), P(page), V(48), V(0)),
     C(prctl, V(16), P(page), V(0), V(0), V(0)), C(prctl, V(15), P("wild"), V(0), V(0), V(0)), C(arch_prctl, V(0x1003), P(page)),
+    C(process_vm_readv, V(SELF), P(&one), V(1), P(&other), V(1), V(0)), C(process_vm_writev, V(SELF), P(&one), V(1), P(&other), V(1), V(0)),
     C(getcpu, P(page), P(more), V(0)), C(get_robust_list, V(0), P(page), P(more)),
 };
 

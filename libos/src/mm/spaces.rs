@@ -77,6 +77,14 @@ impl AddressSpace {
         }
     }
 
+    /// Keeps it from being used for another program while the result lives; none where
+    /// nobody runs in it.
+    pub fn hold(&'static self) -> Option<Held> {
+        let held =
+            (self.users).fetch_update(SeqCst, SeqCst, |users| (users > 0).then_some(users + 1));
+        held.is_ok().then_some(Held(self))
+    }
+
     /// A process leaves it; with the last one, all that it holds is freed.
     pub fn leave(&self) {
         if self.users.fetch_sub(1, SeqCst) == 1 {
@@ -87,6 +95,22 @@ impl AddressSpace {
             self.renew();
             self.is_free.store(true, SeqCst);
         }
+    }
+}
+
+/// Somebody looks at a space: see [`AddressSpace::hold`].
+pub struct Held(&'static AddressSpace);
+
+impl core::ops::Deref for Held {
+    type Target = AddressSpace;
+    fn deref(&self) -> &AddressSpace {
+        self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 

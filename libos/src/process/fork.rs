@@ -101,7 +101,8 @@ impl Process {
     /// What a process begins with, whatever its structure was used for before.
     pub(super) fn begin(&self, pid: u32) {
         self.pid.store(pid, SeqCst);
-        self.threads.store(1, SeqCst);
+        // Nobody looks at its memory before it has some.
+        self.threads.store(0, SeqCst);
         self.status.store(end::UNDECIDED, SeqCst);
         self.is_borrowing.store(false, SeqCst);
         self.ended_ticks.store(0, Relaxed);
@@ -126,6 +127,7 @@ impl Process {
         *self.image.lock() = parent.image.lock().clone();
         *self.signals.lock() = parent.signals.lock().for_child(wanted.clears_handlers);
         self.settings.inherit(&parent.settings);
+        self.threads.store(1, SeqCst);
         Ok(())
     }
 }

@@ -8,12 +8,14 @@
 //! threads.
 
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use spin::{Mutex, MutexGuard};
 
 use super::end::Ended;
 use super::{Process, init};
 use crate::errno::Errno;
+use crate::mm::spaces::Held;
 use crate::sorted::SortedMap;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
@@ -46,6 +48,40 @@ struct Entry {
     process: &'static Process,
     kin: Kin,
     ended: Option<Ended>,
+}
+
+/// A process as others look at it.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    /// The process; the structure becomes another's once the parent has waited.
+    pub process: &'static Process,
+    /// Its id.
+    pub pid: u32,
+    /// What it is to others.
+    pub kin: Kin,
+    /// How it ended; none while it runs.
+    pub ended: Option<Ended>,
+}
+
+impl Seen {
+    fn new((pid, entry): (&u32, &Entry)) -> Seen {
+        Seen {
+            process: entry.process,
+            pid: *pid,
+            kin: entry.kin,
+            ended: entry.ended,
+        }
+    }
+
+    /// Its memory, which stays its memory meanwhile; none where it has ended or is about to.
+    pub fn space(&self) -> Option<Held> {
+        let has_memory = || {
+            let threads = self.process.threads.load(Ordering::SeqCst);
+            threads > 0 && self.process.pid() == self.pid
+        };
+        let held = has_memory().then(|| self.process.space().hold())??;
+        has_memory().then_some(held)
+    }
 }
 
 /// Which children a call waits for.
@@ -187,6 +223,17 @@ pub fn has_any_of_group(group: u32) -> bool {
         .by_pid
         .values()
         .any(|entry| entry.kin.group == group)
+}
+
+/// A process that has not been waited for.
+pub fn look(pid: u32) -> Option<Seen> {
+    let table = table();
+    table.by_pid.get(&pid).map(|entry| Seen::new((&pid, entry)))
+}
+
+/// All processes that have not been waited for, lowest id first.
+pub fn everybody() -> Vec<Seen> {
+    table().by_pid.iter().map(Seen::new).collect()
 }
 
 /// How it ended; none while it runs.

@@ -1,6 +1,7 @@
 //! All threads by id: making, finding, ending and stopping them.
 
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use spin::{Mutex, MutexGuard};
@@ -28,6 +29,8 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     unused: Vec::new(),
     last_tid: 1,
 });
+/// TSC ticks of all threads that ended.
+static ENDED_TICKS: AtomicU64 = AtomicU64::new(0);
 /// Told when a thread ends.
 static ENDED: WaitQueue = WaitQueue::new();
 
@@ -262,7 +265,9 @@ pub fn exit(code: i32) -> ! {
         super::exit_group(code);
     }
     crate::strace::exited(code);
-    process.ended_ticks.fetch_add(me.cpu_ticks(), Relaxed);
+    let ticks = me.cpu_ticks();
+    process.ended_ticks.fetch_add(ticks, Relaxed);
+    ENDED_TICKS.fetch_add(ticks, Relaxed);
     process.ended_counts.add(me.counts.get());
     if is_last {
         let decided = Some(process.status.load(SeqCst)).filter(|status| *status != UNDECIDED);
@@ -364,6 +369,17 @@ pub fn count() -> usize {
 pub fn cpu_ticks(process: &'static Process) -> u64 {
     let live: u64 = all().of(process).map(Thread::cpu_ticks).sum();
     live + process.ended_ticks.load(Relaxed)
+}
+
+/// The same of all processes.
+pub fn all_cpu_ticks() -> u64 {
+    let live: u64 = all().by_tid.values().map(|thread| thread.cpu_ticks()).sum();
+    live + ENDED_TICKS.load(Relaxed)
+}
+
+/// The id that was given last.
+pub fn last_tid() -> u32 {
+    all().last_tid
 }
 
 /// Faults and switches of a process's threads, ended ones included.
