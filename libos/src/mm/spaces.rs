@@ -11,7 +11,7 @@ use spin::{Mutex, Once};
 
 use super::file_change::FilePages;
 use super::pagetable::Root;
-use super::space::AddressSpace;
+use super::space::{AddressSpace, Space};
 use crate::errno::Errno;
 
 /// Every space that was ever made.
@@ -98,6 +98,16 @@ pub fn forget(pages: FilePages, copies: bool) {
             return;
         };
         space.forget(pages, copies);
+    }
+}
+
+/// Runs `with` on every space, locked.
+pub(super) fn each(mut with: impl FnMut(&Space)) {
+    for index in 0.. {
+        let Some(space) = ALL.lock().get(index).copied() else {
+            return;
+        };
+        with(&space.lock());
     }
 }
 
