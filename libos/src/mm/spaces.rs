@@ -12,7 +12,7 @@ use unikiln_abi::layout::APP_END;
 
 use super::file_change::FilePages;
 use super::pagetable::Root;
-use super::space::{AddressSpace, LOWEST};
+use super::space::{AddressSpace, LOWEST, Space};
 use crate::errno::Errno;
 use crate::sched;
 
@@ -125,6 +125,16 @@ pub fn forget(pages: FilePages, copies: bool) {
             return;
         };
         space.forget(pages, copies);
+    }
+}
+
+/// Runs `with` on every space, locked.
+pub(super) fn each(mut with: impl FnMut(&Space)) {
+    for index in 0.. {
+        let Some(space) = ALL.lock().get(index).copied() else {
+            return;
+        };
+        with(&space.lock());
     }
 }
 
