@@ -12,9 +12,10 @@
 // no pointer: mlockall munlockall sync gettid readahead tkill epoll_create fadvise64 timer_getoverrun
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
 // no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
-// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp
+// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp shmget
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
+// no pointer that is read: shmat shmdt
 // not compared with the host's, see main(): futex clone clone3 wait4 waitid
 // not compared with the host's, which may be too old, see main(): fchmodat2 mseal
 #include "check.h"
@@ -95,6 +96,7 @@ static const struct {
     C(copy_file_range, V(FILE_FD), P(&offset), V(SECOND_FILE), P(&offset), V(4), V(0)),
     C(splice, V(FILE_FD), P(&offset), V(PIPE_IN), V(0), V(4), V(0)), C(splice, V(PIPE_OUT), V(0), V(FILE_FD), P(&offset), V(4), V(0)),
     C(vmsplice, V(PIPE_IN), P(&one), V(1), V(0)), C(getrandom, P(page), V(16), V(0)),
+    C(shmctl, V(-1), V(2), P(page)),
     C(getdents, V(DIRECTORY), P(page), V(1024)), C(getdents64, V(DIRECTORY), P(page), V(1024)),
     // Paths.
     C(open, P("a"), V(O_RDONLY)), C(openat, V(DIRECTORY), P("a"), V(O_RDONLY)), C(creat, P("b"), V(0600)),
