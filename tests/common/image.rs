@@ -71,18 +71,21 @@ pub fn key(parts: &[&str]) -> String {
 
 /// Debian 12 packages and all that they depend on, as the tar file of a layer.
 pub fn packages_tar(name: &str, packages: &str) -> PathBuf {
-    make(&format!("{name}-{}.tar", key(&[packages])), |tar| {
-        tool(
-            "mmdebstrap",
-            &[
-                "--quiet",
-                "--variant=extract",
-                "--include",
-                packages,
-                "bookworm",
-                text(tar),
-            ],
-        );
+    packages_tar_without(name, packages, &[])
+}
+
+/// The same without files of these patterns.
+pub fn packages_tar_without(name: &str, packages: &str, patterns: &[&str]) -> PathBuf {
+    let parts = [&[packages], patterns].concat();
+    make(&format!("{name}-{}.tar", key(&parts)), |tar| {
+        let options = patterns.iter();
+        let options: Vec<String> = options
+            .map(|pattern| format!("--dpkgopt=path-exclude={pattern}"))
+            .collect();
+        let mut words = vec!["--quiet", "--variant=extract", "--include", packages];
+        words.extend(options.iter().map(String::as_str));
+        words.extend(["bookworm", text(tar)]);
+        tool("mmdebstrap", &words);
     })
 }
 

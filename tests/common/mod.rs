@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `outcome.rs` | running a command with a deadline, and what is expected of it |
 //! | `guest.rs` | the programs of `tests/guests`: their directives, building them |
+//! | `server.rs` | a guest that serves: its ports, its log, its end; clients of this machine |
 //! | `skip.rs` | what a test needs from the machine, and how it is missed |
 //! | `compile.rs` | programs made by Go and by cargo |
 //! | `image.rs` | images made by other people's tools: umoci, skopeo, dpkg |
@@ -24,6 +25,7 @@ pub mod compile;
 pub mod guest;
 pub mod image;
 pub mod outcome;
+pub mod server;
 pub mod skip;
 
 use std::ffi::{OsStr, OsString};

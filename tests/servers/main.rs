@@ -8,7 +8,6 @@
 //! | `languages.rs` | servers of Python, Node.js, Go, Java and Rust |
 //! | `clients.rs` | names and HTTP from inside a guest: Python, Go, curl |
 //! | `load.rs` | 1,000 connections at once, 10,000 one after another |
-//! | `server.rs` | a guest that serves: its ports, its log, its end |
 //! | `image.rs` | the image of all packages; programs that are made here |
 //! | `registries.rs` | packages from PyPI and npm, by pip and npm |
 //!
@@ -22,8 +21,8 @@ mod image;
 mod languages;
 mod load;
 mod registries;
-mod server;
 
+use common::server;
 use libtest_mimic::Arguments;
 
 fn main() {

@@ -1,7 +1,8 @@
-//! Memory files without a name: of memfd_create, and behind shared anonymous
-//! mappings. The memory limit alone bounds them.
+//! Memory files without a name: of memfd_create, behind shared anonymous
+//! mappings and System V's segments. The memory limit alone bounds them.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use linux_raw_sys::general::{F_SEAL_EXEC, F_SEAL_SEAL, O_LARGEFILE, O_RDWR};
 use spin::Mutex;
@@ -38,9 +39,8 @@ pub fn open_memory(name: &[u8], sealable: bool, executable: bool) -> Arc<OpenFil
     )
 }
 
-/// What a shared anonymous mapping of `bytes` maps.
-pub fn open_shared_memory(bytes: u64) -> Arc<OpenFile> {
+/// Shared memory of `bytes` that shows as `label`.
+pub fn open_shared_memory(bytes: u64, label: Vec<u8>) -> Arc<OpenFile> {
     let inode = make(0o777, bytes, F_SEAL_SEAL);
-    let label = b"/dev/zero (deleted)".to_vec();
     OpenFile::new(MemoryFile::unnamed(inode, label), O_RDWR, None)
 }

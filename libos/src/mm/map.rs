@@ -67,7 +67,7 @@ impl Request {
             return match kind {
                 MAP_PRIVATE => Ok((Backing::Anonymous, false)),
                 MAP_SHARED if !grows => {
-                    let file = fs::open_shared_memory(bytes);
+                    let file = fs::open_shared_memory(bytes, b"/dev/zero (deleted)".to_vec());
                     Ok((Backing::File { file, offset: 0 }, true))
                 }
                 _ => Err(Errno::EINVAL),

@@ -15,6 +15,7 @@
 //! protect.rs    mprotect, mseal, remap_file_pages
 //! remap.rs      mremap
 //! advise.rs     madvise, mincore
+//! attach.rs     shared memory that is attached as a whole
 //! lock.rs       mlock and its relatives
 //! brk.rs        the program break
 //! bounds.rs     what resource limits allow
@@ -28,6 +29,7 @@
 
 mod advise;
 pub mod arena;
+pub mod attach;
 mod bounds;
 mod brk;
 pub mod fault;

@@ -8,11 +8,13 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use spin::{Mutex, Once};
+use unikiln_abi::layout::APP_END;
 
 use super::file_change::FilePages;
 use super::pagetable::Root;
-use super::space::AddressSpace;
+use super::space::{AddressSpace, LOWEST, Space};
 use crate::errno::Errno;
+use crate::sched;
 
 /// Every space that was ever made.
 static ALL: Mutex<Vec<&'static AddressSpace>> = Mutex::new(Vec::new());
@@ -28,7 +30,6 @@ pub fn first() -> &'static AddressSpace {
     static FIRST: Once<&'static AddressSpace> = Once::new();
     FIRST.call_once(|| {
         let space = Box::leak(Box::new(AddressSpace::new(Root::first())));
-        space.users.store(1, SeqCst);
         ALL.lock().push(space);
         space
     })
@@ -40,23 +41,16 @@ pub fn first() -> &'static AddressSpace {
 /// ENOMEM.
 pub fn make() -> Result<&'static AddressSpace, Errno> {
     let mut all = ALL.lock();
-    let unused =
-        |space: &&&AddressSpace| (space.users).compare_exchange(0, 1, SeqCst, SeqCst).is_ok();
-    if let Some(unused) = all.iter().find(unused) {
+    if let Some(unused) = all.iter().find(|space| space.is_free.swap(false, SeqCst)) {
+        unused.users.store(1, SeqCst);
         return Ok(unused);
     }
-    let (mut room, mut made) = (Vec::new(), Vec::new());
-    made.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    room.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
-    let root = Root::new().ok_or(Errno::ENOMEM)?;
-    made.push(AddressSpace::new(root));
+    let mut made = Vec::new();
+    made.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    made.push(AddressSpace::new(Root::new().ok_or(Errno::ENOMEM)?));
     let slice: &'static [AddressSpace] = Box::leak(made.into_boxed_slice());
-    room.extend(slice.first());
-    let Some(space) = room.first().copied() else {
-        return Err(Errno::ENOMEM);
-    };
-    space.users.store(1, SeqCst);
+    let space = slice.first().ok_or(Errno::ENOMEM)?;
     all.push(space);
     COUNT.store(all.len(), SeqCst);
     Ok(space)
@@ -75,7 +69,12 @@ impl AddressSpace {
 
     /// Takes all that is mapped away, for another program of the same process.
     pub fn renew(&self) {
+        let files = self.shared_files(LOWEST, APP_END);
         self.lock().clear();
+        for (file, first, last) in files {
+            // Nobody is told what went wrong, as in Linux.
+            let _ = file.file().write_back(first, last);
+        }
     }
 
     /// Keeps it from being used for another program while the result lives; none where
@@ -88,16 +87,13 @@ impl AddressSpace {
 
     /// A process leaves it; with the last one, all that it holds is freed.
     pub fn leave(&self) {
-        loop {
-            let users = self.users.load(SeqCst);
-            if users == 1 {
-                self.lock().clear();
+        if self.users.fetch_sub(1, SeqCst) == 1 {
+            if sched::uses_root(self.root()) {
+                // What a flush costs, too, and the next process enters its own anyway.
+                sched::enter_first_root();
             }
-            // Another one may have left or looked in meanwhile.
-            let left = (self.users).compare_exchange(users, users - 1, SeqCst, SeqCst);
-            if left.is_ok() {
-                return;
-            }
+            self.renew();
+            self.is_free.store(true, SeqCst);
         }
     }
 }
@@ -132,6 +128,16 @@ pub fn forget(pages: FilePages, copies: bool) {
     }
 }
 
+/// Runs `with` on every space, locked.
+pub(super) fn each(mut with: impl FnMut(&Space)) {
+    for index in 0.. {
+        let Some(space) = ALL.lock().get(index).copied() else {
+            return;
+        };
+        with(&space.lock());
+    }
+}
+
 /// The holder of the lock of `root`'s space has forgotten pages of a file that became others:
 /// the other spaces follow once the lock is let go.
 pub(super) fn owe(pages: FilePages, root: Root) {
@@ -141,12 +147,17 @@ pub(super) fn owe(pages: FilePages, root: Root) {
     }
 }
 
-/// Part of a space's guard: pays what is owed when it is dropped.
+/// Whether this vCPU holds the lock of any space, as fork does of two.
+fn holds_any() -> bool {
+    ALL.lock().iter().any(|space| space.is_held_here())
+}
+
+/// Part of a space's guard: pays what is owed when the last one is dropped.
 pub(super) struct Owed;
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        if !IS_OWED.load(SeqCst) {
+        if !IS_OWED.load(SeqCst) || holds_any() {
             return;
         }
         let owed = {

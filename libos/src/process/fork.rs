@@ -62,7 +62,7 @@ pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result
         start,
         |tid| {
             let child = table::make(tid, kin)?;
-            if let Err(errno) = child.inherit(parent, wanted) {
+            if let Err(errno) = child.inherit(parent, start, wanted) {
                 table::unmake(child);
                 return Err(errno);
             }
@@ -111,12 +111,12 @@ impl Process {
     }
 
     /// Takes everything over from the parent.
-    fn inherit(&self, parent: &Process, wanted: Wanted) -> Result<(), Errno> {
+    fn inherit(&self, parent: &Process, start: &Start, wanted: Wanted) -> Result<(), Errno> {
         let space = if wanted.borrows {
             parent.space().share();
             parent.space()
         } else {
-            parent.space().fork()?
+            parent.space().fork([start.regs.rsp, start.fs_base])?
         };
         self.set_space(space);
         self.is_borrowing.store(wanted.parent_waits, SeqCst);

@@ -113,14 +113,11 @@ pub struct Start {
 /// EAGAIN at a limit or without memory.
 pub fn spawn(start: &Start, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
     let process = current();
-    let of_this = |_| {
-        process.threads.fetch_add(1, SeqCst);
-        Ok(process)
-    };
-    let spawned = spawn_in(start, of_this, |new| announce(new.tid()));
+    // The running one is there all the time: it stays above zero.
+    process.threads.fetch_add(1, SeqCst);
+    let spawned = spawn_in(start, |_| Ok(process), |new| announce(new.tid()));
     if spawned.is_err() {
-        // It was never there; without it there is still the running one.
-        process.threads.store(list(process).len().max(1), SeqCst);
+        process.threads.fetch_sub(1, SeqCst);
     }
     spawned
 }

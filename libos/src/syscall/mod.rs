@@ -29,6 +29,7 @@ mod poll;
 mod process;
 mod random;
 mod schedule;
+mod shm;
 mod signal;
 mod signal_file;
 mod socket;

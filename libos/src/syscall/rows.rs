@@ -29,6 +29,9 @@ table! {
     { 26 msync 3 super::memory::msync, Full }
     { 27 mincore 3 super::memory::mincore, Full }
     { 28 madvise 3 super::memory::madvise, Partial("FREE acts at once; no COLLAPSE, no guard pages, no failure injection") }
+    { 29 shmget 3 super::shm::shmget, Full }
+    { 30 shmat 3 super::shm::shmat, Full }
+    { 31 shmctl 3 super::shm::shmctl, Partial("no listing, no locking") }
     { 32 dup 1 super::fdctl::dup, Full }
     { 33 dup2 2 super::fdctl::dup2, Full }
     { 34 pause 0 super::signal::pause, Full }
@@ -61,13 +64,14 @@ table! {
     { 61 wait4 4 super::process::wait4, Partial("no process stops") }
     { 62 kill 2 super::signal::kill, Partial("stop signals are ignored") }
     { 63 uname 1 super::system::uname, Full }
-    { 64 semget 3 Stub(ENOSYS, "no System V IPC") }
-    { 65 semop 3 Stub(ENOSYS, "no System V IPC") }
-    { 66 semctl 4 Stub(ENOSYS, "no System V IPC") }
-    { 68 msgget 2 Stub(ENOSYS, "no System V IPC") }
-    { 69 msgsnd 4 Stub(ENOSYS, "no System V IPC") }
-    { 70 msgrcv 5 Stub(ENOSYS, "no System V IPC") }
-    { 71 msgctl 3 Stub(ENOSYS, "no System V IPC") }
+    { 64 semget 3 Stub(ENOSYS, "no System V semaphores") }
+    { 65 semop 3 Stub(ENOSYS, "no System V semaphores") }
+    { 66 semctl 4 Stub(ENOSYS, "no System V semaphores") }
+    { 67 shmdt 1 super::shm::shmdt, Full }
+    { 68 msgget 2 Stub(ENOSYS, "no System V message queues") }
+    { 69 msgsnd 4 Stub(ENOSYS, "no System V message queues") }
+    { 70 msgrcv 5 Stub(ENOSYS, "no System V message queues") }
+    { 71 msgctl 3 Stub(ENOSYS, "no System V message queues") }
     { 72 fcntl 3 super::fdctl::fcntl, Partial("no signals for I/O, no leases") }
     { 73 flock 2 super::lock::flock, Full }
     { 74 fsync 1 super::space::fsync, Full }

@@ -12,22 +12,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::common::image::tool;
-use crate::common::{Outcome, outcome};
+use super::image::tool;
+use super::{Outcome, outcome};
 
 /// Longer than anything here takes, on a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// With so many system calls, those at the start count for little.
 const CALLS_MANY: u64 = 10_000;
 
-/// It starts a thread for each request, and the end of a thread traps: the C library's loop
-/// around exit(2) has no room for a jump.
-const THREAD_EACH: &str = "flask";
+/// They start a thread or a process for each request, and the end of one traps: the C
+/// library's loop around exit(2) has no room for a jump.
+const THREAD_EACH: [&str; 1] = ["flask"];
 
 /// A port below those that kernels choose, with TCP and UDP free just now; another
 /// one each time.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() as u16 % 25) * 400;
     for _ in 0..400 {
@@ -41,7 +41,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// The statistics of a guest that has ended.
-pub(crate) fn stats(outcome: &Outcome) -> serde_json::Value {
+pub fn stats(outcome: &Outcome) -> serde_json::Value {
     let stderr = outcome.err();
     let stats = stderr.lines().rev().find(|line| line.starts_with('{'));
     serde_json::from_str(stats.expect("statistics")).expect("JSON")
@@ -52,7 +52,7 @@ type Log = Arc<Mutex<Vec<u8>>>;
 
 /// See the module documentation.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     name: &'static str,
     child: Child,
     started: Instant,
@@ -64,7 +64,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// `unikiln run OPTIONS FILE ARGS`.
-    pub(crate) fn start<S: AsRef<OsStr>>(
+    pub fn start<S: AsRef<OsStr>>(
         name: &'static str,
         options: impl IntoIterator<Item = S>,
         file: impl AsRef<OsStr>,
@@ -97,7 +97,7 @@ impl Server {
     }
 
     /// A server of port `guest`, which is the port that comes back here.
-    pub(crate) fn publish(
+    pub fn publish(
         name: &'static str,
         guest: u16,
         options: &[&str],
@@ -113,7 +113,7 @@ impl Server {
     }
 
     /// Connects as soon as somebody listens.
-    pub(crate) fn connect(&mut self, at: SocketAddr) -> TcpStream {
+    pub fn connect(&mut self, at: SocketAddr) -> TcpStream {
         loop {
             match TcpStream::connect(at) {
                 Ok(stream) => {
@@ -122,19 +122,25 @@ impl Server {
                     }
                     return stream;
                 }
-                Err(error) => self.still_waits_for(&format!("a connection to {at} ({error})")),
+                Err(error) => self.waits_for(&format!("a connection to {at} ({error})")),
             }
         }
     }
 
     /// Waits for these words of its log.
-    pub(crate) fn says(&mut self, words: &str) {
-        while !self.outcome(-1).out().contains(words) {
-            self.still_waits_for(&format!("the words {words:?}"));
+    pub fn says(&mut self, words: &str) {
+        self.says_times(words, 1);
+    }
+
+    /// Waits until its log has these words so many times.
+    pub fn says_times(&mut self, words: &str, times: usize) {
+        while self.outcome(-1).out().matches(words).count() < times {
+            self.waits_for(&format!("the words {words:?}"));
         }
     }
 
-    fn still_waits_for(&mut self, what: &str) {
+    /// A moment of waiting for something, while it runs.
+    pub fn waits_for(&mut self, what: &str) {
         let status = self.child.try_wait().expect("ours");
         assert!(
             status.is_none(),
@@ -156,7 +162,7 @@ impl Server {
     }
 
     /// Resident memory of the monitor and its guest, in KiB.
-    pub(crate) fn memory_kib(&self) -> u64 {
+    pub fn memory_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -167,7 +173,7 @@ impl Server {
     }
 
     /// CPU time of the monitor and its guest so far, in seconds.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
+    pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         let stat = stat.expect("it runs");
         // Behind the name in parentheses: the 14th and 15th field are ticks (proc(5)).
@@ -179,7 +185,7 @@ impl Server {
 
     /// Open files of the monitor while no client is connected: the fewest in a second,
     /// as clients that were just here may not be gone yet.
-    pub(crate) fn files_at_rest(&self) -> usize {
+    pub fn files_at_rest(&self) -> usize {
         let samples = (0..20).map(|_| {
             thread::sleep(Duration::from_millis(50));
             self.files()
@@ -188,7 +194,7 @@ impl Server {
     }
 
     /// Waits until the monitor has no more open files than these.
-    pub(crate) fn settles_at(&self, files: usize) {
+    pub fn settles_at(&self, files: usize) {
         let since = Instant::now();
         while self.files() > files {
             let now = self.files();
@@ -198,7 +204,7 @@ impl Server {
     }
 
     /// Sends SIGTERM and waits for this exit code.
-    pub(crate) fn ends(mut self, code: i32) -> Outcome {
+    pub fn ends(mut self, code: i32) -> Outcome {
         tool("kill", &["-TERM", &self.child.id().to_string()]);
         let since = Instant::now();
         let status = loop {
@@ -233,7 +239,7 @@ impl Server {
         let (direct, trapped) = (count("syscalls_direct"), count("syscalls_trapped"));
         eprintln!("{}: {direct} calls direct, {trapped} trapped", self.name);
         assert!(
-            self.name == THREAD_EACH
+            THREAD_EACH.contains(&self.name)
                 || direct + trapped < CALLS_MANY
                 || trapped * 100 <= direct + trapped,
             "{}: of {} calls {trapped} trapped",
@@ -277,10 +283,7 @@ fn collect(mut pipe: impl Read + Send + 'static, log: &Log) -> JoinHandle<()> {
 }
 
 /// A client of this machine, which must succeed.
-pub(crate) fn client<S: AsRef<OsStr>>(
-    program: &str,
-    words: impl IntoIterator<Item = S>,
-) -> Outcome {
+pub fn client<S: AsRef<OsStr>>(program: &str, words: impl IntoIterator<Item = S>) -> Outcome {
     let mut command = Command::new(program);
     command.args(words).stdin(Stdio::null());
     let outcome = outcome::run(command, None);
@@ -289,13 +292,13 @@ pub(crate) fn client<S: AsRef<OsStr>>(
 }
 
 /// What `curl OPTIONS URL` prints.
-pub(crate) fn curl(options: &[&str], url: &str) -> String {
+pub fn curl(options: &[&str], url: &str) -> String {
     let always = ["-q", "-sS", "--noproxy", "*", "--max-time", "90"];
     client("curl", [&always, options, &[url]].concat()).out()
 }
 
 /// Drives a server by wrk for a second; it must answer all requests rightly.
-pub(crate) fn wrk(connections: u16, url: &str) {
+pub fn wrk(connections: u16, url: &str) {
     let connections = connections.to_string();
     let words = [
         "-t",

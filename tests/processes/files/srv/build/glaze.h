@@ -1,0 +1,3 @@
+#pragma once
+#define LAYERS 40
+int glaze(int kind);

@@ -1,0 +1,1 @@
+CREATE TABLE kiln (id int PRIMARY KEY, glaze text);
