@@ -16,6 +16,7 @@ use spin::{LazyLock, Mutex};
 
 use super::open_file::{File, OpenFile};
 use crate::errno::Errno;
+use crate::process;
 use crate::sched::{self, WaitQueue};
 use crate::sorted::sort_by_key;
 
@@ -138,6 +139,9 @@ impl Locks {
     }
 }
 
+/// Longest chain of processes that wait for one another's locks.
+const CHAIN_MAX: usize = 10;
+
 /// Device and inode number of a file.
 type Id = (u64, u64);
 
@@ -147,6 +151,41 @@ static LOCKED: LazyLock<Mutex<HashMap<Id, Locks>>> = LazyLock::new(Mutex::defaul
 static RELEASED: WaitQueue = WaitQueue::new();
 /// Record locks of processes: closing a descriptor is cheap while there are none.
 static PROCESS_RECORDS: AtomicUsize = AtomicUsize::new(0);
+
+/// Who waits for whose record locks: thread, its process, the process in the way.
+static WAITS: Mutex<Vec<(u32, u32, u32)>> = Mutex::new(Vec::new());
+
+/// Notes that the running thread waits for what `blocker` has locked.
+///
+/// # Errors
+/// EDEADLK where that waits for the running process in the end.
+fn note_wait(owner: Owner, blocker: Owner) -> Result<(), Errno> {
+    let (Owner::Process(own), Owner::Process(blocker)) = (owner, blocker) else {
+        return Ok(());
+    };
+    let mut waits = WAITS.lock();
+    let mut at = blocker;
+    // Longer chains are taken for none, as in Linux.
+    for _ in 0..CHAIN_MAX {
+        if at == own {
+            return Err(Errno::EDEADLK);
+        }
+        match waits.iter().find(|(_, process, _)| *process == at) {
+            Some((_, _, next)) => at = *next,
+            None => break,
+        }
+    }
+    let tid = process::thread().tid();
+    waits.retain(|(thread, ..)| *thread != tid);
+    waits.push((tid, own, blocker));
+    Ok(())
+}
+
+/// The running thread waits no more.
+fn end_wait() {
+    let tid = process::thread().tid();
+    WAITS.lock().retain(|(thread, ..)| *thread != tid);
+}
 
 /// Runs `change` on the locks of one file, then forgets the file if it has none.
 fn with_locks<T>(id: Id, change: impl FnOnce(&mut Locks) -> T) -> T {
@@ -204,21 +243,31 @@ pub fn set_whole(file: &OpenFile, kind: Option<Kind>, waits: bool) -> Result<(),
 /// Locks a range.
 ///
 /// # Errors
-/// EAGAIN where somebody else is in the way and `waits` is false; EINTR.
+/// EAGAIN where somebody else is in the way and `waits` is false; EINTR; EDEADLK where who is
+/// in the way waits for this process.
 pub fn set_record(file: &OpenFile, wanted: Record, waits: bool) -> Result<(), Errno> {
     let id = file.inode_id();
     if matches!(wanted.owner, Owner::File(_)) {
         file.locked.store(true, Ordering::Relaxed);
     }
-    let outcome = attempt(waits, || {
-        with_locks(id, |locks| {
-            let free = locks.conflict(&wanted).is_none();
-            if free {
+    let look = || {
+        with_locks(id, |locks| match locks.conflict(&wanted) {
+            None => {
                 locks.set(wanted);
+                Some(Ok(()))
             }
-            free
+            Some(_) if !waits => Some(Err(Errno::EAGAIN)),
+            Some(record) => note_wait(wanted.owner, record.owner).err().map(Err),
         })
-    });
+    };
+    let outcome = match look() {
+        Some(outcome) => outcome,
+        None => {
+            let waited = sched::wait(&RELEASED, None, look);
+            end_wait();
+            waited.and_then(|outcome| outcome)
+        }
+    };
     if outcome.is_ok() && wanted.kind == Kind::Shared {
         RELEASED.wake_all();
     }

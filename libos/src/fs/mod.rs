@@ -18,6 +18,7 @@
 //! | `open`, `open_file`, `position`, `file`, `table`, `context` | open files, descriptors, working directory |
 //! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file`, `inotify` | kinds of files |
 //! | `readiness` | telling who waits for a file |
+//! | `signal_io` | telling by signals |
 //! | `notify` | telling `inotify` what happens to files |
 //! | `lock` | advisory locks |
 //! | `pseudo` | `/proc` and `/sys` |
@@ -59,6 +60,7 @@ pub mod regular;
 pub mod rename;
 mod rest;
 pub mod signal_file;
+pub mod signal_io;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ use super::node::Node;
 use super::notify;
 use super::place;
 use super::position::Position;
+use super::signal_io::{Notice, O_ASYNC};
 use super::transfer::{BufferSink, BufferSource};
 use crate::errno::{Errno, SysResult};
 
@@ -67,8 +68,8 @@ impl Origin {
 /// See the module documentation. Made by [`OpenFile::new`], handed about as `Arc<OpenFile>`.
 pub struct OpenFile<F: File + ?Sized = dyn File> {
     flags: AtomicU32,
-    /// Signal owner of `F_SETOWN`; kept, not used.
-    pub owner: AtomicU32,
+    /// Who is told of its readiness by a signal, once somebody is.
+    notice: Mutex<Option<Arc<Notice>>>,
     /// It may have locks of its own.
     pub locked: AtomicBool,
     /// Event polls that watch it; closing it ends these.
@@ -88,7 +89,7 @@ impl<F: File + 'static> OpenFile<F> {
     pub fn new(file: F, flags: u32, origin: Option<Origin>) -> Arc<OpenFile> {
         Arc::new(OpenFile {
             flags: AtomicU32::new(flags),
-            owner: AtomicU32::new(0),
+            notice: Mutex::new(None),
             locked: AtomicBool::new(false),
             watches: Mutex::new(Vec::new()),
             position: Position::default(),
@@ -112,6 +113,11 @@ impl<F: File + ?Sized> OpenFile<F> {
                 watchers.remove(&*watch);
             }
             watch.file_closed();
+        }
+        if let Some(notice) = self.notice.lock().take() {
+            for watchers in self.file.watchers().into_iter().flatten() {
+                watchers.remove(&*notice);
+            }
         }
     }
 
@@ -161,6 +167,21 @@ impl OpenFile {
         let new = kept | flags & SETTABLE_FLAGS;
         self.flags.store(new, Ordering::Relaxed);
         self.file.flags_changed(new);
+    }
+
+    /// Turns O_ASYNC on or off: what it was.
+    pub(super) fn change_async(&self, on: bool) -> bool {
+        let before = if on {
+            self.flags.fetch_or(O_ASYNC, Ordering::Relaxed)
+        } else {
+            self.flags.fetch_and(!O_ASYNC, Ordering::Relaxed)
+        };
+        before & O_ASYNC != 0
+    }
+
+    /// Who is told of its readiness by a signal.
+    pub fn notice(&self) -> Arc<Notice> {
+        self.notice.lock().get_or_insert_default().clone()
     }
 
     /// Opened for reading.

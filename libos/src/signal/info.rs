@@ -73,6 +73,14 @@ impl SigInfo {
         info
     }
 
+    /// Tells that a file may have become ready: `code` is POLL_*, `band` events of poll(2).
+    pub const fn from_file(signal: u32, code: i32, band: u64, fd: u32) -> SigInfo {
+        let mut info = SigInfo::new(signal, code);
+        info.fields[0] = band;
+        info.fields[1] = fd as u64;
+        info
+    }
+
     /// Sent by a POSIX timer.
     pub const fn from_timer(signal: u32, timer: u32, overrun: u32, value: u64) -> SigInfo {
         let mut info = SigInfo::new(signal, SI_TIMER);
