@@ -113,7 +113,7 @@ pub struct Options {
     pub log_level: Option<String>,
     /// Where Prometheus finds metrics; none: nowhere.
     pub metrics_address: Option<SocketAddr>,
-    /// Where PortForward's connections go.
+    /// Where connections of PortForward, Exec and Attach go.
     pub streaming_address: Option<SocketAddr>,
 }
 

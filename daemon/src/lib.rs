@@ -19,7 +19,7 @@
 //! | [`handler`] | how containers run |
 //! | [`image`] | images |
 //! | [`network`], [`cgroup`] | a pod's network; limits and usage |
-//! | [`streaming`] | PortForward |
+//! | [`streaming`] | connections of PortForward, Exec and Attach |
 //! | [`metrics`], [`trace`] | what an operator sees |
 //! | [`config`], [`server`] | options; the process |
 //! | [`client`] | the command line's side of the socket |

@@ -64,7 +64,7 @@ pub enum ServeError {
     /// What was found cannot be taken over.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// PortForward's server.
+    /// The server of streams.
     #[error(transparent)]
     Streaming(#[from] StreamingError),
     /// A program that must be there.

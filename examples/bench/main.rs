@@ -36,6 +36,7 @@ mod machine;
 mod measure;
 mod microcosts;
 mod network;
+mod processes;
 mod programs;
 mod pull;
 mod report;
@@ -81,6 +82,7 @@ enum Part {
     Runtimes,
     Microcosts,
     Threads,
+    Processes,
     Files,
     Network,
     Footprint,
@@ -98,6 +100,7 @@ impl Part {
             Self::Runtimes => runtimes::measure(bench),
             Self::Microcosts => microcosts::measure(bench),
             Self::Threads => threads::measure(bench),
+            Self::Processes => processes::measure(bench),
             Self::Files => files::measure(bench),
             Self::Network => network::measure(bench),
             Self::Footprint => footprint::measure(bench),

@@ -14,7 +14,7 @@
 //! | [`fs`] | the VFS: EROFS below, memory overlay above, `/proc`, `/dev`, pipes |
 //! | [`mm`] | frames, page tables, mappings, faults, access to program memory |
 //! | [`net`] | sockets |
-//! | [`process`] | the process, its threads, `execve` |
+//! | [`process`] | processes, their threads, `fork`, `execve` |
 //! | [`sched`] | blocking and waking |
 //! | [`signal`] | dispositions, masks, delivery |
 //! | [`stats`] | counters |
@@ -45,6 +45,7 @@ pub mod net;
 pub mod process;
 pub mod sched;
 pub mod signal;
+pub mod sorted;
 pub mod stats;
 pub mod strace;
 pub mod syscall;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use unikiln_builder::registry::{Local, Reference};
 use unikiln_builder::{Digest, ImageRef};
+use unikiln_vmm::config::Processes;
 use unikiln_vmm::{Config, LogFormat, Mount, Stats, Stdin};
 
 use super::build::SourceOptions;
@@ -55,6 +56,13 @@ pub(super) struct Run {
     /// Run this program instead of the image's entrypoint and command.
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<OsString>,
+    /// What processes the program may make: none (deny), those that run another program at
+    /// once (spawn), or any (fork).
+    #[arg(long, value_name = "deny|spawn|fork", default_value = "fork")]
+    processes: Processes,
+    /// Most processes and threads of the guest; more are refused with EAGAIN.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pids_limit: Option<u32>,
     /// Print boot phases, exits, system calls and memory to standard error at the end.
     #[arg(
         long,
@@ -134,6 +142,8 @@ impl Run {
         config.working_dir = self.workdir;
         config.hostname = self.hostname;
         config.network = network;
+        config.processes = self.processes;
+        config.pids_limit = self.pids_limit;
         config.stdin = if self.interactive {
             Stdin::Inherit
         } else {

@@ -22,6 +22,7 @@
 //! | `lists.rs` | lists, filters, status, events |
 //! | `refusals.rs` | bad input, unknown ids, wrong states, what a handler cannot |
 //! | `streams.rs` | ExecSync, port forwarding |
+//! | `exec.rs` | Exec, Attach |
 //! | `faults.rs` | plugins that fail, full disks, dead monitors |
 //! | `damage.rs` | damaged records |
 //! | `reboot.rs` | records of another boot, and of a clock that was set back |
@@ -38,6 +39,7 @@ mod common;
 mod crowd;
 mod damage;
 mod ends;
+mod exec;
 mod faults;
 mod images;
 mod inside;
@@ -115,6 +117,7 @@ fn together() -> Vec<Trial> {
         lists::trials(),
         refusals::trials(),
         streams::trials(),
+        exec::trials(),
         faults::trials(),
     ];
     all(groups)

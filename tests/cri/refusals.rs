@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use tonic::{Code, Status};
@@ -403,14 +403,21 @@ fn calls_that_are_given_up(handler: Handler) {
             .expect("a list");
         list.items
     };
-    let mut before = ready().len();
-    loop {
-        thread::sleep(Duration::from_millis(500));
-        let now = ready().len();
-        if now == before {
-            break;
-        }
-        before = now;
+    // A pod has its directory before it is listed.
+    let begun = || {
+        let entries = node.path("state/sandboxes").read_dir();
+        entries.expect("the state directory").count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut looks = 0;
+    while looks < 5 {
+        assert!(Instant::now() < deadline, "some are still being made");
+        looks = if begun() == ready().len() {
+            looks + 1
+        } else {
+            0
+        };
+        thread::sleep(Duration::from_millis(100));
     }
     for item in ready() {
         let pod = crate::pod::Pod {

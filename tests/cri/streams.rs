@@ -15,17 +15,18 @@ use crate::{all, each, one};
 
 pub fn trials() -> Vec<Trial> {
     all([
-        one("streams::exec_sync", exec_sync),
+        one("streams::exec_sync", a_command),
         one(
             "streams::exec_sync_takes_too_long",
-            exec_sync_takes_too_long,
+            a_command_takes_too_long,
         ),
         each("streams::port_forward", port_forward),
         one("streams::a_url_works_once", a_url_works_once),
     ])
 }
 
-fn exec(
+/// Runs a command in a container.
+pub fn exec_sync(
     container: &Container<'_>,
     words: &[&str],
     timeout: i64,
@@ -37,7 +38,7 @@ fn exec(
     })
 }
 
-fn exec_sync() {
+fn a_command() {
     let node = shared();
     let pod = node.pod(Handler::Runc).run();
     let container = pod.container(&["/bin/sleeper"]).start();
@@ -57,34 +58,34 @@ fn exec_sync() {
             "",
         ),
     ] {
-        let answer = exec(&container, words, 0).expect("an answer");
+        let answer = exec_sync(&container, words, 0).expect("an answer");
         assert_eq!(answer.exit_code, code, "{words:?}");
         assert_eq!(String::from_utf8_lossy(&answer.stdout), stdout, "{words:?}");
         assert_eq!(String::from_utf8_lossy(&answer.stderr), stderr, "{words:?}");
     }
     // A megabyte comes whole.
     let words = ["/bin/busybox", "head", "-c", "1048576", "/dev/zero"];
-    let answer = exec(&container, &words, 0).expect("an answer");
+    let answer = exec_sync(&container, &words, 0).expect("an answer");
     assert_eq!(answer.stdout.len(), 1 << 20);
-    assert!(exec(&container, &["/bin/nothing-here"], 0).map_or(true, |it| it.exit_code != 0));
-    assert!(exec(&container, &[], 0).is_err(), "no command");
+    assert!(exec_sync(&container, &["/bin/nothing-here"], 0).map_or(true, |it| it.exit_code != 0));
+    assert!(exec_sync(&container, &[], 0).is_err(), "no command");
     pod.remove();
 }
 
-fn exec_sync_takes_too_long() {
+fn a_command_takes_too_long() {
     let node = shared();
     let pod = node.pod(Handler::Runc).run();
     let container = pod.container(&["/bin/sleeper"]).start();
     container.says("ready");
     let since = Instant::now();
-    let error = exec(&container, &["/bin/busybox", "sleep", "3600"], 1).expect_err("too long");
+    let error = exec_sync(&container, &["/bin/busybox", "sleep", "3600"], 1).expect_err("too long");
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
     let elapsed = since.elapsed();
     assert!(elapsed >= Duration::from_secs(1), "{elapsed:?}");
     // It is not left running.
     let since = Instant::now();
     loop {
-        let answer = exec(&container, &["/bin/busybox", "ps"], 0).expect("an answer");
+        let answer = exec_sync(&container, &["/bin/busybox", "ps"], 0).expect("an answer");
         let listed = String::from_utf8_lossy(&answer.stdout).into_owned();
         if !listed.contains("sleep 3600") {
             break;
@@ -104,7 +105,7 @@ fn url(node: &crate::node::Node, pod: &str, ports: &[i32]) -> String {
 }
 
 /// A WebSocket (RFC 6455) to a URL, or what the server answered instead.
-fn web_socket(url: &str, protocol: &str) -> Result<TcpStream, String> {
+pub fn web_socket(url: &str, protocol: &str) -> Result<TcpStream, String> {
     let rest = url.strip_prefix("http://").expect("an http URL");
     let (host, path) = rest.split_once('/').expect("a path");
     let at: SocketAddr = host.parse().expect("an address");
@@ -138,7 +139,7 @@ fn web_socket(url: &str, protocol: &str) -> Result<TcpStream, String> {
 }
 
 /// Sends a masked binary frame.
-fn send(stream: &mut TcpStream, payload: &[u8]) {
+pub fn send(stream: &mut TcpStream, payload: &[u8]) {
     let length = u8::try_from(payload.len()).expect("short");
     assert!(length < 126, "short");
     let mask = [1, 2, 3, 4];
@@ -154,7 +155,7 @@ fn send(stream: &mut TcpStream, payload: &[u8]) {
 }
 
 /// The next binary frame; none once the server closes.
-fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub fn receive(stream: &mut TcpStream) -> Option<Vec<u8>> {
     loop {
         let mut head = [0; 2];
         stream.read_exact(&mut head).ok()?;

@@ -4,7 +4,7 @@
 //! made. Several threads are watched by the first, which says what a thread that hangs last called.
 //!
 //! What calls may write to or take away is the arena, or nothing that is mapped. A signal ends what
-//! would wait for ever. New threads end at once. Left out are the calls that end or replace the program (exit, exit_group,
+//! would wait for ever. New threads and processes end at once. Left out are the calls that end or replace the program (exit, exit_group,
 //! execve with a path that is there, rt_sigreturn) and settings that would make a signal deadly.
 //! build: static
 //! options: --memory 1G
@@ -74,13 +74,14 @@ static const struct {
     C(utimensat, "dstF"), C(epoll_pwait, "fpiiml"), C(signalfd, "fml"), C(timerfd_create, "iF"), C(eventfd, "i"), C(fallocate, "fFoo"),
     C(timerfd_settime, "fipp"), C(timerfd_gettime, "fp"), C(signalfd4, "fmlF"), C(eventfd2, "iF"), C(epoll_create1, "F"), C(dup3, "feF"), C(pipe2, "pF"),
     C(inotify_init1, "F"), C(inotify_add_watch, "fsr"), C(inotify_rm_watch, "fi"), C(preadv, "fvioz"), C(pwritev, "fvioz"), C(rt_tgsigqueueinfo, "wwnp"),
-    C(prlimit64, "wRpp"), C(syncfs, "f"), C(getcpu, "ppz"), C(sched_setattr, "wpi"), C(sched_getattr, "wpli"), C(renameat2, "dsdsi"), C(getrandom, "pli"),
+    C(prlimit64, "wRpp"), C(process_vm_readv, "wviviz"), C(process_vm_writev, "wviviz"), C(kcmp, "wwiff"), C(syncfs, "f"), C(getcpu, "ppz"), C(sched_setattr, "wpi"), C(sched_getattr, "wpli"), C(renameat2, "dsdsi"), C(getrandom, "pli"),
     C(memfd_create, "si"), C(membarrier, "iii"), C(mlock2, "aAi"), C(copy_file_range, "fpfpli"), C(preadv2, "fviozi"), C(pwritev2, "fviozi"),
     C(pkey_mprotect, "aAii"), C(statx, "dsFrp"), C(socket, "DKi"), C(socketpair, "DKzp"), C(rseq, "pliz"), C(close_range, "eei"), C(openat2, "dspl"),
     C(socket, "DKz"), C(bind, "fSL"), C(bind, "fSL"), C(listen, "fi"), C(connect, "fSL"), C(connect, "fSL"), C(accept, "fpp"), C(accept4, "fppF"),
     C(getsockname, "fpp"), C(getpeername, "fpp"), C(shutdown, "fi"), C(sendto, "fplFSL"), C(sendto, "fplzzz"), C(recvfrom, "fplFpp"), C(sendmsg, "fgF"),
     C(sendmsg, "fgz"), C(recvmsg, "fgF"), C(recvmsg, "fgz"), C(sendmmsg, "fGiF"), C(recvmmsg, "fGiFt"), C(setsockopt, "fOOpP"), C(getsockopt, "fOOpp"),
-    C(inotify_init, ""), C(ioctl, "fIp"), C(clone, "CkpprF"), C(clone3, "cl"), C(clone3, "cB"),
+    C(inotify_init, ""), C(ioctl, "fIp"), C(clone, "CkpprF"), C(clone3, "cl"), C(clone3, "cB"), C(fork, ""), C(setsid, ""), C(wait4, "wpip"), C(wait4, "wpip"), C(waitid, "iwpip"),
+    C(shmget, "ili"), C(shmget, "iAF"), C(shmat, "iaF"), C(shmat, "izz"), C(shmdt, "a"), C(shmctl, "iip"),
     C(faccessat2, "dsiF"), C(epoll_pwait2, "fpitml"), {"fchmodat2", 452, "dsiF"}, {"mseal", 462, "AAi"}, {"unknown", 999, "rrr"}, {"none", -1, "rrr"},
 };
 
@@ -376,6 +377,8 @@ static void make_call(struct fuzzer *self) {
     if (tells) tell(self, "call");
     long got = syscall(CALLS[pick].number, with[0], with[1], with[2], with[3], with[4], with[5]);
     int code = errno;
+    // A child that fork made.
+    if (got == 0 && syscall(SYS_getpid) != 1) _exit(0);
     __atomic_add_fetch(&self->calls, 1, __ATOMIC_RELAXED);
     self->worked += got != -1;
     if (got == -1 && (code <= 0 || code > 133)) WRONG("%s: errno %d", name, code);

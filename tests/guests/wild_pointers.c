@@ -12,10 +12,11 @@
 // no pointer: mlockall munlockall sync gettid readahead tkill epoll_create fadvise64 timer_getoverrun
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
 // no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
-// no pointer: inotify_init1 inotify_rm_watch
+// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp shmget
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
-// not compared with the host's, see main(): futex clone clone3
+// no pointer that is read: shmat shmdt
+// not compared with the host's, see main(): futex clone clone3 wait4 waitid
 // not compared with the host's, which may be too old, see main(): fchmodat2 mseal
 #include "check.h"
 #include <netinet/in.h>
@@ -56,7 +57,7 @@ struct argument {
 
 static char page[1 << 16] __attribute__((aligned(4096))), more[1 << 16], third[1 << 16];
 static char program[4096];
-static struct iovec one = {page, 4};
+static struct iovec one = {page, 4}, other = {more, 4};
 static struct timespec moment = {0, 1}, moments[2];
 static struct timeval instant, instants[2];
 static struct itimerval never;
@@ -95,6 +96,7 @@ static const struct {
     C(copy_file_range, V(FILE_FD), P(&offset), V(SECOND_FILE), P(&offset), V(4), V(0)),
     C(splice, V(FILE_FD), P(&offset), V(PIPE_IN), V(0), V(4), V(0)), C(splice, V(PIPE_OUT), V(0), V(FILE_FD), P(&offset), V(4), V(0)),
     C(vmsplice, V(PIPE_IN), P(&one), V(1), V(0)), C(getrandom, P(page), V(16), V(0)),
+    C(shmctl, V(-1), V(2), P(page)),
     C(getdents, V(DIRECTORY), P(page), V(1024)), C(getdents64, V(DIRECTORY), P(page), V(1024)),
     // Paths.
     C(open, P("a"), V(O_RDONLY)), C(openat, V(DIRECTORY), P("a"), V(O_RDONLY)), C(creat, P("b"), V(0600)),
@@ -167,6 +169,7 @@ static const struct {
     C(sched_setscheduler, V(0), V(0), P(&parameter)), C(sched_rr_get_interval, V(0), P(page)), C(sched_setaffinity, V(0), V(8), P(&set)),
     C(sched_getaffinity, V(0), V(128), P(page)), C(sched_setattr, V(0), P(attributes), V(0)), C(sched_getattr, V(0), P(page), V(48), V(0)),
     C(prctl, V(16), P(page), V(0), V(0), V(0)), C(prctl, V(15), P("wild"), V(0), V(0), V(0)), C(arch_prctl, V(0x1003), P(page)),
+    C(process_vm_readv, V(SELF), P(&one), V(1), P(&other), V(1), V(0)), C(process_vm_writev, V(SELF), P(&one), V(1), P(&other), V(1), V(0)),
     C(getcpu, P(page), P(more), V(0)), C(get_robust_list, V(0), P(page), P(more)),
 };
 
@@ -345,6 +348,21 @@ int main(int argc, char **argv) {
         if (j != 1) CHECK(syscall(SYS_futex, wild[j], 0L, 0L, &moment, 0L, 0L) == -1 && errno == EFAULT);
         CHECK_EQ(syscall(SYS_futex, wild[j], 1L, 1L, 0L, 0L, 0L) > 0, 0);
         CHECK(syscall(SYS_futex, &parameter, 0L, 0L, j > 1 ? wild[j] : -8, 0L, 0L) == -1 && errno == EFAULT);
+    }
+    // A child that has ended is gone, wherever it was to be told.
+    for (size_t j = 0; j < sizeof wild / sizeof *wild; j++) {
+        for (int call = 0; call < 4; call++) {
+            pid_t pid = fork();
+            if (pid == 0) _exit(0);
+            long at = wild[j], none = 0;
+            errno = 0;
+            long got = call < 2 ? syscall(SYS_wait4, pid, call ? none : at, 0, call ? at : none)
+                                : syscall(SYS_waitid, 1, pid, call == 2 ? at : none, 4, call == 2 ? none : at);
+            if (at != 0) CHECK(got == -1 && errno == EFAULT);
+            else CHECK_EQ(got, call < 2 ? pid : 0);
+            CHECK_EQ(syscall(SYS_wait4, pid, 0L, 0L, 0L), -1);
+            CHECK_EQ(errno, ECHILD);
+        }
     }
     for (size_t j = 2; j < sizeof wild / sizeof *wild; j++) {
         CHECK(syscall(452, DIRECTORY, wild[j], 0600, 0) == -1 && (errno == EFAULT || errno == ENOSYS));

@@ -40,20 +40,20 @@ const SAME: [&str; 6] = [
     "threads",
 ];
 
-/// What `no_processes.py` prints: errors where a process would have started.
+/// What `no_processes.py` prints with `--processes deny`.
 const REFUSED: &str = "\
-subprocess.run refused: OSError True
-subprocess.Popen refused: OSError True
-a program that is not there refused: OSError True
-fork refused: OSError True
-forkpty refused: OSError True
-posix_spawn refused: OSError True
-popen refused: OSError True
+subprocess.run refused: PermissionError True
+subprocess.Popen refused: PermissionError True
+a program that is not there refused: PermissionError True
+fork refused: PermissionError True
+forkpty refused: PermissionError True
+posix_spawn refused: PermissionError True
+popen refused: PermissionError True
 descriptors left open: 0
-multiprocessing refused: OSError True
+multiprocessing refused: PermissionError True
 system True
 waitpid refused: ChildProcessError True
-spawn refused: OSError True
+spawn refused: PermissionError True
 alive (3, 11)
 ";
 
@@ -91,6 +91,7 @@ fn prints_the_same(name: &str) -> Result<(), Failed> {
 fn no_processes() -> Result<(), Failed> {
     if has_all("no_processes", &NEEDS) {
         guest("no_processes")
+            .options(["--processes", "deny"])
             .output()
             .assert_code(0)
             .assert_stdout(REFUSED);

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use unikiln_abi::strace::CallSet;
 
 use crate::hypercall::{OnStart, Stdin};
@@ -49,6 +51,10 @@ pub struct Config {
     pub read_only_root: bool,
     /// No program gains rights by being executed.
     pub no_new_privileges: bool,
+    /// What processes the program may make.
+    pub processes: Processes,
+    /// Most threads of all processes; none: as many as the libOS can have.
+    pub pids_limit: Option<u32>,
     /// Host name that the guest sees.
     pub hostname: OsString,
     /// Sockets, ports and names. A namespace is joined by the thread that boots.
@@ -72,6 +78,32 @@ pub struct Config {
     pub forward_signals: bool,
     /// TSC when the process started, to count boot phases from.
     pub start_tsc: Option<u64>,
+}
+
+/// What processes the programs of a guest may make.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Processes {
+    /// None: clone, fork and vfork are refused with EPERM, threads are not.
+    Deny,
+    /// Those that run another program at once: vfork and posix_spawn.
+    Spawn,
+    /// Any.
+    #[default]
+    Fork,
+}
+
+impl FromStr for Processes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "deny" => Ok(Self::Deny),
+            "spawn" => Ok(Self::Spawn),
+            "fork" => Ok(Self::Fork),
+            _ => Err(format!("{text:?} is not deny, spawn or fork")),
+        }
+    }
 }
 
 /// A user that is looked up in the image, by the guest.
@@ -99,6 +131,8 @@ impl Config {
             image_groups: true,
             read_only_root: false,
             no_new_privileges: false,
+            processes: Processes::default(),
+            pids_limit: None,
             hostname: HOSTNAME_DEFAULT.into(),
             network: NetworkConfig::default(),
             stdin: Stdin::Empty,

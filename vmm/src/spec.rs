@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, NamedUser};
+use crate::config::{Config, NamedUser, Processes};
 use crate::log::{LogFormat, LogTarget};
 use crate::net::Mode;
 use crate::stats::StatsFormat;
@@ -99,6 +99,12 @@ pub struct Spec {
     /// No program gains rights by being executed.
     #[serde(default)]
     pub no_new_privileges: bool,
+    /// What processes the program may make.
+    #[serde(default)]
+    pub processes: Processes,
+    /// Most threads of all processes.
+    #[serde(default)]
+    pub pids_limit: Option<u32>,
     /// Directories and files of the host.
     #[serde(default)]
     pub volumes: Vec<SpecVolume>,
@@ -216,6 +222,8 @@ impl Spec {
         config.image_groups = self.image_groups;
         config.read_only_root = self.read_only_root;
         config.no_new_privileges = self.no_new_privileges;
+        config.processes = self.processes;
+        config.pids_limit = self.pids_limit;
         let volumes = self.volumes.iter().map(|volume| {
             Mount::at(
                 volume.source.clone(),

@@ -69,12 +69,6 @@ pub(super) fn state(number: u64) -> State {
     }
 }
 
-/// Whether a guest can have more than one process.
-pub(super) fn has_processes() -> bool {
-    const SYS_FORK: u64 = 57;
-    !matches!(state(SYS_FORK), State::Stub(..))
-}
-
 /// Name of a call for people.
 pub(super) fn name(number: u64) -> String {
     strace::name(number).map_or_else(|| number.to_string(), str::to_owned)

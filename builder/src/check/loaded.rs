@@ -22,15 +22,6 @@ const LIBRARIES_MAX: usize = 1024;
 const LACKING_MAX: usize = 16;
 /// Largest dynamic linker that is read as a whole.
 const INTERPRETER_MAX_BYTES: u64 = 16 << 20;
-/// Programs that start the one that they are given, and stay.
-const WRAPPERS: [&str; 6] = [
-    "catatonit",
-    "docker-init",
-    "dumb-init",
-    "s6-svscan",
-    "supervisord",
-    "tini",
-];
 /// Programs that do what the text says that they are given, without their versions.
 const TOLD: [&str; 11] = [
     "busybox", "java", "lua", "node", "nodejs", "perl", "php", "python", "ruby", "tclsh", "toybox",
@@ -288,19 +279,11 @@ impl Examiner<'_> {
         let is_told = TOLD.contains(&base.trim_end_matches(version));
         let place = reach.fork.as_ref().filter(|_| !is_told);
         self.needs.fork |= place.is_some();
-        if calls::has_processes() {
-            return;
-        }
         if let Some(place) = place {
             let what = format!("{name} starts other processes (by {place})");
-            let advice = if WRAPPERS.contains(&base.as_str()) {
-                "start the program that it is given by itself, with --entrypoint"
-            } else {
-                "tell it to work as one process, if it can"
-            };
-            self.warn("fork", what, advice);
+            self.note("fork", what, "");
         } else if reach.has_fork || reach.fork.is_some() {
-            let what = format!("{name} can start other processes when it is told to, which fails");
+            let what = format!("{name} can start other processes when it is told to");
             self.note("fork-possible", what, "");
         }
     }

@@ -1,7 +1,6 @@
 //! Programs that start another one in their own place: shells, by what their
 //! script says, and `env`.
 
-use super::calls;
 use super::program::{Certainty, Examiner, base_name};
 use super::shell::{self, Word};
 use crate::rootfs::path::display;
@@ -18,8 +17,6 @@ const REPLACED: [&[u8]; 4] = [
 ];
 /// Largest script that is read.
 const SCRIPT_MAX_BYTES: u64 = 1 << 20;
-/// What a shell's processes come to.
-const ADVICE: &str = "start the program itself, with --entrypoint, or by exec in the script";
 
 /// What a shell is given.
 struct Given {
@@ -97,7 +94,7 @@ fn shell(examiner: &mut Examiner<'_>, path: &[u8], command: &[String]) {
     let given = given(examiner, command);
     let Some(text) = &given.text else {
         let what = format!("{} is a shell whose commands {}", command[0], given.place);
-        examiner.warn("shell", what, ADVICE);
+        examiner.note("shell", what, "");
         return;
     };
     let script = shell::read(text);
@@ -107,13 +104,11 @@ fn shell(examiner: &mut Examiner<'_>, path: &[u8], command: &[String]) {
         (Some(last), _) if becomes_last => execs.push(last),
         (_, Some(fork)) => {
             examiner.needs.fork = true;
-            if !calls::has_processes() {
-                let what = format!(
-                    "{} starts processes, which is not possible yet: {} in line {}",
-                    given.place, fork.what, fork.line
-                );
-                examiner.warn("shell", what, ADVICE);
-            }
+            let what = format!(
+                "{} starts processes: {} in line {}",
+                given.place, fork.what, fork.line
+            );
+            examiner.note("fork", what, "");
         }
         (_, None) => {}
     }
@@ -122,7 +117,7 @@ fn shell(examiner: &mut Examiner<'_>, path: &[u8], command: &[String]) {
             "{} runs what it reads elsewhere: {} in line {}",
             given.place, unclear.what, unclear.line
         );
-        examiner.warn("shell", what, ADVICE);
+        examiner.note("shell", what, "");
     }
     for exec in execs {
         let mut words = Vec::new();
@@ -139,7 +134,7 @@ fn shell(examiner: &mut Examiner<'_>, path: &[u8], command: &[String]) {
         }
         if !is_known {
             let what = format!("{} becomes a program that only it knows", given.place);
-            examiner.warn("shell", what, ADVICE);
+            examiner.note("shell", what, "");
         } else if !words.is_empty() {
             examiner.follow(&words, Certainty::Likely);
         }

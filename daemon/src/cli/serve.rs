@@ -56,7 +56,7 @@ pub(super) struct Serve {
     /// Serve Prometheus metrics at http://ADDRESS/metrics.
     #[arg(long, value_name = "ADDRESS")]
     metrics_address: Option<SocketAddr>,
-    /// Where connections of PortForward go [default: 127.0.0.1:0].
+    /// Where connections of PortForward, Exec and Attach go [default: 127.0.0.1:0].
     #[arg(long, value_name = "ADDRESS")]
     streaming_address: Option<SocketAddr>,
 }

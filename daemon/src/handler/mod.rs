@@ -5,10 +5,13 @@
 //! | `unikernel` | a unikernel and its monitor for each container |
 //! | `oci` | an OCI runtime, supervised by conmon |
 //!
+//! [`streams`] is what a client of Exec and Attach gets of a program.
+//!
 //! Every call blocks. A container's directory ([`Launch::directory`]) is the handler's to
 //! fill: what it needs to find the container again after the daemon was killed lies there.
 
 pub mod oci;
+pub mod streams;
 pub mod unikernel;
 
 use std::fs;
@@ -17,9 +20,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use self::streams::{Attached, Streams};
 use crate::cgroup::Cgroup;
 use crate::image::LocalImage;
-use crate::proto::{ContainerConfig, LinuxContainerResources, PodSandboxConfig};
+use crate::proto::{
+    ContainerConfig, LinuxContainerResources, LinuxContainerUser, PodSandboxConfig,
+};
 
 /// What a handler is given of a container. All of it is the same at each call.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +184,26 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
         timeout: Option<Duration>,
     ) -> Result<ExecOutput, HandlerError>;
 
+    /// Whether there can be streams at all; the error is what Exec and Attach answer else.
+    fn has_streams(&self) -> Result<(), HandlerError>;
+
+    /// Starts a command in the container and gives its streams.
+    fn exec(
+        &self,
+        launch: &Launch<'_>,
+        process: Process,
+        command: &[String],
+        streams: Streams,
+    ) -> Result<Attached, HandlerError>;
+
+    /// Gives the streams of the container's own program.
+    fn attach(
+        &self,
+        launch: &Launch<'_>,
+        process: Process,
+        streams: Streams,
+    ) -> Result<Attached, HandlerError>;
+
     /// Removes all that `create` and `start` left but the directory itself, processes too.
     /// May be called at any time and again.
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError>;
@@ -185,6 +211,10 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// The host's directory that holds what the container wrote to its root file system; none
     /// where [`Handler::stats`] tells its size.
     fn upper_directory(&self, launch: &Launch<'_>) -> Option<PathBuf>;
+
+    /// The user and groups that a created container's program starts with; none where only the
+    /// inside of a guest knows them.
+    fn user(&self, launch: &Launch<'_>) -> Option<LinuxContainerUser>;
 
     /// Bytes of memory that a container takes beside its programs', which its cgroup has to allow
     /// beyond its limit.

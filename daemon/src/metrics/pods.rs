@@ -43,8 +43,32 @@ pub struct Source<'a> {
     pub interfaces: &'a [Interface],
     /// Bytes of the writable layer.
     pub layer_bytes: Option<u64>,
+    /// The file system that the layer lies on; none where that is a guest's memory.
+    pub layer_room: Option<Room>,
+    /// Open files of its processes.
+    pub files: Option<OpenFiles>,
     /// Seconds from 1970 to the start.
     pub started_at_s: Option<u64>,
+}
+
+/// What a file system has room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Inodes in all.
+    pub inodes: u64,
+    /// Inodes that are free.
+    pub free_inodes: u64,
+}
+
+/// Open files of processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// Descriptors.
+    pub descriptors: u64,
+    /// Sockets among them.
+    pub sockets: u64,
 }
 
 /// Describes all metrics.
@@ -187,12 +211,20 @@ fn sent(interface: &Interface) -> Traffic {
 /// In the order of cAdvisor's documentation, ours at the end.
 #[rustfmt::skip]
 static ROWS: &[Row] = &[
+    row!("container_blkio_device_usage_total", Counter, "Bytes moved to and from block devices.", ["device", "major", "minor", "operation"], |s, give| if let Some(io) = &s.cgroup.io {
+        give(&["", "", "", "Read"], io.read_bytes);
+        give(&["", "", "", "Write"], io.written_bytes);
+    }),
     row!("container_cpu_usage_seconds_total", Counter, "CPU time used, in seconds.", |s| cpu(s, |c| seconds(c.usage_ns))),
     row!("container_cpu_user_seconds_total", Counter, "CPU time used in user mode, in seconds.", |s| cpu(s, |c| seconds(c.user_ns))),
     row!("container_cpu_system_seconds_total", Counter, "CPU time used in the kernel, in seconds.", |s| cpu(s, |c| seconds(c.system_ns))),
     row!("container_cpu_cfs_periods_total", Counter, "Periods of the CPU quota that went by.", |s| cpu(s, |c| c.periods)),
     row!("container_cpu_cfs_throttled_periods_total", Counter, "Periods in which the CPU quota was used up.", |s| cpu(s, |c| c.throttled_periods)),
     row!("container_cpu_cfs_throttled_seconds_total", Counter, "Time spent waiting for the next period, in seconds.", |s| cpu(s, |c| seconds(c.throttled_ns))),
+    row!("container_file_descriptors", Gauge, "Open file descriptors of its processes; the monitor's for a unikernel.", |s| s.files.map(|files| files.descriptors)),
+    row!("container_fs_inodes_free", Gauge, "Inodes that are free where the writable layer lies.", ["device"], |s, give| if let Some(room) = s.layer_room { give(&[""], room.free_inodes) }),
+    row!("container_fs_inodes_total", Gauge, "Inodes where the writable layer lies.", ["device"], |s, give| if let Some(room) = s.layer_room { give(&[""], room.inodes) }),
+    row!("container_fs_limit_bytes", Gauge, "Bytes of the file system that the writable layer lies on.", ["device"], |s, give| if let Some(room) = s.layer_room { give(&[""], room.bytes) }),
     row!("container_fs_usage_bytes", Gauge, "Bytes of the writable layer.", ["device"], |s, give| if let Some(bytes) = s.layer_bytes { give(&[""], bytes) }),
     row!("container_fs_reads_bytes_total", Counter, "Bytes read from block devices.", ["device"], |s, give| if let Some(value) = io(s, |io| io.read_bytes) { give(&[""], value) }),
     row!("container_fs_reads_total", Counter, "Reads from block devices.", ["device"], |s, give| if let Some(value) = io(s, |io| io.reads) { give(&[""], value) }),
@@ -230,6 +262,7 @@ static ROWS: &[Row] = &[
     row!("container_pressure_memory_stalled_seconds_total", Counter, "Time in which every task waited for memory, in seconds.", |s| stalled(s.cgroup.pressure.memory)),
     row!("container_pressure_memory_waiting_seconds_total", Counter, "Time in which some task waited for memory, in seconds.", |s| waiting(s.cgroup.pressure.memory)),
     row!("container_processes", Gauge, "Processes.", |s| s.cgroup.cpu.as_ref().map(|_| s.cgroup.processes)),
+    row!("container_sockets", Gauge, "Open sockets of its processes; the monitor's for a unikernel.", |s| s.files.map(|files| files.sockets)),
     row!("container_spec_cpu_period", Gauge, "Period of the CPU quota, in microseconds.", |s| cpu(s, |c| c.period_us)),
     row!("container_spec_cpu_quota", Gauge, "CPU time in each period, in microseconds.", |s| s.cgroup.cpu.as_ref()?.quota_us),
     row!("container_spec_cpu_shares", Gauge, "CPU shares (cgroup v1) or weight (cgroup v2).", |s| s.cgroup.cpu.as_ref()?.shares),

@@ -116,9 +116,9 @@ pub enum NodeError {
     /// Random numbers for an id.
     #[error("cannot make an id")]
     Id(#[source] std::io::Error),
-    /// PortForward's server.
-    #[error("cannot forward ports")]
-    Forward(#[source] crate::streaming::StreamingError),
+    /// The server of streams.
+    #[error("cannot give a URL for streams")]
+    Streaming(#[source] crate::streaming::StreamingError),
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
@@ -171,7 +171,7 @@ impl NodeError {
                 HandlerError::Timeout(_) => Code::DeadlineExceeded,
                 HandlerError::Failed(_) => Code::Internal,
             },
-            Self::Forward(_) => Code::Unavailable,
+            Self::Streaming(_) => Code::Unavailable,
             Self::PodFile { .. }
             | Self::Watch(_)
             | Self::Id(_)

@@ -64,7 +64,7 @@ pub struct Parts {
     pub default_handler: String,
     /// What is measured.
     pub metrics: Arc<Metrics>,
-    /// Where connections of PortForward go.
+    /// Where connections of PortForward, Exec and Attach go.
     pub streaming: Streaming,
 }
 

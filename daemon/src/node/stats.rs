@@ -1,5 +1,6 @@
 //! Statistics and metrics of containers and pods.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -179,6 +180,18 @@ impl Node {
         })
     }
 
+    /// None for a unikernel, whose layer is in its memory.
+    fn layer_room(&self, reading: &Reading) -> Option<pods::Room> {
+        let handler = self.handler(&reading.held.pod.handler).ok()?;
+        let directory = handler.upper_directory(&reading.held.launch())?;
+        let room = rustix::fs::statvfs(&directory).ok()?;
+        Some(pods::Room {
+            bytes: room.f_blocks.saturating_mul(room.f_frsize),
+            inodes: room.f_files,
+            free_inodes: room.f_ffree,
+        })
+    }
+
     fn nano_cores(&self, id: &str, stats: &CgroupStats) -> Option<u64> {
         let usage_ns = stats.cpu.as_ref()?.usage_ns;
         self.sampler.nano_cores(id, stats.timestamp_ns, usage_ns)
@@ -251,6 +264,8 @@ impl Node {
                 guest: reading.guest.as_ref(),
                 interfaces: &[],
                 layer_bytes: self.layer(&reading).map(|layer| layer.used_bytes),
+                layer_room: self.layer_room(&reading),
+                files: Some(open_files(&self.parts.cgroups.processes(&record.cgroup))),
                 started_at_s: started.map(|since| since.as_secs()),
             };
             containers.push(pods::container(subject, source));
@@ -262,10 +277,31 @@ impl Node {
             guest: None,
             interfaces: &interfaces,
             layer_bytes: None,
+            layer_room: None,
+            files: None,
             started_at_s: created.map(|since| since.as_secs()),
         };
         Ok(pods::pod(of_pod, source, containers))
     }
+}
+
+/// Open files of processes. One that ends meanwhile has none.
+fn open_files(processes: &[i32]) -> pods::OpenFiles {
+    let mut files = pods::OpenFiles::default();
+    for pid in processes {
+        let open = fs::read_dir(format!("/proc/{pid}/fd"));
+        for entry in open.into_iter().flatten().flatten() {
+            files.descriptors += 1;
+            let is_socket = fs::read_link(entry.path()).is_ok_and(|target| {
+                target
+                    .as_os_str()
+                    .as_encoded_bytes()
+                    .starts_with(b"socket:")
+            });
+            files.sockets += u64::from(is_socket);
+        }
+    }
+    files
 }
 
 /// What is below a directory: bytes on the disk, and inodes. What goes away meanwhile is left out.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Node;
+use super::object::Held;
 use super::sandbox::is_host_network;
 use crate::image::LocalImage;
 use crate::network::CniResult;
@@ -70,21 +71,24 @@ pub(super) fn image_ref(image: &LocalImage) -> String {
     image.digests.first().unwrap_or(&image.id).clone()
 }
 
-pub(super) fn container_status(record: ContainerRecord) -> ContainerStatus {
+/// `user`: as the handler knows it; else what was asked for.
+fn container_status(record: ContainerRecord, user: Option<LinuxContainerUser>) -> ContainerStatus {
     let ended = record.ended.clone();
     let context = record
         .config
         .linux
         .as_ref()
         .and_then(|linux| linux.security_context.as_ref());
-    let user = context.and_then(|context| {
+    let asked_for = || {
+        let context = context?;
         let uid = context.run_as_user.as_ref()?.value;
         Some(LinuxContainerUser {
             uid,
             gid: context.run_as_group.as_ref().map_or(0, |group| group.value),
             supplemental_groups: context.supplemental_groups.clone(),
         })
-    });
+    };
+    let user = user.or_else(asked_for);
     let resources = record
         .config
         .linux
@@ -168,10 +172,17 @@ impl Node {
     /// Statuses of a pod's containers, the oldest first.
     pub(super) fn statuses_of(&self, pod_id: &str) -> Vec<ContainerStatus> {
         let containers = self.containers_of(pod_id);
-        let mut records: Vec<_> = containers.iter().filter_map(|one| one.record()).collect();
-        records.retain(|record| record.phase != ContainerPhase::Making);
-        records.sort_by_key(|record| record.created_at);
-        records.into_iter().map(container_status).collect()
+        let mut held: Vec<_> = containers.iter().filter_map(|one| self.held(one)).collect();
+        held.retain(|held| held.container.phase != ContainerPhase::Making);
+        held.sort_by_key(|held| held.container.created_at);
+        held.into_iter().map(|held| self.status_of(held)).collect()
+    }
+
+    /// The status of a container.
+    pub(super) fn status_of(&self, held: Held) -> ContainerStatus {
+        let handler = self.handler(&held.pod.handler).ok();
+        let user = handler.and_then(|handler| handler.user(&held.launch()));
+        container_status(held.container, user)
     }
 }
 

@@ -247,13 +247,11 @@ impl RuntimeService for RuntimeCalls {
     }
 
     async fn exec(&self, request: Request<ExecRequest>) -> Answer<ExecResponse> {
-        self.run("Exec", request, |node, request| node.exec(&request))
-            .await
+        self.run("Exec", request, Node::exec).await
     }
 
     async fn attach(&self, request: Request<AttachRequest>) -> Answer<AttachResponse> {
-        self.run("Attach", request, |node, request| node.attach(&request))
-            .await
+        self.run("Attach", request, Node::attach).await
     }
 
     async fn port_forward(

@@ -17,7 +17,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -31,6 +31,11 @@ const RECORD: &str = "record.json";
 const RECORD_NEW: &str = "record.json.new";
 /// Most bytes of a record: kubelet's annotations are below 256 KiB, gRPC's messages below 16 MiB.
 const RECORD_MAX_BYTES: u64 = 32 << 20;
+
+/// How long a lock is waited for that a daemon before this one may have left.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Errors of this module.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,21 @@ pub struct State {
     _lock: File,
 }
 
+/// Locks the file. A child of a daemon that was killed holds the lock until it calls execve,
+/// so one that is taken is waited for.
+fn take(lock: &File) -> bool {
+    let deadline = Instant::now() + LOCK_LIMIT;
+    loop {
+        if flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+}
+
 impl State {
     /// Opens the directory, and makes it where it is not there.
     pub fn open(root: &Path) -> Result<Self, StateError> {
@@ -97,8 +117,9 @@ impl State {
             .write(true)
             .open(&path)
             .map_err(|source| failed("open", &path, source))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StateError::InUse { path: root.clone() })?;
+        if !take(&lock) {
+            return Err(StateError::InUse { path: root });
+        }
         Ok(Self { root, _lock: lock })
     }
 

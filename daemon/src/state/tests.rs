@@ -146,6 +146,18 @@ fn removing_twice_is_fine() {
 }
 
 #[test]
+fn what_a_killed_daemon_left_is_waited_for() {
+    let directory = tempfile::tempdir().expect("directory");
+    let first = State::open(directory.path()).expect("state");
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(first);
+    });
+    State::open(directory.path()).expect("the lock went away");
+    ends.join().expect("thread");
+}
+
+#[test]
 fn there_is_one_daemon() {
     let directory = tempfile::tempdir().expect("directory");
     let first = State::open(directory.path()).expect("state");

@@ -1,21 +1,25 @@
 //! The streaming server: long-lived connections of kubelet's clients, by HTTP.
 //!
 //! ```text
-//! kubelet ── CRI PortForward ──► Streaming::port_forward ─► URL with a token, good once, for a minute
-//! client  ── GET/POST URL, upgrade ──► http ─┬─ websocket   portforward's channels
+//! kubelet ── CRI PortForward, Exec, Attach ──► Streaming ─► URL with a token, good once, for a minute
+//! client  ── GET/POST URL, upgrade ──► http ─┬─ websocket   Kubernetes' channels
 //!                                            └─ spdy        SPDY/3.1, bare or inside of a WebSocket
 //!                                                 │
 //!                                              forward ── TCP inside the pod's network namespace
+//!                                              program ── streams that a handler opened
 //! ```
 //!
 //! | module | owns |
 //! |---|---|
 //! | `token` | who may connect, and for what |
-//! | `http` | the server, requests and upgrades |
+//! | `http` | the server, and its requests |
+//! | `upgrade` | which protocol they become |
 //! | `session` | what a connection's streams carry, whatever the protocol |
 //! | `websocket` | Kubernetes' channels; a WebSocket as a pipe |
 //! | `spdy` | SPDY/3.1 as Kubernetes uses it |
 //! | `forward` | one connection to a port of a pod |
+//! | `file` | files that tasks wait for |
+//! | `program`, `status` | one program's streams, and how its end is told |
 //!
 //! Memory is bounded: a queue of each stream and one of each connection hold a few pieces, and
 //! who reads slowly stops who writes.
@@ -29,15 +33,22 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use self::program::Asked;
+pub use self::program::Open;
 use self::token::{Granted, Tokens};
+use crate::handler::streams::Streams;
 
+mod file;
 mod forward;
 mod http;
+mod program;
 mod session;
 mod spdy;
+mod status;
 #[cfg(test)]
 mod tests;
 mod token;
+mod upgrade;
 mod websocket;
 
 /// How long a connection may lie still, as kubelet has it.
@@ -76,7 +87,7 @@ pub enum StreamingError {
     },
 }
 
-/// The running server. Dropping it ends the listening, and what was forwarded.
+/// The running server. Dropping it ends the listening, and all connections.
 #[derive(Debug)]
 pub struct Streaming {
     address: SocketAddr,
@@ -130,8 +141,22 @@ impl Streaming {
             _ => Err(StreamingError::BadPort { port: *port }),
         };
         let ports = ports.iter().map(parse).collect::<Result<_, _>>()?;
-        let token = self.tokens.grant(Granted::PortForward { netns, ports })?;
-        Ok(format!("http://{}/portforward/{token}", self.reachable()))
+        self.url(Granted::PortForward { netns, ports })
+    }
+
+    /// A URL at which a client may have the streams of a command, which `open` starts then.
+    pub fn exec(&self, streams: Streams, open: Open) -> Result<String, StreamingError> {
+        self.url(Granted::Exec(Asked { streams, open }))
+    }
+
+    /// A URL at which a client may have the streams of a container's own program.
+    pub fn attach(&self, streams: Streams, open: Open) -> Result<String, StreamingError> {
+        self.url(Granted::Attach(Asked { streams, open }))
+    }
+
+    fn url(&self, what: Granted) -> Result<String, StreamingError> {
+        let path = self.tokens.grant(what)?;
+        Ok(format!("http://{}/{path}", self.reachable()))
     }
 
     /// An address that clients on this machine reach.

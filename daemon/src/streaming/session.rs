@@ -14,6 +14,10 @@ pub(super) const OUT_QUEUE: usize = 32;
 /// Bytes of a piece; the larger, the fewer turns, the more memory.
 pub(super) const PIECE_BYTES: usize = 32 << 10;
 
+/// How long a client may take to close a connection that the server has ended: what is on its
+/// way to it would be lost where the server closed first.
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
 /// What comes from a client on a stream. The queue's end without `End`: the stream was reset,
 /// or the connection lost.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub(super) enum Outgoing {
     Pong {
         id: u32,
     },
+    /// Nothing more goes on the connection.
+    Close,
 }
 
 /// Where a forward sends what the pod said.

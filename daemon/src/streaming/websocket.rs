@@ -1,29 +1,47 @@
 //! Kubernetes' channels over a WebSocket, and a WebSocket as a pipe for SPDY.
 //!
-//! Each message begins with its channel. Port I of the request has channel 2·I for data and
-//! 2·I + 1 for errors; the server's first message on each is the port, two bytes, little
-//! endian. There is no end of a channel: the connection ends once all ports are done.
+//! Each message begins with its channel.
+//!
+//! | of | channels |
+//! |---|---|
+//! | ports | port I of the request has 2·I for data and 2·I + 1 for errors; the server's first message on each is the port, two bytes, little endian |
+//! | a program | 0 stdin, 1 stdout, 2 stderr, 3 how it ended, 4 sizes of the terminal; the server's first message is empty |
+//!
+//! The connection ends once all is done. A channel has no end of its own; but in version 5 of a
+//! program's, a message on channel 255 names one that the client has no more to say on.
 
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::forward::forward;
-use super::session::{Activity, IN_QUEUE, Incoming, OUT_QUEUE, Outgoing, PIECE_BYTES, ToClient};
+use super::program::{self, Asked, FromClient};
+use super::session::{
+    Activity, CLOSE_LIMIT, IN_QUEUE, Incoming, OUT_QUEUE, Outgoing, PIECE_BYTES, ToClient,
+};
 use super::spdy;
+use super::upgrade::Rules;
 
 /// Channels have one byte, and a digit in base64.
 pub(super) const PORTS_MAX: usize = 127;
 /// Clients send pieces of 32 KiB.
 const MESSAGE_MAX_BYTES: usize = 1 << 20;
+
+/// A program's channels; that of stdin is 0, that of sizes 4.
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const ERROR: u8 = 3;
+const CLOSE: usize = 255;
 
 /// How messages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +93,10 @@ pub(super) async fn channels(
     ports: &[u16],
     activity: &Activity,
 ) {
-    let (mut sink, mut source) = upgraded(io).await.split();
-    let (queue, mut out) = mpsc::channel(OUT_QUEUE);
+    let (mut sink, source) = upgraded(io).await.split();
+    let (queue, out) = mpsc::channel(OUT_QUEUE);
     let mut forwards = JoinSet::new();
-    let mut into_pod = Vec::new();
+    let mut routes = Routes::default();
     for (number, port) in (0_u32..).zip(ports) {
         let to_client = ToClient {
             queue: queue.clone(),
@@ -93,40 +111,125 @@ pub(super) async fn channels(
             }
         }
         let (sender, receiver) = mpsc::channel(IN_QUEUE);
-        into_pod.push(sender);
+        routes.senders.extend([Some(sender), None]);
         forwards.spawn(forward(netns.clone(), *port, receiver, to_client));
     }
     // The queue ends with the last forward.
     drop(queue);
+    exchange(sink, source, encoding, routes, out, activity).await;
+}
+
+/// Carries a program's streams by channels until it has ended or the client leaves.
+pub(super) async fn program(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    encoding: Encoding,
+    rules: Rules,
+    asked: Asked,
+    activity: &Activity,
+) {
+    let (mut sink, source) = upgraded(io).await.split();
+    let (queue, out) = mpsc::channel(OUT_QUEUE);
+    let (to_stdin, stdin) = mpsc::channel(IN_QUEUE);
+    let (to_sizes, sizes) = mpsc::channel(IN_QUEUE);
+    let streams = asked.streams;
+    let first = match (streams.stdout, streams.stderr) {
+        (true, _) => STDOUT,
+        (false, true) => STDERR,
+        (false, false) => ERROR,
+    };
+    if sink.send(encoding.encode(first, &[])).await.is_err() {
+        return;
+    }
+    let routes = Routes {
+        senders: vec![
+            streams.stdin.then_some(to_stdin),
+            None,
+            None,
+            None,
+            streams.tty.then_some(to_sizes),
+        ],
+        can_close: rules.can_close,
+    };
+    let to_client = program::ToClient {
+        queue,
+        stdout: streams.stdout.then_some(u32::from(STDOUT)),
+        stderr: streams.stderr.then_some(u32::from(STDERR)),
+        error: u32::from(ERROR),
+        has_status: rules.has_status,
+    };
+    let from_client = FromClient { stdin, sizes };
+    let run = async {
+        program::run(asked.open, from_client, to_client).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = exchange(sink, source, encoding, routes, out, activity) => {}
+        () = run => {}
+    }
+}
+
+/// Where messages go, by their channel.
+#[derive(Default)]
+struct Routes {
+    /// None: what comes on the channel is for nobody.
+    senders: Vec<Option<mpsc::Sender<Incoming>>>,
+    /// Channels can be closed one by one.
+    can_close: bool,
+}
+
+impl Routes {
+    async fn deliver(&mut self, channel: usize, bytes: Vec<u8>) {
+        if self.can_close && channel == CLOSE {
+            for channel in bytes {
+                let sender = self.senders.get_mut(usize::from(channel));
+                if let Some(sender) = sender.and_then(Option::take) {
+                    let _ = sender.send(Incoming::End).await;
+                }
+            }
+        } else if let Some(Some(sender)) = self.senders.get(channel)
+            && !bytes.is_empty()
+        {
+            // It may have ended; others have not.
+            let _ = sender.send(Incoming::Data(bytes)).await;
+        }
+    }
+}
+
+/// Messages both ways, until nothing more is sent or the client leaves.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    mut sink: SplitSink<WebSocketStream<S>, Message>,
+    mut source: SplitStream<WebSocketStream<S>>,
+    encoding: Encoding,
+    mut routes: Routes,
+    mut out: mpsc::Receiver<Outgoing>,
+    activity: &Activity,
+) {
     let send = async {
         while let Some(outgoing) = out.recv().await {
-            if let Outgoing::Data { stream, bytes } = outgoing {
-                activity.note();
-                let channel = u8::try_from(stream).unwrap_or(u8::MAX);
-                if sink.send(encoding.encode(channel, &bytes)).await.is_err() {
-                    return;
+            match outgoing {
+                Outgoing::Data { stream, bytes } => {
+                    activity.note();
+                    let channel = u8::try_from(stream).unwrap_or(u8::MAX);
+                    if sink.send(encoding.encode(channel, &bytes)).await.is_err() {
+                        return;
+                    }
                 }
+                Outgoing::Close => break,
+                _ => {}
             }
         }
         // Also where the client is gone already.
-        let _ = sink.close().await;
+        let _ = sink.send(goodbye()).await;
+        tokio::time::sleep(CLOSE_LIMIT).await;
     };
     let receive = async {
         while let Some(Ok(message)) = source.next().await {
             activity.note();
-            let Some((channel, bytes)) = encoding.decode(&message) else {
-                if message.is_close() {
-                    break;
-                }
-                continue;
-            };
-            // Errors come from the pod alone: what is sent on their channels is for nobody.
-            let sender = (channel % 2 == 0)
-                .then(|| into_pod.get(channel / 2))
-                .flatten();
-            if let (Some(sender), false) = (sender, bytes.is_empty()) {
-                // That forward has ended; others have not.
-                let _ = sender.send(Incoming::Data(bytes)).await;
+            if message.is_close() {
+                break;
+            }
+            if let Some((channel, bytes)) = encoding.decode(&message) {
+                routes.deliver(channel, bytes).await;
             }
         }
     };
@@ -146,7 +249,7 @@ pub(super) async fn tunnel(
     let (inner, outer) = tokio::io::duplex(2 * PIECE_BYTES);
     let (mut from_spdy, mut to_spdy) = tokio::io::split(outer);
     let session = async {
-        spdy::serve(inner, netns, activity).await;
+        spdy::ports(inner, netns, activity).await;
     };
     let send = async {
         let mut piece = vec![0; PIECE_BYTES];
@@ -164,7 +267,7 @@ pub(super) async fn tunnel(
                 }
             }
         }
-        let _ = sink.close().await;
+        let _ = sink.send(goodbye()).await;
     };
     let receive = async {
         receive_bytes(&mut source, &mut to_spdy).await;
@@ -192,6 +295,14 @@ async fn receive_bytes(
             return;
         }
     }
+}
+
+/// The end of a connection where all went well: clients take one without a code for an error.
+fn goodbye() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: CloseCode::Normal,
+        reason: Utf8Bytes::default(),
+    }))
 }
 
 async fn upgraded<S: AsyncRead + AsyncWrite + Unpin>(io: S) -> WebSocketStream<S> {

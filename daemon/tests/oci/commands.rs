@@ -24,6 +24,9 @@ fn a_command_has_the_containers_user_and_gives_output_and_exit_code() {
     let text = String::from_utf8(output.stdout).expect("utf-8");
     assert_eq!(text, "33\n34 60\n/etc\n/bin\n");
     assert_eq!((output.exit_code, output.stderr), (42, b"err\n".to_vec()));
+    let user = node.handler().user(&container.launch()).expect("user");
+    assert_eq!((user.uid, user.gid), (33, 34));
+    assert_eq!(user.supplemental_groups, [34, 60]);
     let command = ["/no/such/command".to_owned()];
     let handler = node.handler();
     let error = handler.exec_sync(&container.launch(), process, &command, None);

@@ -5,6 +5,7 @@
 //! | [`node`] | a node and its containers |
 //! | [`life`] | starting, logs, signals, ends |
 //! | [`commands`] | commands in a container |
+//! | [`streams`] | streams of commands, and of a container's own program |
 //! | [`inside`] | what a container sees: root, mounts, users, limits |
 //! | [`layers`] | layers that try to leave their directory, and what becomes of them |
 //! | [`faults`] | what is killed, missing or broken |
@@ -22,6 +23,7 @@ mod inside;
 mod layers;
 mod life;
 mod node;
+mod streams;
 
 use std::path::PathBuf;
 

@@ -22,9 +22,9 @@ use crate::skip::{Need, find_program, has_all};
 /// How long a machine may be busy with something else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What busybox is called by in the image.
-const APPLETS: [&str; 14] = [
+const APPLETS: [&str; 15] = [
     "sh", "cat", "echo", "id", "sleep", "ls", "touch", "stat", "head", "env", "hostname", "kill",
-    "pwd", "ps",
+    "pwd", "ps", "stty",
 ];
 
 static NEXT: AtomicU64 = AtomicU64::new(0);

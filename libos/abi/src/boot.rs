@@ -44,6 +44,11 @@ pub const FLAG_USER_HOME: u32 = 1 << 9;
 /// No program gains rights by being executed (PR_SET_NO_NEW_PRIVS).
 pub const FLAG_NO_NEW_PRIVILEGES: u32 = 1 << 10;
 
+/// No process makes another.
+pub const FLAG_NO_PROCESSES: u32 = 1 << 11;
+/// Processes are made only to run other programs (vfork, posix_spawn), not as copies (fork).
+pub const FLAG_NO_FORK: u32 = 1 << 12;
+
 /// Most supplementary groups of the first process.
 pub const GROUPS_MAX: usize = 64;
 
@@ -132,8 +137,8 @@ pub struct BootInfo {
 
     /// Volumes.
     pub volume_count: u32,
-    /// Unused.
-    pub reserved: u32,
+    /// Most threads of all processes; 0 for as many as the libOS can have.
+    pub pids_max: u32,
 }
 
 const _: () = assert!(size_of::<BootInfo>() <= crate::PAGE_BYTES as usize);

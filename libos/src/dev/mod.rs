@@ -5,7 +5,7 @@
 //! | `memory` | `null`, `zero`, `full`, `random` |
 //! | `stream` | standard input, output and error |
 //! | `pty` | pseudo-terminals: `ptmx`, `pts/` |
-//! | `terminal` | the process's controlling terminal: `tty` |
+//! | `terminal` | the terminals of sessions: `tty` |
 //! | `random` | the random number generator |
 
 mod memory;
@@ -129,7 +129,7 @@ pub fn open(
 /// `/dev/tty`.
 fn open_terminal(node: Node, flags: u32, origin: Option<Origin>) -> Result<Arc<OpenFile>, Errno> {
     match terminal::current() {
-        Controlling::None => Err(Errno::ENXIO),
+        Controlling::None | Controlling::Gone(_) => Err(Errno::ENXIO),
         Controlling::Console => {
             let file = StreamFile::new(StreamKind::Terminal);
             Ok(OpenFile::new(file, flags, origin))

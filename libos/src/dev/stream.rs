@@ -11,13 +11,16 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general::{
     EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
 };
-use linux_raw_sys::ioctl::{FIONREAD, TCGETS, TCGETS2, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCSPGRP};
+use linux_raw_sys::ioctl::{
+    FIONREAD, TCGETS, TCGETS2, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP,
+};
 use spin::Once;
 use unikiln_abi::boot::{FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY};
 use unikiln_abi::call::EVENT_STDIN;
 use unikiln_abi::log::{STREAM_STDERR, STREAM_STDOUT};
 
 use super::pty::settings::{SETTINGS_BYTES, Settings, WindowSize};
+use super::terminal::Controlling;
 use crate::boot;
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::{ANONYMOUS_DEVICE, Attributes};
@@ -28,7 +31,7 @@ use crate::fs::transfer::{Sink, Source};
 use crate::hypercall;
 use crate::mm::user;
 use crate::sched::{self, WaitQueue};
-use crate::{process, signal, stats};
+use crate::{signal, stats};
 
 /// Most bytes given to the log or asked of standard input at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -239,11 +242,9 @@ impl File for StreamFile {
             }
             TCGETS2 => user::copy_out(argument, &Settings::NEW.to_bytes())?,
             TIOCGWINSZ => user::copy_out(argument, &WINDOW_SIZE)?,
-            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid())?,
-            TIOCSPGRP if user::read::<u32>(argument)? != process::current().pid() => {
-                return Err(Errno::ESRCH);
+            TIOCSCTTY | TIOCNOTTY | TIOCGPGRP | TIOCGSID | TIOCSPGRP => {
+                return Controlling::Console.control(request, argument);
             }
-            TIOCSPGRP => {}
             // Settings are the host terminal's; they are taken and not applied.
             linux_raw_sys::ioctl::TCSETS
             | linux_raw_sys::ioctl::TCSETSW

@@ -1,22 +1,28 @@
-//! The controlling terminal of the process: what `/dev/tty` is.
+//! Controlling terminals: what `/dev/tty` is to the processes of a session, and which of
+//! their groups is in the foreground.
 //!
-//! At start it is the terminal that the monitor passed on, if it did. A process
-//! without one gets the first pseudo-terminal that it opens without O_NOCTTY or
-//! takes by TIOCSCTTY.
+//! The first session has the terminal that the monitor passed on, if it did. The leader of
+//! another gets the first pseudo-terminal that it opens without O_NOCTTY or takes by
+//! TIOCSCTTY. Stop signals are ignored (`signal`), so that a group in the background reads
+//! and writes as well.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use linux_raw_sys::general::{SIGCONT, SIGHUP};
+use linux_raw_sys::ioctl::{TIOCGPGRP, TIOCGSID, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP};
 use spin::Mutex;
 
 use super::CONSOLE;
 use super::pty::Terminal;
 use super::stream::TERMINAL_FLAGS;
-use crate::errno::Errno;
+use crate::errno::{Errno, SysResult};
+use crate::mm::user;
+use crate::process::table::{self, Kin};
 use crate::signal::{self, SigInfo};
 use crate::{boot, process};
 
-/// The terminal of the process.
+/// A terminal that a session can have.
 #[derive(Clone)]
 pub enum Controlling {
     /// There is none.
@@ -25,74 +31,230 @@ pub enum Controlling {
     Console,
     /// A pseudo-terminal.
     Pty(Arc<Terminal>),
+    /// One that was hung up while this group was in the foreground.
+    Gone(u32),
 }
 
-/// None until something is known: see [`current`].
-static CURRENT: Mutex<Option<Controlling>> = Mutex::new(None);
+/// Whose a terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tie {
+    /// The session.
+    pub session: u32,
+    /// The group in the foreground.
+    pub foreground: u32,
+}
 
-/// The terminal now.
+/// Terminals by session. Taken before a terminal's own lock.
+static SESSIONS: Mutex<Option<Vec<(u32, Controlling)>>> = Mutex::new(None);
+/// Whose the console is.
+static CONSOLE_TIE: Mutex<Option<Tie>> = Mutex::new(None);
+
+fn with_sessions<R>(with: impl FnOnce(&mut Vec<(u32, Controlling)>) -> R) -> R {
+    let mut sessions = SESSIONS.lock();
+    with(sessions.get_or_insert_with(|| {
+        if !boot::has_flag(TERMINAL_FLAGS) {
+            return Vec::new();
+        }
+        let (session, foreground) = (1, 1);
+        *CONSOLE_TIE.lock() = Some(Tie {
+            session,
+            foreground,
+        });
+        alloc::vec![(session, Controlling::Console)]
+    }))
+}
+
+/// The terminal of a session.
+fn of(session: u32) -> Controlling {
+    with_sessions(|sessions| {
+        let mut sessions = sessions.iter();
+        let own = sessions.find(|(of, _)| *of == session);
+        own.map_or(Controlling::None, |(_, terminal)| terminal.clone())
+    })
+}
+
+/// The running process among others.
+fn own_kin() -> Result<Kin, Errno> {
+    table::kin(process::current().pid()).ok_or(Errno::ESRCH)
+}
+
+/// The terminal of the running process.
 pub fn current() -> Controlling {
-    CURRENT.lock().clone().unwrap_or_else(at_start)
+    own_kin().map_or(Controlling::None, |kin| of(kin.session))
 }
 
-fn at_start() -> Controlling {
-    if boot::has_flag(TERMINAL_FLAGS) {
-        Controlling::Console
-    } else {
-        Controlling::None
-    }
-}
-
-/// Another one, or none.
-pub fn set(controlling: Controlling) {
-    *CURRENT.lock() = Some(controlling);
-}
-
-/// Whether it is this pseudo-terminal.
-pub fn is(terminal: &Arc<Terminal>) -> bool {
-    matches!(current(), Controlling::Pty(own) if Arc::ptr_eq(&own, terminal))
-}
-
-/// Device number; 0 without a terminal.
-pub fn device() -> u32 {
-    match current() {
-        Controlling::None => 0,
-        Controlling::Console => CONSOLE,
-        Controlling::Pty(terminal) => terminal.device(),
-    }
-}
-
-/// Makes a pseudo-terminal the process's (TIOCSCTTY).
-///
-/// # Errors
-/// EPERM where the process has another one.
-pub fn take(terminal: &Arc<Terminal>) -> Result<(), Errno> {
-    {
-        let mut own = CURRENT.lock();
-        match own.clone().unwrap_or_else(at_start) {
-            Controlling::None => *own = Some(Controlling::Pty(terminal.clone())),
-            Controlling::Pty(own) if Arc::ptr_eq(&own, terminal) => return Ok(()),
-            _ => return Err(Errno::EPERM),
+impl Controlling {
+    fn with_tie<R>(&self, with: impl FnOnce(&mut Option<Tie>) -> R) -> R {
+        match self {
+            Controlling::Console => with(&mut CONSOLE_TIE.lock()),
+            Controlling::Pty(terminal) => terminal.with_tie(with),
+            Controlling::None | Controlling::Gone(_) => with(&mut None),
         }
     }
-    terminal.set_foreground(Some(process::current().pid()));
-    Ok(())
+
+    fn tie(&self) -> Option<Tie> {
+        self.with_tie(|tie| *tie)
+    }
+
+    fn is(&self, other: &Controlling) -> bool {
+        match (self, other) {
+            (Controlling::Console, Controlling::Console) => true,
+            (Controlling::Pty(one), Controlling::Pty(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// What ioctl does about sessions and groups (ioctl_tty(2)).
+    ///
+    /// # Errors
+    /// ENOTTY where it is not the caller's terminal.
+    pub fn control(&self, request: u32, argument: u64) -> SysResult {
+        if request == TIOCSCTTY {
+            return self.take().map(|()| 0);
+        }
+        let kin = own_kin()?;
+        let tie = self.tie().filter(|_| self.is(&of(kin.session)));
+        let tie = tie.ok_or(Errno::ENOTTY)?;
+        match request {
+            TIOCGPGRP => user::write::<u32>(argument, &tie.foreground)?,
+            TIOCGSID => user::write::<u32>(argument, &tie.session)?,
+            TIOCSPGRP => self.set_foreground(kin.session, user::read(argument)?)?,
+            // Others of the session keep it, and it them.
+            TIOCNOTTY if kin.session != process::current().pid() => {}
+            TIOCNOTTY => {
+                forget(kin.session);
+                self.with_tie(|tie| *tie = None);
+                signal_group(tie.foreground, &[SIGHUP, SIGCONT]);
+            }
+            _ => return Err(Errno::ENOTTY),
+        }
+        Ok(0)
+    }
+
+    fn set_foreground(&self, session: u32, group: u32) -> Result<(), Errno> {
+        if (group as i32) < 0 {
+            return Err(Errno::EINVAL);
+        }
+        if !table::has_any_of_group(group) {
+            return Err(Errno::ESRCH);
+        }
+        if !table::has_group(session, group) {
+            return Err(Errno::EPERM);
+        }
+        self.with_tie(|tie| {
+            if let Some(tie) = tie {
+                tie.foreground = group;
+            }
+        });
+        Ok(())
+    }
+
+    /// Makes it the terminal of the running process's session (TIOCSCTTY).
+    ///
+    /// # Errors
+    /// EPERM unless the process leads the session, which has none, and nobody else has it.
+    pub fn take(&self) -> Result<(), Errno> {
+        let kin = own_kin()?;
+        let session = kin.session;
+        if session != process::current().pid() {
+            return Err(Errno::EPERM);
+        }
+        with_sessions(|sessions| {
+            let own = sessions.iter().find(|(of, _)| *of == session);
+            match own {
+                Some((_, own)) if own.is(self) => return Ok(()),
+                Some((_, own)) if !matches!(own, Controlling::Gone(_)) => return Err(Errno::EPERM),
+                _ => {}
+            }
+            self.with_tie(|tie| match tie {
+                Some(_) => Err(Errno::EPERM),
+                None => {
+                    *tie = Some(Tie {
+                        session,
+                        foreground: kin.group,
+                    });
+                    Ok(())
+                }
+            })?;
+            sessions.retain(|(of, _)| *of != session);
+            sessions.push((session, self.clone()));
+            Ok(())
+        })
+    }
 }
 
-/// Does without a terminal from now on (TIOCNOTTY); the foreground group, which
-/// is the process, is told so.
-///
-/// # Errors
-/// ENOTTY where this is not the process's terminal.
-pub fn give_up(terminal: &Arc<Terminal>) -> Result<(), Errno> {
-    if !is(terminal) {
-        return Err(Errno::ENOTTY);
+/// A session has no terminal any more.
+fn forget(session: u32) {
+    with_sessions(|sessions| sessions.retain(|(of, _)| *of != session));
+}
+
+/// Device number, and the group in the foreground, as `/proc` shows them for a session: 0
+/// and -1 without a terminal.
+pub fn shown(session: u32) -> (u32, i64) {
+    let terminal = of(session);
+    let device = match &terminal {
+        Controlling::None | Controlling::Gone(_) => 0,
+        Controlling::Console => CONSOLE,
+        Controlling::Pty(terminal) => terminal.device(),
+    };
+    let tie = terminal.tie();
+    (device, tie.map_or(-1, |tie| i64::from(tie.foreground)))
+}
+
+/// Sends signals to all processes of a group.
+pub fn signal_group(group: u32, signals: &[u32]) {
+    signal_all(table::running(|_, kin| kin.group == group), signals);
+}
+
+/// Nothing inside ends the first process that it does not take itself.
+fn signal_all(pids: Vec<u32>, signals: &[u32]) {
+    let is_init = process::current().is_init();
+    for pid in pids {
+        table::with_running(pid, |target| {
+            for signal in signals {
+                let takes = || target.signals.lock().action(*signal).is_handler();
+                if is_init || !target.is_init() || takes() {
+                    // A full queue loses the signal, as Linux's does.
+                    let _ = signal::send_to_process(target, SigInfo::from_kernel(*signal));
+                }
+            }
+        });
     }
-    set(Controlling::None);
-    terminal.set_foreground(None);
-    for signal in [SIGHUP, SIGCONT] {
-        // A full queue loses the signal, as Linux's does.
-        let _ = signal::send_to_process(process::init(), SigInfo::from_kernel(signal));
+}
+
+/// Who gets a signal that is typed at the console: the group in the foreground, if it is a
+/// session's. Also called without a running thread.
+pub fn console_group() -> Option<u32> {
+    with_sessions(|_| ());
+    CONSOLE_TIE.lock().map(|tie| tie.foreground)
+}
+
+/// A pseudo-terminal is hung up: its session's leader hears of it, and the group in the
+/// foreground when that ends.
+pub fn hung_up(tie: Tie) {
+    with_sessions(|sessions| {
+        for (session, terminal) in sessions {
+            if *session == tie.session {
+                *terminal = Controlling::Gone(tie.foreground);
+            }
+        }
+    });
+    let leader = table::running(|process, _| process.pid() == tie.session);
+    signal_all(leader, &[SIGHUP, SIGCONT]);
+}
+
+/// The leader of a session has ended: the session loses its terminal, and the group in the
+/// foreground hears of it.
+pub fn leader_ended(session: u32) {
+    let terminal = of(session);
+    if matches!(terminal, Controlling::None) {
+        return;
     }
-    Ok(())
+    forget(session);
+    let tie = terminal.with_tie(Option::take);
+    match (terminal, tie) {
+        (Controlling::Gone(group), _) => signal_group(group, &[SIGHUP, SIGCONT]),
+        (_, Some(tie)) => signal_group(tie.foreground, &[SIGHUP]),
+        _ => {}
+    }
 }

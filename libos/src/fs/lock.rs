@@ -17,6 +17,7 @@ use spin::{LazyLock, Mutex};
 use super::open_file::{File, OpenFile};
 use crate::errno::Errno;
 use crate::sched::{self, WaitQueue};
+use crate::sorted::sort_by_key;
 
 /// Whose lock it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl Locks {
             !(same && (before || after))
         });
         self.records.push(wanted);
-        self.records.sort_by_key(|record| record.first);
+        sort_by_key(&mut self.records, |record| record.first);
     }
 
     /// Gives `owner` a lock of the whole file; false where another is in the way,

@@ -1,6 +1,5 @@
 //! Open regular files: of the image ([`ImageFile`]) and in memory ([`MemoryFile`]).
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -23,6 +22,7 @@ use super::transfer::{Sink, Source};
 use crate::errno::{Errno, SysResult};
 use crate::mm::{FilePages, Frame};
 use crate::signal;
+use crate::sorted::SortedMap;
 
 /// Seals that forbid writing.
 pub(super) const SEALS_OF_WRITES: u32 = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
@@ -33,7 +33,17 @@ const IMAGE_PIECE_BYTES: u64 = 1 << 20;
 
 /// Pages of image files that cannot be mapped as they are (inline tails), by
 /// node number and index. Few: files below a page.
-static TAILS: Mutex<BTreeMap<(u64, u64), Frame>> = Mutex::new(BTreeMap::new());
+static TAILS: Mutex<SortedMap<(u64, u64), Frame>> = Mutex::new(SortedMap::new());
+
+/// The tail of `key`, which is `frame` unless somebody was first.
+fn keep_tail(key: (u64, u64), frame: Frame) -> Frame {
+    let mut tails = TAILS.lock();
+    if let Some(first) = tails.get(&key) {
+        return first.clone();
+    }
+    tails.insert(key, frame.clone());
+    frame
+}
 
 /// A file of the image, open for reading.
 pub(super) struct ImageFile {
@@ -135,9 +145,7 @@ impl File for ImageFile {
             frame.write((at - start) as usize, bytes);
             at += bytes.len() as u64;
         }
-        Ok(Page::Frame(
-            TAILS.lock().entry(key).or_insert(frame).clone(),
-        ))
+        Ok(Page::Frame(keep_tail(key, frame)))
     }
 }
 

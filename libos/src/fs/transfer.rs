@@ -102,7 +102,7 @@ impl UserRanges {
     }
 
     /// Takes the next range, at most `most` bytes of it.
-    fn next(&mut self, most: usize) -> (u64, usize) {
+    pub fn next(&mut self, most: usize) -> (u64, usize) {
         match self {
             UserRanges::One(addr, left) => {
                 let here = (*addr, most.min(*left));

@@ -351,7 +351,22 @@ fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<()
 /// writes one page of its data writes the next ones, at a fault each.
 fn copy_around(space: &mut Space, area: &Area, page: u64) {
     let (first, last) = around(area, page, AROUND_ANONYMOUS);
+    take_back(space, area, first, last);
     copy_image_pages(space, area, first, last);
+}
+
+/// Makes the pages of `first..last` that fork shared, and that nobody shares any more, their
+/// one mapping's own. To allow more needs no flush.
+fn take_back(space: &Space, area: &Area, first: u64, last: u64) {
+    let mut at = first;
+    while at < last {
+        let (entry, large) = space.root.lookup(at);
+        if !large && entry.is_forked() && arena::frame_references(entry.gpa()) == 1 {
+            let own = Entry::new(entry.gpa(), access_of(area.protection), COUNTED);
+            space.root.replace(at, own, false);
+        }
+        at += PAGE;
+    }
 }
 
 /// Copies the present pages of the image in `first..last`, as far as memory goes.

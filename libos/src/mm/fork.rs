@@ -11,15 +11,19 @@
 use super::pagetable::{self, Entry};
 use super::space::{AddressSpace, Space};
 use super::vma::Area;
-use super::{arena, spaces};
+use super::{Frame, PAGE, arena, phys, round_down, spaces};
 use crate::errno::Errno;
 
+/// Pages on both sides of an address that is written at once, which are copied with it.
+const BESIDE_PAGES: u64 = 1;
+
 impl AddressSpace {
-    /// A copy, with one user.
+    /// A copy, with one user. Both sides will write at the addresses `soon`: what is there is
+    /// copied now, which costs less than a fault on each side.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn fork(&self) -> Result<&'static AddressSpace, Errno> {
+    pub fn fork(&self, soon: [u64; 2]) -> Result<&'static AddressSpace, Errno> {
         let child = spaces::make()?;
         let copied = {
             let mut parent = self.lock();
@@ -29,7 +33,7 @@ impl AddressSpace {
             space.mmap_top = parent.mmap_top;
             let areas: alloc::vec::Vec<Area> = parent.areas.iter().cloned().collect();
             areas.into_iter().all(|area| {
-                let is_copied = parent.copy_pages(&area, &space);
+                let is_copied = parent.copy_pages(&area, &space, soon);
                 let mut area = area;
                 // Locks are not inherited.
                 area.traits.locked = false;
@@ -47,7 +51,7 @@ impl AddressSpace {
 
 impl Space {
     /// Gives `child` the pages of an area. False without memory for tables.
-    fn copy_pages(&mut self, area: &Area, child: &Space) -> bool {
+    fn copy_pages(&mut self, area: &Area, child: &Space, soon: [u64; 2]) -> bool {
         let mut at = area.start;
         loop {
             at = self.root.skip_empty(at, area.end);
@@ -63,6 +67,19 @@ impl Space {
                 continue;
             }
             if !entry.is_empty() {
+                let is_soon = soon.iter().any(|address| {
+                    let distance = round_down(*address, PAGE).abs_diff(at);
+                    distance <= BESIDE_PAGES * PAGE
+                });
+                if is_soon
+                    && !area.shared
+                    && !large
+                    && entry.is_own_and_writable()
+                    && give_copy(child, at, entry)
+                {
+                    at += bytes;
+                    continue;
+                }
                 let both = if area.shared { entry } else { entry.forked() };
                 if !give(child, at, both, large) {
                     return false;
@@ -75,6 +92,19 @@ impl Space {
             at += bytes;
         }
     }
+}
+
+/// Gives a new space a copy of a page. False without memory for it.
+fn give_copy(child: &Space, at: u64, entry: Entry) -> bool {
+    let Ok(frame) = Frame::zeroed() else {
+        return false;
+    };
+    phys::copy_page(entry.gpa(), frame.gpa());
+    let is_set = child.root.set_small(at, entry.with_frame(frame.gpa()));
+    if is_set {
+        frame.into_counted();
+    }
+    is_set
 }
 
 /// Puts an entry into a new space, with a reference of its own.

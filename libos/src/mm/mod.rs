@@ -10,6 +10,7 @@
 //! space.rs      an address space: both of the above under one lock
 //! spaces.rs     all address spaces
 //! fork.rs       a space that shows what another does
+//! foreign.rs    memory of a process that does not run here
 //! map.rs        mmap, munmap
 //! protect.rs    mprotect, mseal, remap_file_pages
 //! remap.rs      mremap
@@ -33,6 +34,7 @@ mod bounds;
 mod brk;
 pub mod fault;
 mod file_change;
+mod foreign;
 mod fork;
 pub mod frame;
 #[cfg(target_os = "none")]

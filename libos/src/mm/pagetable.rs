@@ -102,9 +102,21 @@ impl Entry {
     pub fn is_copy_on_write(self) -> bool {
         self.0 & COPY_ON_WRITE != 0
     }
+    /// See [`FORKED`].
+    pub fn is_forked(self) -> bool {
+        self.0 & (COUNTED | FORKED) == COUNTED | FORKED
+    }
     /// Shows a page of a file that a write would copy.
     pub fn is_of_file(self) -> bool {
         self.0 & (COPY_ON_WRITE | FORKED) == COPY_ON_WRITE
+    }
+    /// A page of one's own that may be written: nobody else sees it.
+    pub fn is_own_and_writable(self) -> bool {
+        self.is_writable() && self.is_counted() && !self.is_copy_on_write()
+    }
+    /// The same access to another page.
+    pub fn with_frame(self, gpa: u64) -> Entry {
+        Entry(self.0 & !ADDRESS | gpa)
     }
     /// The same as a large entry.
     pub fn large(self) -> Entry {

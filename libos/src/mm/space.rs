@@ -5,7 +5,7 @@
 //! another vCPU's translation. It is freed only after the flush, which the guard
 //! runs on all vCPUs before it lets the lock go.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use alloc::vec::Vec;
 use spin::{Mutex, MutexGuard};
@@ -33,8 +33,10 @@ pub struct AddressSpace {
     inner: Mutex<Space>,
     /// The table, to switch to without the lock.
     root: Root,
-    /// Processes that run in it (vfork has two); 0 where it is free to be used again.
+    /// Processes that run in it; vfork has two.
     pub(super) users: AtomicUsize,
+    /// Nobody's, empty, to be used again.
+    pub(super) is_free: AtomicBool,
     /// Index of the vCPU that holds the lock, plus one.
     holder: AtomicUsize,
 }
@@ -70,11 +72,12 @@ struct Flush {
 }
 
 impl AddressSpace {
-    /// Nothing mapped, nobody's.
+    /// Nothing mapped, one user.
     pub(super) const fn new(root: Root) -> AddressSpace {
         AddressSpace {
             root,
-            users: AtomicUsize::new(0),
+            users: AtomicUsize::new(1),
+            is_free: AtomicBool::new(false),
             inner: Mutex::new(Space {
                 root,
                 areas: Areas::new(),
@@ -169,7 +172,9 @@ impl Flush {
         if self.count == 0 && !self.elsewhere && !self.everything {
             return;
         }
-        if self.everything || self.count > self.pages.len() {
+        if !sched::uses_root(self.root) {
+            // This vCPU forgot all of it when it entered the table that it uses.
+        } else if self.everything || self.count > self.pages.len() {
             arch::flush_all();
         } else {
             for page in self.pages.iter().take(self.count) {

@@ -8,11 +8,13 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use spin::{Mutex, Once};
+use unikiln_abi::layout::APP_END;
 
 use super::file_change::FilePages;
 use super::pagetable::Root;
-use super::space::{AddressSpace, Space};
+use super::space::{AddressSpace, LOWEST, Space};
 use crate::errno::Errno;
+use crate::sched;
 
 /// Every space that was ever made.
 static ALL: Mutex<Vec<&'static AddressSpace>> = Mutex::new(Vec::new());
@@ -28,7 +30,6 @@ pub fn first() -> &'static AddressSpace {
     static FIRST: Once<&'static AddressSpace> = Once::new();
     FIRST.call_once(|| {
         let space = Box::leak(Box::new(AddressSpace::new(Root::first())));
-        space.users.store(1, SeqCst);
         ALL.lock().push(space);
         space
     })
@@ -40,23 +41,16 @@ pub fn first() -> &'static AddressSpace {
 /// ENOMEM.
 pub fn make() -> Result<&'static AddressSpace, Errno> {
     let mut all = ALL.lock();
-    let unused =
-        |space: &&&AddressSpace| (space.users).compare_exchange(0, 1, SeqCst, SeqCst).is_ok();
-    if let Some(unused) = all.iter().find(unused) {
+    if let Some(unused) = all.iter().find(|space| space.is_free.swap(false, SeqCst)) {
+        unused.users.store(1, SeqCst);
         return Ok(unused);
     }
-    let (mut room, mut made) = (Vec::new(), Vec::new());
-    made.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-    room.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
-    let root = Root::new().ok_or(Errno::ENOMEM)?;
-    made.push(AddressSpace::new(root));
+    let mut made = Vec::new();
+    made.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+    made.push(AddressSpace::new(Root::new().ok_or(Errno::ENOMEM)?));
     let slice: &'static [AddressSpace] = Box::leak(made.into_boxed_slice());
-    room.extend(slice.first());
-    let Some(space) = room.first().copied() else {
-        return Err(Errno::ENOMEM);
-    };
-    space.users.store(1, SeqCst);
+    let space = slice.first().ok_or(Errno::ENOMEM)?;
     all.push(space);
     COUNT.store(all.len(), SeqCst);
     Ok(space)
@@ -75,15 +69,48 @@ impl AddressSpace {
 
     /// Takes all that is mapped away, for another program of the same process.
     pub fn renew(&self) {
+        let files = self.shared_files(LOWEST, APP_END);
         self.lock().clear();
+        for (file, first, last) in files {
+            // Nobody is told what went wrong, as in Linux.
+            let _ = file.file().write_back(first, last);
+        }
+    }
+
+    /// Keeps it from being used for another program while the result lives; none where
+    /// nobody runs in it.
+    pub fn hold(&'static self) -> Option<Held> {
+        let held =
+            (self.users).fetch_update(SeqCst, SeqCst, |users| (users > 0).then_some(users + 1));
+        held.is_ok().then_some(Held(self))
     }
 
     /// A process leaves it; with the last one, all that it holds is freed.
     pub fn leave(&self) {
-        if self.users.load(SeqCst) == 1 {
-            self.lock().clear();
+        if self.users.fetch_sub(1, SeqCst) == 1 {
+            if sched::uses_root(self.root()) {
+                // What a flush costs, too, and the next process enters its own anyway.
+                sched::enter_first_root();
+            }
+            self.renew();
+            self.is_free.store(true, SeqCst);
         }
-        self.users.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Somebody looks at a space: see [`AddressSpace::hold`].
+pub struct Held(&'static AddressSpace);
+
+impl core::ops::Deref for Held {
+    type Target = AddressSpace;
+    fn deref(&self) -> &AddressSpace {
+        self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -120,12 +147,17 @@ pub(super) fn owe(pages: FilePages, root: Root) {
     }
 }
 
-/// Part of a space's guard: pays what is owed when it is dropped.
+/// Whether this vCPU holds the lock of any space, as fork does of two.
+fn holds_any() -> bool {
+    ALL.lock().iter().any(|space| space.is_held_here())
+}
+
+/// Part of a space's guard: pays what is owed when the last one is dropped.
 pub(super) struct Owed;
 
 impl Drop for Owed {
     fn drop(&mut self) {
-        if !IS_OWED.load(SeqCst) {
+        if !IS_OWED.load(SeqCst) || holds_any() {
             return;
         }
         let owed = {

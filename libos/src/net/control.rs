@@ -81,16 +81,14 @@ impl Credentials {
     /// Whether the current process may say that it is this: EPERM, ESRCH.
     fn check(self) -> Result<Credentials, Errno> {
         let process = process::current();
-        let own = process.credentials.lock();
+        let own = process.credentials.lock().clone();
         let root = own.euid == 0;
         let user = [own.uid, own.euid, own.suid].contains(&self.uid);
         let group = [own.gid, own.egid, own.sgid].contains(&self.gid);
         if !root && (self.pid != process.pid() || !user || !group) {
             return Err(Errno::EPERM);
         }
-        if self.pid != process.pid() {
-            return Err(Errno::ESRCH);
-        }
+        process::table::kin(self.pid).ok_or(Errno::ESRCH)?;
         Ok(self)
     }
 }

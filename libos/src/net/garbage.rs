@@ -14,7 +14,6 @@
 //! of a message. With the list locked no file departs, arrives or is shared, so
 //! that what was found unreachable stays so. Nothing is dropped meanwhile.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,19 +22,20 @@ use spin::{Mutex, MutexGuard};
 
 use super::in_flight::InFlight;
 use crate::fs::OpenFile;
+use crate::sorted::SortedMap;
 
 /// Where a message keeps its files.
 pub type Files = Mutex<Option<InFlight>>;
 
 /// Open files are told apart by where they are.
 type Key = usize;
-type List = BTreeMap<Key, Weak<OpenFile>>;
+type List = SortedMap<Key, Weak<OpenFile>>;
 
 /// Sockets in flight looked at for each one that closes.
 const LOOKS_PER_CLOSE: usize = 64;
 
 /// The sockets in flight.
-static SOCKETS: Mutex<List> = Mutex::new(BTreeMap::new());
+static SOCKETS: Mutex<List> = Mutex::new(SortedMap::new());
 /// There may be circles.
 static CIRCLES: AtomicBool = AtomicBool::new(false);
 /// Sockets that closed since the last look.
@@ -136,7 +136,7 @@ pub fn collect() -> Vec<InFlight> {
     // Held until the list is unlocked: dropping one may be the last drop.
     let held: Vec<Arc<OpenFile>> = list.values().filter_map(Weak::upgrade).collect();
     // Sockets without a descriptor, and how many of their messages wait elsewhere.
-    let mut suspects: BTreeMap<Key, (&OpenFile, usize)> = BTreeMap::new();
+    let mut suspects: SortedMap<Key, (&OpenFile, usize)> = SortedMap::new();
     for (file, messages) in sockets(&held) {
         let messages = messages.load(Ordering::Relaxed);
         if Arc::strong_count(file) == messages + 1 {

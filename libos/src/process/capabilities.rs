@@ -31,6 +31,8 @@ pub const LINUX_IMMUTABLE: Set = 1 << 9;
 pub const NET_BIND_SERVICE: Set = 1 << 10;
 /// CAP_SYS_CHROOT.
 pub const SYS_CHROOT: Set = 1 << 18;
+/// CAP_SYS_PTRACE.
+pub const SYS_PTRACE: Set = 1 << 19;
 /// Exceed resource limits.
 pub const SYS_RESOURCE: Set = 1 << 24;
 /// CAP_MKNOD.

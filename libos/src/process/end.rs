@@ -15,7 +15,7 @@ use super::{Process, current, table, thread, threads};
 use crate::sched::{self, WaitQueue};
 use crate::signal::state::SIG_IGN;
 use crate::signal::{self, SigInfo};
-use crate::{fs, time};
+use crate::{dev, fs, time};
 
 /// SIGCHLD.
 pub const SIGCHLD: u32 = 17;
@@ -87,6 +87,7 @@ pub(super) fn finish(process: &'static Process, status: Status, leave: impl FnOn
     *process.fs.lock() = fs::FsContext::new();
     process.image.lock().file = None;
     signal::timer::forget(pid);
+    dev::terminal::leader_ended(pid);
     process.space().leave();
     give_back(process);
     leave();

@@ -157,8 +157,8 @@ impl Process {
             Some(new) => {
                 let old = self.space();
                 self.set_space(new);
-                crate::sched::enter_space();
                 old.leave();
+                crate::sched::enter_space();
             }
             None => self.space().renew(),
         }

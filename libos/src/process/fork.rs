@@ -10,9 +10,12 @@
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
+use unikiln_abi::boot::{FLAG_NO_FORK, FLAG_NO_PROCESSES};
+
 use super::table::{self, Kin};
 use super::threads::{self, Start};
 use super::{Process, current, end, thread};
+use crate::boot;
 use crate::errno::Errno;
 use crate::signal::ThreadSignals;
 
@@ -35,8 +38,13 @@ pub struct Wanted {
 /// parent waits, once it runs elsewhere.
 ///
 /// # Errors
-/// EAGAIN at a limit; ENOMEM.
+/// EPERM where the container may not have such processes; EAGAIN at a limit; ENOMEM.
 pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
+    let is_refused = boot::has_flag(FLAG_NO_PROCESSES)
+        || boot::has_flag(FLAG_NO_FORK) && !(wanted.borrows && wanted.parent_waits);
+    if is_refused {
+        return Err(Errno::EPERM);
+    }
     let parent = current();
     let own = table::kin(parent.pid()).ok_or(Errno::ESRCH)?;
     let kin = Kin {
@@ -54,7 +62,7 @@ pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result
         start,
         |tid| {
             let child = table::make(tid, kin)?;
-            if let Err(errno) = child.inherit(parent, wanted) {
+            if let Err(errno) = child.inherit(parent, start, wanted) {
                 table::unmake(child);
                 return Err(errno);
             }
@@ -93,7 +101,8 @@ impl Process {
     /// What a process begins with, whatever its structure was used for before.
     pub(super) fn begin(&self, pid: u32) {
         self.pid.store(pid, SeqCst);
-        self.threads.store(1, SeqCst);
+        // Nobody looks at its memory before it has some.
+        self.threads.store(0, SeqCst);
         self.status.store(end::UNDECIDED, SeqCst);
         self.is_borrowing.store(false, SeqCst);
         self.ended_ticks.store(0, Relaxed);
@@ -102,12 +111,12 @@ impl Process {
     }
 
     /// Takes everything over from the parent.
-    fn inherit(&self, parent: &Process, wanted: Wanted) -> Result<(), Errno> {
+    fn inherit(&self, parent: &Process, start: &Start, wanted: Wanted) -> Result<(), Errno> {
         let space = if wanted.borrows {
             parent.space().share();
             parent.space()
         } else {
-            parent.space().fork()?
+            parent.space().fork([start.regs.rsp, start.fs_base])?
         };
         self.set_space(space);
         self.is_borrowing.store(wanted.parent_waits, SeqCst);
@@ -118,6 +127,7 @@ impl Process {
         *self.image.lock() = parent.image.lock().clone();
         *self.signals.lock() = parent.signals.lock().for_child(wanted.clears_handlers);
         self.settings.inherit(&parent.settings);
+        self.threads.store(1, SeqCst);
         Ok(())
     }
 }

@@ -18,6 +18,7 @@
 //! | `end.rs` | how a process ends, and who is told |
 //! | `wait.rs` | waiting for children |
 //! | `settings.rs` | what prctl sets |
+//! | `inspect.rs` | who may look into another process |
 //! | `capabilities.rs` | what root may do, and what becomes of it |
 //! | `recent.rs` | the last system calls of a thread |
 //! | `roster.rs` | the list of threads |
@@ -27,6 +28,7 @@ pub mod capabilities;
 pub mod elf;
 pub mod end;
 pub mod fork;
+pub mod inspect;
 mod recent;
 mod roster;
 mod settings;

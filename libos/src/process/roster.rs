@@ -31,6 +31,28 @@ pub struct Listed {
     pub affinity: u64,
     /// Signals that it blocks.
     pub blocked: Set,
+    /// Nice value.
+    pub nice: i32,
+    /// Index of the vCPU that ran it last.
+    pub cpu: usize,
+}
+
+impl Listed {
+    /// The first thread of a process without it.
+    pub fn ended(process: &Process) -> Listed {
+        Listed {
+            tid: process.pid(),
+            comm: process.image.lock().comm,
+            running: false,
+            cpu_ns: 0,
+            counts: Counted::default(),
+            pending: Set::EMPTY,
+            affinity: u64::MAX,
+            blocked: Set::EMPTY,
+            nice: 0,
+            cpu: 0,
+        }
+    }
 }
 
 /// The threads of a process, by tid.
@@ -55,6 +77,8 @@ fn describe(thread: &'static Thread) -> Listed {
         cpu_ns: time::ticks_to_ns(thread.cpu_ticks()),
         counts: thread.counts.get(),
         affinity: thread.affinity.load(Ordering::Relaxed),
+        nice: thread.nice.load(Ordering::Relaxed) as i32,
+        cpu: thread.cpu.load(Ordering::Relaxed),
         pending,
         blocked,
     }

@@ -7,6 +7,8 @@ use crate::mm::user;
 
 /// Nanoseconds by which waits may be late (Linux's default).
 const TIMER_SLACK_NS: u32 = 50_000;
+/// What a core dump would hold: ELF headers, anonymous mappings, huge pages.
+const COREDUMP_FILTER: u32 = 0x33;
 
 /// A value that is set and given back.
 pub struct Kept(AtomicU32);
@@ -60,6 +62,12 @@ pub struct Settings {
     pub thp_disabled: Kept,
     /// Kept, without effect.
     pub timer_slack_ns: Kept,
+    /// Kept, without effect: memory that is not there ends who asks for it. An `i32`.
+    pub oom_score_adj: Kept,
+    /// Kept, without effect: there are no core dumps.
+    pub coredump_filter: Kept,
+    /// What personality(2) set; kept, without effect.
+    pub personality: Kept,
 }
 
 impl Settings {
@@ -72,6 +80,9 @@ impl Settings {
             child_subreaper: Kept::new(0),
             thp_disabled: Kept::new(0),
             timer_slack_ns: Kept::new(TIMER_SLACK_NS),
+            oom_score_adj: Kept::new(0),
+            coredump_filter: Kept::new(COREDUMP_FILTER),
+            personality: Kept::new(0),
         }
     }
 
@@ -83,6 +94,9 @@ impl Settings {
         self.no_new_privileges.copy(&parent.no_new_privileges);
         self.thp_disabled.copy(&parent.thp_disabled);
         self.timer_slack_ns.copy(&parent.timer_slack_ns);
+        self.oom_score_adj.copy(&parent.oom_score_adj);
+        self.coredump_filter.copy(&parent.coredump_filter);
+        self.personality.copy(&parent.personality);
     }
 
     /// What execve resets.

@@ -7,22 +7,24 @@
 //! The table is locked after a wait queue's own lock and before those of signals and
 //! threads.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 use spin::{Mutex, MutexGuard};
 
 use super::end::Ended;
 use super::{Process, init};
 use crate::errno::Errno;
+use crate::mm::spaces::Held;
+use crate::sorted::SortedMap;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    by_pid: BTreeMap::new(),
+    by_pid: SortedMap::new(),
     unused: Vec::new(),
 });
 
 struct Table {
-    by_pid: BTreeMap<u32, Entry>,
+    by_pid: SortedMap<u32, Entry>,
     /// Structures of processes that were waited for.
     unused: Vec<&'static Process>,
 }
@@ -46,6 +48,40 @@ struct Entry {
     process: &'static Process,
     kin: Kin,
     ended: Option<Ended>,
+}
+
+/// A process as others look at it.
+#[derive(Clone, Copy)]
+pub struct Seen {
+    /// The process; the structure becomes another's once the parent has waited.
+    pub process: &'static Process,
+    /// Its id.
+    pub pid: u32,
+    /// What it is to others.
+    pub kin: Kin,
+    /// How it ended; none while it runs.
+    pub ended: Option<Ended>,
+}
+
+impl Seen {
+    fn new((pid, entry): (&u32, &Entry)) -> Seen {
+        Seen {
+            process: entry.process,
+            pid: *pid,
+            kin: entry.kin,
+            ended: entry.ended,
+        }
+    }
+
+    /// Its memory, which stays its memory meanwhile; none where it has ended or is about to.
+    pub fn space(&self) -> Option<Held> {
+        let has_memory = || {
+            let threads = self.process.threads.load(Ordering::SeqCst);
+            threads > 0 && self.process.pid() == self.pid
+        };
+        let held = has_memory().then(|| self.process.space().hold())??;
+        has_memory().then_some(held)
+    }
 }
 
 /// Which children a call waits for.
@@ -72,17 +108,20 @@ pub enum Found {
 
 fn table() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
-    table.by_pid.entry(1).or_insert_with(|| Entry {
-        process: init(),
-        kin: Kin {
-            parent: 0,
-            group: 1,
-            session: 1,
-            exit_signal: 0,
-            has_program: true,
-        },
-        ended: None,
-    });
+    if table.by_pid.is_empty() {
+        let first = Entry {
+            process: init(),
+            kin: Kin {
+                parent: 0,
+                group: 1,
+                session: 1,
+                exit_signal: 0,
+                has_program: true,
+            },
+            ended: None,
+        };
+        table.by_pid.insert(1, first);
+    }
     table
 }
 
@@ -186,6 +225,17 @@ pub fn has_any_of_group(group: u32) -> bool {
         .any(|entry| entry.kin.group == group)
 }
 
+/// A process that has not been waited for.
+pub fn look(pid: u32) -> Option<Seen> {
+    let table = table();
+    table.by_pid.get(&pid).map(|entry| Seen::new((&pid, entry)))
+}
+
+/// All processes that have not been waited for, lowest id first.
+pub fn everybody() -> Vec<Seen> {
+    table().by_pid.iter().map(Seen::new).collect()
+}
+
 /// How it ended; none while it runs.
 pub fn ended(pid: u32) -> Option<Ended> {
     table().by_pid.get(&pid)?.ended
@@ -211,7 +261,7 @@ pub(super) fn note_end(pid: u32, ended: Ended) -> (Vec<u32>, u32) {
     }
     let reaper = reaper.max(1);
     let mut orphans = Vec::new();
-    for (child, entry) in &mut table.by_pid {
+    for (child, entry) in table.by_pid.iter_mut() {
         if entry.kin.parent == pid {
             entry.kin.parent = reaper;
             entry.kin.exit_signal = super::end::SIGCHLD;

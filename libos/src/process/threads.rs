@@ -1,7 +1,7 @@
 //! All threads by id: making, finding, ending and stopping them.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use spin::{Mutex, MutexGuard};
@@ -15,6 +15,7 @@ use crate::errno::Errno;
 use crate::mm;
 use crate::sched::{self, WaitQueue};
 use crate::signal::ThreadSignals;
+use crate::sorted::SortedMap;
 
 /// Thread ids go up to here, then start again (Linux's pid_max).
 const TID_MAX: u32 = 4 << 20;
@@ -24,15 +25,17 @@ const THREADS_MAX: usize = 16_384;
 const LIMIT_NPROC: usize = 6;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
-    by_tid: BTreeMap::new(),
+    by_tid: SortedMap::new(),
     unused: Vec::new(),
     last_tid: 1,
 });
+/// TSC ticks of all threads that ended.
+static ENDED_TICKS: AtomicU64 = AtomicU64::new(0);
 /// Told when a thread ends.
 static ENDED: WaitQueue = WaitQueue::new();
 
 struct Table {
-    by_tid: BTreeMap<u32, &'static Thread>,
+    by_tid: SortedMap<u32, &'static Thread>,
     /// Structures of threads that ended.
     unused: Vec<&'static Thread>,
     last_tid: u32,
@@ -70,7 +73,9 @@ fn all() -> MutexGuard<'static, Table> {
 fn all() -> MutexGuard<'static, Table> {
     let mut table = TABLE.lock();
     let first = first();
-    table.by_tid.entry(first.tid()).or_insert(first);
+    if !table.by_tid.contains_key(&first.tid()) {
+        table.by_tid.insert(first.tid(), first);
+    }
     table
 }
 
@@ -108,14 +113,11 @@ pub struct Start {
 /// EAGAIN at a limit or without memory.
 pub fn spawn(start: &Start, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
     let process = current();
-    let of_this = |_| {
-        process.threads.fetch_add(1, SeqCst);
-        Ok(process)
-    };
-    let spawned = spawn_in(start, of_this, |new| announce(new.tid()));
+    // The running one is there all the time: it stays above zero.
+    process.threads.fetch_add(1, SeqCst);
+    let spawned = spawn_in(start, |_| Ok(process), |new| announce(new.tid()));
     if spawned.is_err() {
-        // It was never there; without it there is still the running one.
-        process.threads.store(list(process).len().max(1), SeqCst);
+        process.threads.fetch_sub(1, SeqCst);
     }
     spawned
 }
@@ -160,12 +162,19 @@ pub fn begin() {
     }
 }
 
+/// The limit of the container (`pids.max`).
+fn of_container() -> usize {
+    match crate::boot::info().map_or(0, |info| info.pids_max) {
+        0 => THREADS_MAX,
+        limit => limit as usize,
+    }
+}
+
 /// A structure with an id, in the table.
 fn reserve() -> Result<&'static Thread, Errno> {
     let limit = current().limits.lock().0[LIMIT_NPROC].0;
-    let limit = usize::try_from(limit)
-        .unwrap_or(THREADS_MAX)
-        .min(THREADS_MAX);
+    let limit = usize::try_from(limit).unwrap_or(THREADS_MAX);
+    let limit = limit.min(THREADS_MAX).min(of_container());
     let tid = loop {
         let tid = all().next_tid();
         // A process that has ended, and a group without its leader, keep their numbers.
@@ -256,7 +265,9 @@ pub fn exit(code: i32) -> ! {
         super::exit_group(code);
     }
     crate::strace::exited(code);
-    process.ended_ticks.fetch_add(me.cpu_ticks(), Relaxed);
+    let ticks = me.cpu_ticks();
+    process.ended_ticks.fetch_add(ticks, Relaxed);
+    ENDED_TICKS.fetch_add(ticks, Relaxed);
     process.ended_counts.add(me.counts.get());
     if is_last {
         let decided = Some(process.status.load(SeqCst)).filter(|status| *status != UNDECIDED);
@@ -358,6 +369,17 @@ pub fn count() -> usize {
 pub fn cpu_ticks(process: &'static Process) -> u64 {
     let live: u64 = all().of(process).map(Thread::cpu_ticks).sum();
     live + process.ended_ticks.load(Relaxed)
+}
+
+/// The same of all processes.
+pub fn all_cpu_ticks() -> u64 {
+    let live: u64 = all().by_tid.values().map(|thread| thread.cpu_ticks()).sum();
+    live + ENDED_TICKS.load(Relaxed)
+}
+
+/// The id that was given last.
+pub fn last_tid() -> u32 {
+    all().last_tid
 }
 
 /// Faults and switches of a process's threads, ended ones included.

@@ -295,6 +295,16 @@ pub fn enter_space() {
     this().enter_root(process::current().space().root());
 }
 
+/// Uses the first process's page table: that of a process which has ended goes away.
+pub fn enter_first_root() {
+    this().enter_root(Root::first());
+}
+
+/// Whether the calling vCPU uses a page table.
+pub fn uses_root(root: Root) -> bool {
+    this().root.load(SeqCst) == root.gpa()
+}
+
 /// Makes all other vCPUs that use a page table forget translations that this one gave up.
 /// Returns when none of them can use one any more: one that enters the table later forgets
 /// them by that.

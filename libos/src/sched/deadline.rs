@@ -4,7 +4,6 @@
 //! the monitor until then, or by one whose monitor timer is set to it: the
 //! earliest deadline is always covered by one of them ([`ensure_covered`]).
 
-use alloc::collections::BTreeMap;
 use core::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -15,6 +14,7 @@ use spin::Mutex;
 use super::cpu::{self, NEVER};
 use super::run;
 use crate::process::{Thread, threads};
+use crate::sorted::SortedMap;
 use crate::{hypercall, signal, time};
 
 /// While a thread waits for standard input and no vCPU sleeps on it, it is
@@ -25,7 +25,7 @@ pub(super) const STDIN_LOOK_NS: u64 = 5_000_000;
 /// sleeps be late by (PR_SET_TIMERSLACK).
 const SLACK_NS: u64 = 50_000;
 
-static SLEEPERS: Mutex<BTreeMap<(u64, u32), &'static Thread>> = Mutex::new(BTreeMap::new());
+static SLEEPERS: Mutex<SortedMap<(u64, u32), &'static Thread>> = Mutex::new(SortedMap::new());
 /// Deadline of the first sleeper.
 static FIRST_NS: AtomicU64 = AtomicU64::new(NEVER);
 
@@ -43,8 +43,8 @@ pub(super) fn remove(deadline_ns: u64, thread: &'static Thread) {
     publish(&sleepers);
 }
 
-fn publish(sleepers: &BTreeMap<(u64, u32), &'static Thread>) {
-    let first = sleepers.first_key_value().map_or(NEVER, |((at, _), _)| *at);
+fn publish(sleepers: &SortedMap<(u64, u32), &'static Thread>) {
+    let first = sleepers.first().map_or(NEVER, |((at, _), _)| *at);
     FIRST_NS.store(first, SeqCst);
 }
 
@@ -74,7 +74,7 @@ pub(super) fn expire() {
         loop {
             let due = {
                 let mut sleepers = SLEEPERS.lock();
-                let due = match sleepers.first_key_value() {
+                let due = match sleepers.first() {
                     Some(((at, _), _)) if *at <= now_ns => sleepers.pop_first(),
                     _ => None,
                 };

@@ -32,7 +32,10 @@ mod idle;
 mod run;
 mod wait;
 
-pub use cpu::{adopt_boot_cpu, barrier, cpu_count, enter_space, flush_others, online};
+pub use cpu::{
+    adopt_boot_cpu, barrier, cpu_count, enter_first_root, enter_space, flush_others, online,
+    uses_root,
+};
 pub use idle::idle_loop;
 pub use run::{
     affinity_changed, begin_thread, exit_current, interrupt, needs_attention, preempt, reserve,

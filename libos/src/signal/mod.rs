@@ -38,7 +38,9 @@ mod xstate;
 
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{EPOLLIN, SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
+use linux_raw_sys::general::{
+    EPOLLIN, SA_NODEFER, SA_RESTART, SIGHUP, SIGINT, SIGQUIT, SIGSEGV, SIGWINCH, SS_AUTODISARM,
+};
 use unikiln_abi::exit;
 
 pub use info::SigInfo;
@@ -48,10 +50,11 @@ pub use trampoline::shown as shown_address;
 
 use crate::arch::Registers;
 use crate::crash::{self, Fatal};
+use crate::dev::terminal;
 use crate::errno::{Errno, SysResult};
 use crate::fs::signal_file;
 use crate::process::end::{self, Status};
-use crate::process::{Process, Thread, threads};
+use crate::process::{Process, Thread, table, threads};
 use crate::sched::{self, WaitQueue};
 use crate::{hypercall, process, strace, time};
 use number::{Default as DefaultAction, SI_USER, default_action};
@@ -137,8 +140,18 @@ pub fn collect() {
     let mut outside = Set::from_bits(time::take_outside_signals());
     while let Some(signal) = outside.first() {
         outside = outside.without(Set::of(signal));
-        // A full queue loses the signal, as Linux's does.
-        let _ = send_to_process(process::init(), SigInfo::from_outside(signal));
+        let info = SigInfo::from_outside(signal);
+        let typed = matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGWINCH);
+        let group = terminal::console_group().filter(|_| typed);
+        // Who hangs up may mean the first process, whichever group is in the foreground.
+        let targets = table::running(|process, kin| match group {
+            Some(group) if kin.group == group => true,
+            group => process.is_init() && (group.is_none() || signal == SIGHUP),
+        });
+        for pid in targets {
+            // A full queue loses the signal, as Linux's does.
+            table::with_running(pid, |process| send_to_process(process, info).is_ok());
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use linux_raw_sys::prctl::{
 use super::credentials::with;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process;
 use crate::process::capabilities::{self, SETPCAP};
+use crate::process::{self, threads};
 
 /// _LINUX_CAPABILITY_VERSION_1, with 32-bit sets.
 const VERSION_1: u32 = 0x1998_0330;
@@ -19,9 +19,9 @@ const VERSION_3: u32 = 0x2008_0522;
 /// See [`VERSION_3`].
 const VERSION_2: u32 = 0x2007_1026;
 
-/// Checks a capability header: how many 32-bit words each set has. An unknown
-/// version is answered with the one that is spoken here.
-fn read_capability_header(header: u64) -> Result<u32, Errno> {
+/// Checks a capability header: how many 32-bit words each set has, and whose they are; 0
+/// for the caller. An unknown version is answered with the one that is spoken here.
+fn read_capability_header(header: u64) -> Result<(u32, u32), Errno> {
     let [version, pid]: [u32; 2] = user::read(header)?;
     let words = match version {
         VERSION_1 => 1,
@@ -31,18 +31,16 @@ fn read_capability_header(header: u64) -> Result<u32, Errno> {
             return Err(Errno::EINVAL);
         }
     };
-    match pid {
-        0 => Ok(words),
-        pid if pid == process::current().pid() => Ok(words),
-        pid if (pid as i32) < 0 => Err(Errno::EINVAL),
-        _ => Err(Errno::ESRCH),
+    if (pid as i32) < 0 {
+        return Err(Errno::EINVAL);
     }
+    Ok((words, pid))
 }
 
 /// capget(2).
 pub(super) fn capget(args: &[u64; 6]) -> SysResult {
     let [header, data, ..] = *args;
-    let words = match read_capability_header(header) {
+    let (words, pid) = match read_capability_header(header) {
         // A null pointer only asks for the version.
         Err(Errno::EINVAL) if data == 0 => return Ok(0),
         other => other?,
@@ -50,7 +48,11 @@ pub(super) fn capget(args: &[u64; 6]) -> SysResult {
     if data == 0 {
         return Ok(0);
     }
-    let own = with(|own| own.capabilities);
+    let target = match pid {
+        0 => process::current(),
+        pid => threads::with(pid, |thread| thread.process()).ok_or(Errno::ESRCH)?,
+    };
+    let own = target.credentials.lock().capabilities;
     for word in 0..words {
         let at = data.wrapping_add(u64::from(word) * 12);
         for (index, set) in (0..).zip([own.effective, own.permitted, own.inheritable]) {
@@ -64,7 +66,11 @@ pub(super) fn capget(args: &[u64; 6]) -> SysResult {
 /// capset(2).
 pub(super) fn capset(args: &[u64; 6]) -> SysResult {
     let [header, data, ..] = *args;
-    let words = read_capability_header(header)?;
+    let (words, pid) = read_capability_header(header)?;
+    // Nobody sets those of others.
+    if pid != 0 && pid != process::thread().tid() {
+        return Err(Errno::EPERM);
+    }
     let mut sets = [0; 3];
     for word in 0..words {
         let at = data.wrapping_add(u64::from(word) * 12);

@@ -12,7 +12,7 @@ use linux_raw_sys::general::{
 
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process::{self, threads};
+use crate::process::{self, Thread, threads};
 use crate::sched::{self, WaitQueue};
 use crate::signal::cpu_timer::{self, Which};
 use crate::signal::number::is_signal;
@@ -106,7 +106,15 @@ fn cpu_clock(id: u32) -> Result<TimerClock, Errno> {
         (0, pid) if process::table::with_running(pid, |_| ()).is_some() => TimerClock::Process(pid),
         (0, _) => return Err(Errno::EINVAL),
         (_, 0) => TimerClock::Thread(process::thread().tid()),
-        (_, tid) => TimerClock::Thread(tid),
+        // Those of other processes are their own affair.
+        (_, tid) => {
+            let is_own =
+                |thread: &'static Thread| core::ptr::eq(thread.process(), process::current());
+            match threads::with(tid, is_own) {
+                Some(true) => TimerClock::Thread(tid),
+                _ => return Err(Errno::EINVAL),
+            }
+        }
     };
     Ok(clock)
 }

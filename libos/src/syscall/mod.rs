@@ -15,6 +15,7 @@ mod epoll;
 mod family;
 mod fdctl;
 mod file;
+mod foreign;
 mod futex;
 mod inotify;
 mod lock;

@@ -281,9 +281,9 @@ table! {
     { 307 sendmmsg 4 super::message::sendmmsg, Partial("no MSG_OOB of AF_UNIX") }
     { 308 setns 2 Stub(EPERM, "no namespaces") }
     { 309 getcpu 3 super::schedule::getcpu, Full }
-    { 310 process_vm_readv 6 Stub(EPERM, "there is no other process") }
-    { 311 process_vm_writev 6 Stub(EPERM, "there is no other process") }
-    { 312 kcmp 5 Stub(EPERM, "there is no other process") }
+    { 310 process_vm_readv 6 super::foreign::process_vm_readv, Full }
+    { 311 process_vm_writev 6 super::foreign::process_vm_writev, Full }
+    { 312 kcmp 5 super::foreign::kcmp, Partial("no KCMP_EPOLL_TFD") }
     { 313 finit_module 3 Stub(EPERM, "no kernel modules") }
     { 314 sched_setattr 3 super::schedule::sched_setattr, Partial("no real-time classes") }
     { 315 sched_getattr 4 super::schedule::sched_getattr, Full }
@@ -319,14 +319,14 @@ table! {
     { 437 openat2 4 super::open::openat2, Full }
     { 438 pidfd_getfd 3 Stub(ENOSYS, "no process descriptors") }
     { 439 faccessat2 4 super::stat::faccessat2, Full }
-    { 440 process_madvise 5 Stub(ENOSYS, "there is no other process") }
+    { 440 process_madvise 5 Stub(ENOSYS, "no process descriptors") }
     { 441 epoll_pwait2 6 super::epoll::epoll_pwait2, Full }
     { 442 mount_setattr 5 Stub(EPERM, "the tree is what the image says") }
     { 444 landlock_create_ruleset 3 Stub(ENOSYS, "nothing inside the guest is less trusted") }
     { 445 landlock_add_rule 4 Stub(ENOSYS, "nothing inside the guest is less trusted") }
     { 446 landlock_restrict_self 2 Stub(ENOSYS, "nothing inside the guest is less trusted") }
     { 447 memfd_secret 1 Stub(ENOSYS, "no secret memory") }
-    { 448 process_mrelease 2 Stub(ENOSYS, "there is no other process") }
+    { 448 process_mrelease 2 Stub(ENOSYS, "no process descriptors") }
     { 449 futex_waitv 5 Stub(ENOSYS, "programs fall back to futex") }
     { 450 set_mempolicy_home_node 4 Stub(ENOSYS, "one memory node") }
     { 452 fchmodat2 4 super::attributes::fchmodat2, Full }

@@ -2,12 +2,13 @@
 //! an ordinary process, a class that is set is checked and forgotten. Affinity
 //! is real. Source: sched(7), getpriority(2), membarrier(2).
 
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
-use crate::process::{self, Thread, threads};
+use crate::process::{self, Thread, table, threads};
 use crate::sched;
 
 const SCHED_OTHER: u32 = 0;
@@ -22,6 +23,12 @@ const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
 const ATTRIBUTES_BYTES: usize = 48;
 /// Commands that membarrier(2) takes: all but those of restartable sequences.
 const BARRIERS: u32 = 0x7f;
+/// What a priority is of.
+const PRIO_PROCESS: u64 = 0;
+/// See [`PRIO_PROCESS`].
+const PRIO_PGRP: u64 = 1;
+/// See [`PRIO_PROCESS`].
+const PRIO_USER: u64 = 2;
 /// Length of a round-robin slice.
 const SLICE_NS: u64 = 100_000_000;
 
@@ -51,6 +58,22 @@ fn with_bound_thread<R>(tid: u64, with: impl FnOnce(&'static Thread) -> R) -> Re
 /// The call is about a thread that there is.
 fn check_pid(pid: u64) -> Result<(), Errno> {
     with_thread(pid, |_| ())
+}
+
+/// Whether the running process decides on another: it has one of its users.
+fn owns(thread: &Thread) -> bool {
+    let euid = process::current().credentials.lock().euid;
+    let theirs = thread.process().credentials.lock();
+    let is_own = core::ptr::eq(thread.process(), process::current());
+    is_own || euid == 0 || [theirs.uid, theirs.euid].contains(&euid)
+}
+
+/// The call changes a thread that the caller decides on.
+fn check_owned(pid: u64) -> Result<(), Errno> {
+    match with_thread(pid, owns)? {
+        true => Ok(()),
+        false => Err(Errno::EPERM),
+    }
 }
 
 /// The address, which must be one: these calls answer NULL with EINVAL.
@@ -84,7 +107,9 @@ pub(super) fn sched_setaffinity(args: &[u64; 6]) -> SysResult {
     let mut mask = [0; 8];
     let part = mask.get_mut(..bytes.min(8) as usize).ok_or(Errno::EINVAL)?;
     user::copy_in(address, part)?;
-    with_bound_thread(pid, |_| ())?;
+    if !with_bound_thread(pid, owns)? {
+        return Err(Errno::EPERM);
+    }
     let mask = u64::from_le_bytes(mask) & online();
     if mask == 0 {
         return Err(Errno::EINVAL);
@@ -118,13 +143,13 @@ fn set_policy(policy: u32, priority: u32) -> SysResult {
 
 /// sched_setscheduler(2): real-time classes are not to be had.
 pub(super) fn sched_setscheduler(args: &[u64; 6]) -> SysResult {
-    check_pid(args[0])?;
+    check_owned(args[0])?;
     set_policy(args[1] as u32, user::read(not_null(args[2])?)?)
 }
 
 /// sched_setparam(2).
 pub(super) fn sched_setparam(args: &[u64; 6]) -> SysResult {
-    check_pid(args[0])?;
+    check_owned(args[0])?;
     set_policy(SCHED_OTHER, user::read(not_null(args[1])?)?)
 }
 
@@ -168,41 +193,64 @@ pub(super) fn sched_getattr(args: &[u64; 6]) -> SysResult {
 
 /// sched_setattr(2).
 pub(super) fn sched_setattr(args: &[u64; 6]) -> SysResult {
-    check_pid(args[0])?;
+    check_owned(args[0])?;
     let attributes = not_null(args[1])?;
     let policy: u32 = user::read(attributes.wrapping_add(4))?;
     let priority: u32 = user::read(attributes.wrapping_add(20))?;
     set_policy(policy, priority)
 }
 
-/// The thread that a call about one, the process's group or its user is about.
-fn who(which: u64, who: u64) -> Result<&'static Thread, Errno> {
-    let uid = process::current().credentials.lock().uid;
-    match (which, who as u32) {
-        (0..=2, 0) => Ok(process::thread()),
-        (0, tid) => threads::with(tid, |thread| thread).ok_or(Errno::ESRCH),
-        (1, pid) if pid == process::current().pid() => Ok(process::thread()),
-        (2, user) if user == uid => Ok(process::thread()),
-        (0..=2, _) => Err(Errno::ESRCH),
-        _ => Err(Errno::EINVAL),
+/// The threads that a call is about: one, those of a group's processes, or of a user's; 0
+/// for the caller's.
+fn those(which: u64, who: u64) -> Result<Vec<&'static Thread>, Errno> {
+    let own = process::current();
+    let who = who as u32;
+    let found: Vec<&'static Thread> = match which {
+        PRIO_PROCESS => return with_thread(u64::from(who), |thread| alloc::vec![thread]),
+        PRIO_PGRP => {
+            let own = table::kin(own.pid()).map_or(0, |kin| kin.group);
+            let group = if who == 0 { own } else { who };
+            let members = table::running(|_, kin| kin.group == group);
+            let is_member = |thread: &&'static Thread| members.contains(&thread.process().pid());
+            threads::everybody().into_iter().filter(is_member).collect()
+        }
+        PRIO_USER => {
+            let own = own.credentials.lock().uid;
+            let user = if who == 0 { own } else { who };
+            let uid = |thread: &Thread| thread.process().credentials.lock().uid;
+            let is_theirs = |thread: &&'static Thread| uid(thread) == user;
+            threads::everybody().into_iter().filter(is_theirs).collect()
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    if found.is_empty() {
+        return Err(Errno::ESRCH);
     }
+    Ok(found)
 }
 
-/// getpriority(2): 20 less the nice value, so that it is never negative.
+/// getpriority(2): 20 less the nice value, so that it is never negative; the best of all.
 pub(super) fn getpriority(args: &[u64; 6]) -> SysResult {
-    let nice = who(args[0], args[1])?.nice.load(Ordering::Relaxed) as i32;
-    Ok((20 - nice) as usize)
+    let those = those(args[0], args[1])?;
+    let nice = |thread: &&Thread| thread.nice.load(Ordering::Relaxed) as i32;
+    Ok((20 - those.iter().map(nice).min().unwrap_or(0)) as usize)
 }
 
 /// setpriority(2).
 pub(super) fn setpriority(args: &[u64; 6]) -> SysResult {
-    let thread = who(args[0], args[1])?;
     let nice = (args[2] as i32).clamp(-20, 19);
-    if nice < thread.nice.load(Ordering::Relaxed) as i32 && !super::credentials::is_root() {
-        return Err(Errno::EACCES);
+    let is_root = super::credentials::is_root();
+    let mut result = Ok(0);
+    for thread in those(args[0], args[1])? {
+        if !owns(thread) {
+            result = Err(Errno::EPERM);
+        } else if nice < thread.nice.load(Ordering::Relaxed) as i32 && !is_root {
+            result = Err(Errno::EACCES);
+        } else {
+            thread.nice.store(nice as u32, Ordering::Relaxed);
+        }
     }
-    thread.nice.store(nice as u32, Ordering::Relaxed);
-    Ok(0)
+    result
 }
 
 /// getcpu(2).

@@ -2,8 +2,6 @@
 //!
 //! Source: uname(2), sysinfo(2), getrusage(2), getrlimit(2), personality(2).
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
 use super::clock::{cpu_time_ns, thread_time_ns};
 use super::credentials::is_root;
 use crate::errno::{Errno, SysResult};
@@ -230,23 +228,16 @@ pub(super) fn prlimit64(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
-/// What personality(2) set.
-static PERSONALITY: AtomicU32 = AtomicU32::new(0);
-
-/// The personality in force.
-pub fn current_personality() -> u32 {
-    PERSONALITY.load(Ordering::Relaxed)
-}
-
 /// personality(2): kept, without effect.
 pub(super) fn personality(args: &[u64; 6]) -> SysResult {
-    let old = PERSONALITY.load(Ordering::Relaxed);
+    let kept = &process::current().settings.personality;
+    let old = kept.get();
     let new = args[0] as u32;
     if new != u32::MAX {
         if new & !PERSONALITY_KNOWN != 0 {
             return Err(Errno::EINVAL);
         }
-        PERSONALITY.store(new, Ordering::Relaxed);
+        kept.set(u64::from(new), u32::MAX)?;
     }
     Ok(old as usize)
 }

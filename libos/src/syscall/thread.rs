@@ -18,6 +18,7 @@ use super::futex::{self, ROBUST_HEAD_BYTES};
 use crate::arch;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
+use crate::process::inspect::{Identity, may_inspect};
 use crate::process::{self, Kept, Settings};
 use crate::signal::number::SIGNAL_MAX;
 
@@ -71,9 +72,13 @@ pub(super) fn get_robust_list(args: &[u64; 6]) -> SysResult {
         0 => process::thread().tid(),
         tid => tid,
     };
-    let list = process::threads::with(tid, |thread| thread.robust_list.load(Ordering::Relaxed));
+    let list = process::threads::with(tid, |thread| {
+        let shown = may_inspect(thread.process(), Identity::Real);
+        shown.then(|| thread.robust_list.load(Ordering::Relaxed))
+    });
+    let list = list.ok_or(Errno::ESRCH)?.ok_or(Errno::EPERM)?;
     user::write(args[2], &ROBUST_HEAD_BYTES)?;
-    user::write(args[1], &list.ok_or(Errno::ESRCH)?).map(|()| 0)
+    user::write(args[1], &list).map(|()| 0)
 }
 
 /// What the program gets when a thread ends: futexes that it holds are marked,

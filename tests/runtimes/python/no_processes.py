@@ -1,4 +1,4 @@
-"""Whatever would start a process is an OSError at once, and nothing hangs."""
+"""Where no process may be made, whatever would is a PermissionError at once, and nothing hangs."""
 import multiprocessing
 import os
 import subprocess

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 
 use unikiln_abi::boot::{
-    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_NO_NEW_PRIVILEGES, FLAG_ROOT_READ_ONLY,
-    FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY, FLAG_STDOUT_TTY, FLAG_STRACE, FLAG_TELL_START,
-    FLAG_USER_GROUPS, FLAG_USER_HOME, GROUPS_MAX,
+    BOOT_MAGIC, BootInfo, FLAG_FLUSH_REACHES_ALL, FLAG_NO_FORK, FLAG_NO_NEW_PRIVILEGES,
+    FLAG_NO_PROCESSES, FLAG_ROOT_READ_ONLY, FLAG_STDERR_TTY, FLAG_STDIN, FLAG_STDIN_TTY,
+    FLAG_STDOUT_TTY, FLAG_STRACE, FLAG_TELL_START, FLAG_USER_GROUPS, FLAG_USER_HOME, GROUPS_MAX,
 };
 use unikiln_abi::layout::DIRECT_MAP_BASE;
 use unikiln_abi::strace::CallSet;
@@ -23,7 +23,7 @@ use super::start::Starter;
 use super::{Machine, Shared, remote};
 use crate::alarm::Alarm;
 use crate::clock::{Clock, read_tsc};
-use crate::config::Config;
+use crate::config::{Config, Processes};
 use crate::cpuid::{CpuProfile, is_software_kvm};
 use crate::error::Error;
 use crate::events::Events;
@@ -116,6 +116,7 @@ impl Machine {
         }
         boot_info.strace = config.strace.unwrap_or(CallSet::NONE);
         boot_info.rootfs_gpa = rootfs_gpa;
+        boot_info.pids_max = config.pids_limit.unwrap_or(0);
         boot_info.memory_limit_bytes = config.memory_bytes;
         boot_info.tsc_khz = clock.tsc_khz();
         boot_info.start_tsc = recorder.start_tsc().wrapping_add(clock.tsc_offset());
@@ -271,7 +272,7 @@ fn boot_info(
         start_tsc: 0,
         strace: CallSet::NONE,
         volume_count: program.volume_count,
-        reserved: 0,
+        pids_max: 0,
     }
 }
 
@@ -282,6 +283,8 @@ fn container_flags(config: &Config) -> u32 {
     flag(config.strace.is_some(), FLAG_STRACE)
         | flag(config.read_only_root, FLAG_ROOT_READ_ONLY)
         | flag(config.no_new_privileges, FLAG_NO_NEW_PRIVILEGES)
+        | flag(config.processes == Processes::Deny, FLAG_NO_PROCESSES)
+        | flag(config.processes != Processes::Fork, FLAG_NO_FORK)
         | flag(config.on_start.is_some(), FLAG_TELL_START)
         | flag(config.image_groups, FLAG_USER_GROUPS)
         | flag(sets_home, FLAG_USER_HOME)

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use unikiln_vmm::config::Processes;
 use unikiln_vmm::container::{Ending, Ready};
 use unikiln_vmm::control::{Reply, Request, Update, ask};
 use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork};
@@ -61,6 +62,8 @@ impl Container {
             image_groups: true,
             read_only_root: false,
             no_new_privileges: false,
+            processes: Processes::default(),
+            pids_limit: None,
             volumes: vec![],
             memory_bytes: 64 << 20,
             cpus: 1,

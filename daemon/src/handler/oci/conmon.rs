@@ -61,6 +61,9 @@ pub(super) enum ConmonError {
         path: PathBuf,
         source: io::Error,
     },
+    /// Its socket does not take a client.
+    #[error("cannot attach to conmon's socket {}: {source}", path.display())]
+    Attach { path: PathBuf, source: io::Error },
     /// It is gone, or does not do as it is told.
     #[error("conmon does not open the log {} anew: {reason}", path.display())]
     Reopen { path: PathBuf, reason: String },
@@ -248,13 +251,7 @@ impl Conmon<'_> {
             path: log.to_owned(),
             reason,
         };
-        let flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
-        File::options()
-            .write(true)
-            .custom_flags(flags.bits() as i32)
-            .open(self.bundle().join("ctl"))
-            .and_then(|mut pipe| pipe.write_all(REOPEN))
-            .map_err(|error| failed(error.to_string()))?;
+        tell(&self.bundle(), REOPEN).map_err(|error| failed(error.to_string()))?;
         let deadline = Instant::now() + REOPEN_LIMIT;
         while !has_open(process, log) {
             if !process::is_alive(process) {
@@ -285,6 +282,17 @@ impl Conmon<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Tells the conmon of a bundle something on its pipe, without waiting: a line is taken whole
+/// or not at all.
+pub(super) fn tell(bundle: &Path, line: &[u8]) -> io::Result<()> {
+    let flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let pipe = File::options()
+        .write(true)
+        .custom_flags(flags.bits() as i32)
+        .open(bundle.join("ctl"));
+    pipe?.write_all(line)
 }
 
 /// Whether a process has the file of that name open.

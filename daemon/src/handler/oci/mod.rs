@@ -18,11 +18,16 @@
 //! | [`rootfs`] | the overlay mount |
 //! | [`runtime`] | the runtime's command line |
 //! | [`conmon`] | conmon, its files and pipes |
-//! | [`exec`] | commands in a container |
+//! | [`exec`], [`console`] | commands in a container, and their terminals |
+//! | [`attach`] | the streams of a container's own program |
 //! | [`pod`] | what the containers of a pod share |
+//! | [`error`] | what the caller is told |
 //! | [`output`], [`process`] | what a program writes; what `/proc` says |
 
+mod attach;
 mod conmon;
+mod console;
+mod error;
 mod exec;
 mod output;
 mod pod;
@@ -37,16 +42,20 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use oci_spec::runtime::User;
+use oci_spec::runtime::{Spec, User};
 
-use self::conmon::{Conmon, ConmonError, Start};
+use self::attach::attach;
+use self::conmon::{Conmon, Start};
+use self::error::{failed, must_run};
+use self::exec::Exec;
 use self::pod::Pods;
 use self::rootfs::{Rootfs, RootfsError};
-use self::runtime::{Runtime, RuntimeError};
+use self::runtime::Runtime;
 use self::user::Wanted;
+use super::streams::{Attached, Streams};
 use super::{Ended, ExecOutput, GuestStats, Handler, HandlerError, Launch, Process};
 use crate::image::layers::Layers;
-use crate::proto::{LinuxContainerResources, NamespaceMode};
+use crate::proto::{LinuxContainerResources, LinuxContainerUser, NamespaceMode};
 
 /// How long conmon may take to end after its container.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -342,12 +351,35 @@ impl Handler for OciHandler {
         command: &[String],
         timeout: Option<Duration>,
     ) -> Result<ExecOutput, HandlerError> {
-        if !process::is_alive(process) {
-            let text = format!("container {} does not run", launch.id);
-            return Err(HandlerError::Precondition(text));
-        }
+        must_run(launch, process)?;
         let bundle = self.conmon(launch).bundle();
-        exec::exec(&self.runtime, launch.id, &bundle, command, timeout)
+        self.command(launch, &bundle, command).sync(timeout)
+    }
+
+    fn has_streams(&self) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    fn exec(
+        &self,
+        launch: &Launch<'_>,
+        process: Process,
+        command: &[String],
+        streams: Streams,
+    ) -> Result<Attached, HandlerError> {
+        must_run(launch, process)?;
+        let bundle = self.conmon(launch).bundle();
+        self.command(launch, &bundle, command).streams(streams)
+    }
+
+    fn attach(
+        &self,
+        launch: &Launch<'_>,
+        process: Process,
+        streams: Streams,
+    ) -> Result<Attached, HandlerError> {
+        must_run(launch, process)?;
+        Ok(attach(&self.conmon(launch), launch.config, streams)?)
     }
 
     fn delete(&self, launch: &Launch<'_>, _process: Option<Process>) -> Result<(), HandlerError> {
@@ -364,6 +396,17 @@ impl Handler for OciHandler {
 
     fn upper_directory(&self, launch: &Launch<'_>) -> Option<PathBuf> {
         Some(Rootfs::of(launch.directory).upper())
+    }
+
+    fn user(&self, launch: &Launch<'_>) -> Option<LinuxContainerUser> {
+        let spec = Spec::load(self.conmon(launch).bundle().join("config.json")).ok()?;
+        let user = spec.process().as_ref()?.user().clone();
+        let groups = user.additional_gids().clone().unwrap_or_default();
+        Some(LinuxContainerUser {
+            uid: user.uid().into(),
+            gid: user.gid().into(),
+            supplemental_groups: groups.into_iter().map(i64::from).collect(),
+        })
     }
 
     fn overhead_bytes(&self, _limit_bytes: u64) -> u64 {
@@ -411,38 +454,24 @@ impl Handler for OciHandler {
 }
 
 impl OciHandler {
+    fn command<'a>(
+        &'a self,
+        launch: &Launch<'a>,
+        bundle: &'a Path,
+        command: &'a [String],
+    ) -> Exec<'a> {
+        Exec {
+            runtime: &self.runtime,
+            id: launch.id,
+            bundle,
+            command,
+        }
+    }
+
     /// Ends all processes of a container: its own, and conmon.
     fn stop(&self, launch: &Launch<'_>) -> Result<(), HandlerError> {
         self.runtime.delete(launch.id)?;
         Self::end(&self.conmon(launch));
         Ok(())
-    }
-}
-
-fn failed(what: &str, launch: &Launch<'_>, error: &dyn std::error::Error) -> HandlerError {
-    let mut text = format!("cannot {what} for container {}: {error}", launch.id);
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    HandlerError::Failed(text)
-}
-
-impl From<RuntimeError> for HandlerError {
-    fn from(error: RuntimeError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<ConmonError> for HandlerError {
-    fn from(error: ConmonError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<RootfsError> for HandlerError {
-    fn from(error: RootfsError) -> Self {
-        Self::Failed(error.to_string())
     }
 }

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use unikiln_vmm::StatsFormat;
+use unikiln_vmm::config::Processes;
 use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork, SpecUser, SpecVolume};
 
 use super::{CONTROL, EXIT};
@@ -25,6 +26,8 @@ use crate::proto::{
 pub(super) const STRACE: &str = "unikiln.dev/strace";
 /// Annotation of a pod: what the run cost in the log's last lines, `true` or `json`.
 pub(super) const STATS: &str = "unikiln.dev/stats";
+/// Annotation of a pod: what processes its programs may make, as `unikiln run --processes`.
+pub(super) const PROCESSES: &str = "unikiln.dev/processes";
 /// Most memory where there is no limit: what the smallest address space of a CPU holds
 /// beside a root file system.
 const MEMORY_MAX_BYTES: u64 = 48 << 30;
@@ -71,6 +74,8 @@ pub(super) fn spec(launch: &Launch<'_>, unikernel: PathBuf) -> Result<Spec, Hand
         image_groups: security.supplemental_groups_policy() == SupplementalGroupsPolicy::Merge,
         read_only_root: security.readonly_rootfs,
         no_new_privileges: security.no_new_privs,
+        processes: processes(annotation(config, pod, PROCESSES))?,
+        pids_limit: pids_limit(&resources)?,
         volumes: volumes.collect::<Result<_, HandlerError>>()?,
         memory_bytes: memory_bytes(&resources),
         cpus: cpus(&resources),
@@ -124,6 +129,27 @@ fn stats(text: Option<&str>) -> Result<Option<StatsFormat>, HandlerError> {
         Some(other) => Err(HandlerError::Invalid(format!(
             "the annotation {STATS} is {other:?}; write \"true\", \"json\" or \"false\""
         ))),
+    }
+}
+
+fn processes(text: Option<&str>) -> Result<Processes, HandlerError> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|error| HandlerError::Invalid(format!("the annotation {PROCESSES}: {error}")))
+    };
+    text.map_or(Ok(Processes::default()), parse)
+}
+
+/// `pids.max` of the container's own cgroup, in which a unikernel's processes do not show.
+fn pids_limit(resources: &LinuxContainerResources) -> Result<Option<u32>, HandlerError> {
+    match resources.unified.get("pids.max").map(|text| text.trim()) {
+        None | Some("max") => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(limit) if limit > 0 => Ok(Some(limit)),
+            _ => Err(HandlerError::Invalid(format!(
+                "pids.max is {text:?}; write a number from 1 on, or \"max\""
+            ))),
+        },
     }
 }
 

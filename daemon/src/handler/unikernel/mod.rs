@@ -31,10 +31,11 @@ use unikiln_vmm::container::Ending;
 use unikiln_vmm::control::{Reply, Request, Update};
 use unikiln_vmm::refusal::refusal;
 
+use super::streams::{Attached, Streams};
 use super::{Ended, ExecOutput, GuestStats, Handler, HandlerError, Launch, Process};
 use crate::cgroup::Cgroup;
 use crate::image::LocalImage;
-use crate::proto::LinuxContainerResources;
+use crate::proto::{LinuxContainerResources, LinuxContainerUser};
 use monitor::Monitor;
 
 /// Name of the description in a container's directory.
@@ -52,6 +53,10 @@ const OVERHEAD_BYTES: u64 = 16 << 20;
 /// The kernel's part of a guest's memory for what maps it: 2 MiB of a GiB were measured under
 /// shadow paging.
 const OVERHEAD_SHARE: u64 = 256;
+
+/// What ExecSync, Exec and Attach answer.
+const NO_STREAMS: &str = "a unikernel cannot be entered, for it has no second process: its log has what it \
+    wrote and the record of a crash, the annotation unikiln.dev/strace adds its system calls";
 
 const SIGKILL: i32 = 9;
 /// Exit code of a container whose monitor was killed.
@@ -222,10 +227,25 @@ impl Handler for UnikernelHandler {
         _: &[String],
         _: Option<Duration>,
     ) -> Result<ExecOutput, HandlerError> {
-        Err(HandlerError::Unimplemented(
-            "a unikernel cannot be entered: its log has what it wrote and the record of a crash, the annotation unikiln.dev/strace adds its system calls"
-                .to_owned(),
-        ))
+        Err(HandlerError::Unimplemented(NO_STREAMS.to_owned()))
+    }
+
+    fn has_streams(&self) -> Result<(), HandlerError> {
+        Err(HandlerError::Unimplemented(NO_STREAMS.to_owned()))
+    }
+
+    fn exec(
+        &self,
+        _: &Launch<'_>,
+        _: Process,
+        _: &[String],
+        _: Streams,
+    ) -> Result<Attached, HandlerError> {
+        Err(HandlerError::Unimplemented(NO_STREAMS.to_owned()))
+    }
+
+    fn attach(&self, _: &Launch<'_>, _: Process, _: Streams) -> Result<Attached, HandlerError> {
+        Err(HandlerError::Unimplemented(NO_STREAMS.to_owned()))
     }
 
     fn delete(&self, launch: &Launch<'_>, process: Option<Process>) -> Result<(), HandlerError> {
@@ -247,6 +267,11 @@ impl Handler for UnikernelHandler {
     }
 
     fn upper_directory(&self, _launch: &Launch<'_>) -> Option<PathBuf> {
+        None
+    }
+
+    fn user(&self, _launch: &Launch<'_>) -> Option<LinuxContainerUser> {
+        // The guest looks it up in the image's files.
         None
     }
 

@@ -214,6 +214,7 @@ fn a_description_says_all_of_a_container() {
     fixture.pod.annotations = [
         (describe::STRACE.to_owned(), "%file".to_owned()),
         (describe::STATS.to_owned(), "true".to_owned()),
+        (describe::PROCESSES.to_owned(), "spawn".to_owned()),
     ]
     .into();
     fixture.image.env = vec!["PATH=/bin".into()];
@@ -235,6 +236,7 @@ fn a_description_says_all_of_a_container() {
         resources: Some(LinuxContainerResources {
             memory_limit_in_bytes: 64 << 20,
             oom_score_adj: 900,
+            unified: [("pids.max".to_owned(), "20".to_owned())].into(),
             ..Default::default()
         }),
         security_context: Some(LinuxContainerSecurityContext {
@@ -268,6 +270,8 @@ fn a_description_says_all_of_a_container() {
     let procs = ["/cg/memory/a/cgroup.procs", "/cg/pids/a/cgroup.procs"];
     assert_eq!(spec.cgroup_procs, procs.map(PathBuf::from));
     assert_eq!(spec.strace.as_deref(), Some("%file"));
+    assert_eq!(spec.processes, unikiln_vmm::config::Processes::Spawn);
+    assert_eq!(spec.pids_limit, Some(20));
     assert_eq!(spec.stats, Some(unikiln_vmm::StatsFormat::Text));
     assert_eq!(spec.log.unwrap(), Path::new("/logs/0.log"));
 }
@@ -287,6 +291,9 @@ fn settings_that_cannot_be_are_refused() {
     for refused in [
         with(|it| it.pod.annotations = [(describe::STATS.to_owned(), "maybe".to_owned())].into()),
         with(|it| it.config.envs = vec![KeyValue::default()]),
+        with(|it| {
+            it.pod.annotations = [(describe::PROCESSES.to_owned(), "some".to_owned())].into();
+        }),
     ] {
         assert!(
             matches!(refused, Err(HandlerError::Invalid(_))),

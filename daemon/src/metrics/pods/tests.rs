@@ -89,6 +89,15 @@ fn every_metric_is_described_once_and_given() {
         guest: Some(&guest),
         interfaces: &interfaces,
         layer_bytes: Some(77),
+        layer_room: Some(Room {
+            bytes: 1000,
+            inodes: 20,
+            free_inodes: 7,
+        }),
+        files: Some(OpenFiles {
+            descriptors: 9,
+            sockets: 4,
+        }),
         started_at_s: Some(12),
     };
     let subject = Subject {
@@ -122,6 +131,8 @@ fn every_metric_is_described_once_and_given() {
         assert_eq!(metric.timestamp, 42_900_000_000);
         let is_counter = metric.metric_type == i32::from(MetricType::Counter);
         let is_total = metric.name.ends_with("_total") || metric.name.ends_with("failcnt");
+        // A number of things that are there, under the name that others gave it.
+        let is_total = is_total && metric.name != "container_fs_inodes_total";
         assert_eq!(is_counter, is_total, "{}", metric.name);
     }
     let all = &made.metrics;
@@ -154,6 +165,8 @@ fn every_metric_is_described_once_and_given() {
         (vec!["pgmajfault".to_owned(), "hierarchy".to_owned()], 4)
     );
     assert_eq!(values(all, "unikiln_guest_exits_total").len(), 2);
+    assert_eq!(values(all, "container_fs_inodes_free")[0].1, 7);
+    assert_eq!(values(all, "container_sockets"), [(vec![], 4)]);
 }
 
 #[test]
@@ -164,6 +177,8 @@ fn what_is_not_known_is_not_given() {
         guest: None,
         interfaces: &[],
         layer_bytes: None,
+        layer_room: None,
+        files: None,
         started_at_s: None,
     };
     let made = container(Subject::default(), source);

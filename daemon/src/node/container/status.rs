@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::node::status::container_status;
 use crate::node::{Node, NodeError};
 use crate::proto::{ContainerStatusRequest, ContainerStatusResponse};
 
@@ -28,7 +27,7 @@ impl Node {
             info.insert("info".to_owned(), text.to_string());
         }
         Ok(ContainerStatusResponse {
-            status: Some(container_status(held.container)),
+            status: Some(self.status_of(held)),
             info,
         })
     }

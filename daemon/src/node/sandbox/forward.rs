@@ -34,7 +34,7 @@ impl Node {
             .parts
             .streaming
             .port_forward(record.namespace, &request.port)
-            .map_err(NodeError::Forward)?;
+            .map_err(NodeError::Streaming)?;
         Ok(PortForwardResponse { url })
     }
 }

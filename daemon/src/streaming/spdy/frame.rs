@@ -116,6 +116,8 @@ pub(super) fn encode(outgoing: Outgoing, headers: &mut Compressor) -> io::Result
             &[stream.to_be_bytes(), status.to_be_bytes()].concat(),
         ),
         Outgoing::Pong { id } => control(PING, &id.to_be_bytes()),
+        // The connection's own end says so.
+        Outgoing::Close => Ok(Vec::new()),
     }
 }
 

@@ -1,5 +1,11 @@
-//! SPDY/3.1 as Kubernetes uses it: a client opens streams in pairs, one for data and one for
-//! errors, by headers `streamtype`, `port` and `requestid`; the server accepts each.
+//! SPDY/3.1 as Kubernetes uses it: a client opens streams, whose headers say what they are for;
+//! the server accepts each.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `frame`, `headers` | the wire |
+//! | `ports` | pairs of streams, each pair a connection to a port |
+//! | `program` | the streams of one program |
 //!
 //! There is no flow control but that of the connection: Kubernetes' clients know no windows.
 //! So a pod that does not read holds up the other streams of its connection once its queue is
@@ -7,29 +13,24 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use self::frame::{Head, Kind};
 use self::headers::{Compressor, Decompressor};
-use super::forward::forward;
-use super::session::{Activity, IN_QUEUE, Incoming, OUT_QUEUE, Outgoing, PIECE_BYTES, ToClient};
+use super::session::{Activity, CLOSE_LIMIT, Incoming, OUT_QUEUE, Outgoing, PIECE_BYTES};
 
 mod frame;
 mod headers;
+mod ports;
+mod program;
 #[cfg(test)]
 pub(super) mod testing;
 
-/// Forwards of one connection at once.
-const FORWARDS_MAX: usize = 1024;
-/// Halves of pairs that wait for the other.
-const HALVES_MAX: usize = 256;
-/// How long one waits.
-const HALF_LIFE: Duration = Duration::from_secs(30);
+pub(super) use self::ports::ports;
+pub(super) use self::program::program;
+
 /// A control frame has headers of a few words.
 const CONTROL_MAX_BYTES: usize = 64 << 10;
 
@@ -37,25 +38,55 @@ const CONTROL_MAX_BYTES: usize = 64 << 10;
 const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 3;
 
-/// Serves one connection until the client leaves.
-pub(super) async fn serve(
+/// Streams that data may come on.
+type FromClient = HashMap<u32, mpsc::Sender<Incoming>>;
+
+/// What streams are for.
+trait Service {
+    /// Accepts a stream with these headers, before anything else goes on it. The error is a
+    /// reset's status.
+    async fn open(&mut self, streams: &mut FromClient, stream: Opened<'_>) -> Result<(), u32>;
+
+    /// The client broke a stream.
+    fn reset(&mut self, stream: u32);
+}
+
+/// A stream that a client opens.
+struct Opened<'a> {
+    stream: u32,
+    /// It says nothing on it.
+    is_last: bool,
+    headers: &'a HashMap<String, String>,
+}
+
+impl Opened<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// Serves one connection until the client leaves, or the service closes it.
+async fn serve<S: Service>(
     io: impl AsyncRead + AsyncWrite + Unpin,
-    netns: Option<PathBuf>,
+    service: impl FnOnce(mpsc::Sender<Outgoing>) -> S,
     activity: &Activity,
 ) {
     let (mut reader, mut writer) = tokio::io::split(io);
     let (queue, mut out) = mpsc::channel(OUT_QUEUE);
     let mut session = Session {
-        netns,
+        service: service(queue.clone()),
         queue,
         streams: HashMap::new(),
-        halves: HashMap::new(),
-        forwards: JoinSet::new(),
         headers: Decompressor::new(),
     };
     let send = async {
         let mut headers = Compressor::new();
         while let Some(outgoing) = out.recv().await {
+            if outgoing == Outgoing::Close {
+                writer.shutdown().await?;
+                tokio::time::sleep(CLOSE_LIMIT).await;
+                break;
+            }
             activity.note();
             let bytes = frame::encode(outgoing, &mut headers)?;
             writer.write_all(&bytes).await?;
@@ -72,25 +103,14 @@ pub(super) async fn serve(
     }
 }
 
-/// One of a pair of streams.
-#[derive(Debug, Default)]
-struct Half {
-    since: Option<Instant>,
-    error: Option<u32>,
-    data: Option<(u32, mpsc::Receiver<Incoming>)>,
-}
-
-struct Session {
-    netns: Option<PathBuf>,
+struct Session<S> {
+    service: S,
     queue: mpsc::Sender<Outgoing>,
-    /// Streams that data may come on.
-    streams: HashMap<u32, mpsc::Sender<Incoming>>,
-    halves: HashMap<String, Half>,
-    forwards: JoinSet<()>,
+    streams: FromClient,
     headers: Decompressor,
 }
 
-impl Session {
+impl<S: Service> Session<S> {
     async fn receive(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
@@ -167,10 +187,9 @@ impl Session {
             }
             Kind::RstStream => {
                 let stream = frame::parse_stream(body)?;
-                // Its queue ends without an end: the forward ends.
+                // Its queue ends without an end: what is at its other side ends.
                 self.streams.remove(&stream);
-                self.halves
-                    .retain(|_, half| half.data.as_ref().is_none_or(|(data, _)| *data != stream));
+                self.service.reset(stream);
             }
             Kind::Ping => {
                 let id = frame::parse_ping(body)?;
@@ -190,108 +209,21 @@ impl Session {
         Ok(())
     }
 
-    /// Accepts a stream; both of a pair start their forward. The error is a reset's status.
     async fn open(
         &mut self,
         stream: u32,
         is_last: bool,
         headers: &HashMap<String, String>,
     ) -> Result<(), u32> {
-        let is_new = stream % 2 == 1 && !self.streams.contains_key(&stream);
-        let port = headers
-            .get("port")
-            .and_then(|port| port.parse::<u16>().ok());
-        let port = port
-            .filter(|port| is_new && *port > 0)
-            .ok_or(PROTOCOL_ERROR)?;
-        let is_data = match headers.get("streamtype").map(String::as_str) {
-            Some("data") => true,
-            Some("error") => false,
-            _ => return Err(PROTOCOL_ERROR),
-        };
-        // Clients of before request ids open the error stream first and the data stream next.
-        let request = match headers.get("requestid") {
-            Some(request) => request.clone(),
-            None => format!(
-                "stream {}",
-                if is_data {
-                    stream.saturating_sub(2)
-                } else {
-                    stream
-                }
-            ),
-        };
-        let now = Instant::now();
-        self.expire(now).await;
-        while self.forwards.try_join_next().is_some() {}
-        if self.forwards.len() >= FORWARDS_MAX || self.halves.len() >= HALVES_MAX {
-            return Err(REFUSED_STREAM);
-        }
-        let half = self.halves.entry(request.clone()).or_default();
-        half.since.get_or_insert(now);
-        let is_taken = if is_data {
-            half.data.is_some()
-        } else {
-            half.error.is_some()
-        };
-        if is_taken {
+        if stream.is_multiple_of(2) || self.streams.contains_key(&stream) {
             return Err(PROTOCOL_ERROR);
         }
-        if is_data {
-            let (sender, receiver) = mpsc::channel(IN_QUEUE);
-            half.data = Some((stream, receiver));
-            if is_last {
-                let _ = sender.try_send(Incoming::End);
-            } else {
-                self.streams.insert(stream, sender);
-            }
-        } else {
-            half.error = Some(stream);
-        }
-        // Before anything that the forward sends: one queue keeps the order.
-        self.send(Outgoing::Accept { stream })
-            .await
-            .map_err(|_| REFUSED_STREAM)?;
-        if let Some(Half {
-            error: Some(_),
-            data: Some(_),
-            ..
-        }) = self.halves.get(&request)
-            && let Some(Half {
-                error: Some(error),
-                data: Some((data, receiver)),
-                ..
-            }) = self.halves.remove(&request)
-        {
-            let to_client = ToClient {
-                queue: self.queue.clone(),
-                data,
-                error,
-            };
-            self.forwards
-                .spawn(forward(self.netns.clone(), port, receiver, to_client));
-        }
-        Ok(())
-    }
-
-    /// Resets halves whose other half never came.
-    async fn expire(&mut self, now: Instant) {
-        let old = |half: &Half| {
-            half.since
-                .is_some_and(|since| now.duration_since(since) > HALF_LIFE)
+        let opened = Opened {
+            stream,
+            is_last,
+            headers,
         };
-        let expired: Vec<_> = self.halves.extract_if(|_, half| old(half)).collect();
-        for (_, half) in expired {
-            for stream in half
-                .error
-                .into_iter()
-                .chain(half.data.map(|(data, _)| data))
-            {
-                self.streams.remove(&stream);
-                let status = REFUSED_STREAM;
-                let _ = self.send(Outgoing::Reset { stream, status }).await;
-            }
-        }
+        self.service.open(&mut self.streams, opened).await
     }
 
     async fn send(&self, outgoing: Outgoing) -> io::Result<()> {

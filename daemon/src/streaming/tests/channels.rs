@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::*;
 
@@ -33,12 +34,16 @@ pub(super) async fn open(
     (socket, chosen.unwrap_or_default())
 }
 
-async fn next(socket: &mut WebSocketStream<TcpStream>) -> Option<Vec<u8>> {
+pub(super) async fn next(socket: &mut WebSocketStream<TcpStream>) -> Option<Vec<u8>> {
     loop {
         match socket.next().await?.ok()? {
             Message::Binary(bytes) => return Some(bytes.to_vec()),
             Message::Text(text) => return Some(text.as_bytes().to_vec()),
-            Message::Close(_) => return None,
+            Message::Close(frame) => {
+                // Without a code it is an error to Kubernetes' clients.
+                assert_eq!(frame.map(|frame| frame.code), Some(CloseCode::Normal));
+                return None;
+            }
             _ => {}
         }
     }

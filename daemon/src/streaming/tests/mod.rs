@@ -1,4 +1,5 @@
-//! The server with clients of each protocol, against servers on this machine's loopback.
+//! The server with clients of each protocol, against servers on this machine's loopback and
+//! programs of this machine.
 //! In a pod's namespace: `daemon/tests/network/streaming.rs`.
 
 use std::time::Duration;
@@ -9,7 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 
 mod channels;
+mod program;
+mod programs;
 mod spdy;
+mod spdy_programs;
 
 const SPDY_HEADERS: &str =
     "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: portforward.k8s.io\r\n";
@@ -98,7 +102,7 @@ async fn only_what_was_granted_is_served() {
         ),
         (format!("{url}?port=x"), "POST", SPDY_HEADERS, "400"),
         (
-            url.replace("portforward", "exec"),
+            url.replace("portforward", "other"),
             "POST",
             SPDY_HEADERS,
             "404",

@@ -7,7 +7,7 @@ use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::super::session::Activity;
-use super::super::spdy::serve;
+use super::super::spdy::ports;
 use super::super::spdy::testing::{Client, Frame};
 use super::*;
 
@@ -255,8 +255,8 @@ proptest::proptest! {
             }
             near.shutdown().await.unwrap();
             let activity = Activity::new();
-            let serve = serve(far, None, &activity);
-            tokio::time::timeout(Duration::from_secs(60), serve).await
+            let session = ports(far, None, &activity);
+            tokio::time::timeout(Duration::from_secs(60), session).await
         });
         proptest::prop_assert!(ended.is_ok());
     }

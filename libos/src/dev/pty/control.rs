@@ -15,7 +15,7 @@ use linux_raw_sys::ioctl::{
 
 use super::Terminal;
 use super::settings::{SETTINGS_BYTES, SETTINGS2_BYTES, Settings, WindowSize};
-use crate::dev::terminal;
+use crate::dev::terminal::Controlling;
 use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::mm::user;
@@ -65,12 +65,16 @@ impl Terminal {
                 OUTPUT => INPUT,
                 other => other,
             })?,
-            // The foreground group is told to the master as well, without any check.
+            // The master is told of the session as well, without any check.
             TIOCGPGRP => {
-                let group = self.state.lock().foreground.unwrap_or(0);
+                let group = self.with_tie(|tie| tie.map_or(0, |tie| tie.foreground));
                 user::write::<u32>(argument, &group)?;
             }
-            TIOCSCTTY | TIOCNOTTY | TIOCSPGRP => return Err(Errno::ENOTTY),
+            TIOCGSID => {
+                let tie = self.with_tie(|tie| *tie).ok_or(Errno::ENOTTY)?;
+                user::write::<u32>(argument, &tie.session)?;
+            }
+            TIOCSCTTY | TIOCNOTTY => return Err(Errno::ENOTTY),
             _ => return self.control(request, argument),
         }
         Ok(0)
@@ -132,11 +136,9 @@ impl Terminal {
                 _ => return Err(Errno::EINVAL),
             },
             TCSBRK | TCSBRKP | TIOCEXCL | TIOCNXCL => {}
-            TIOCSCTTY => terminal::take(self)?,
-            TIOCNOTTY => terminal::give_up(self)?,
-            TIOCGPGRP | TIOCGSID if !terminal::is(self) => return Err(Errno::ENOTTY),
-            TIOCGPGRP | TIOCGSID => user::write::<u32>(argument, &process::current().pid())?,
-            TIOCSPGRP => self.set_group(argument)?,
+            TIOCSCTTY | TIOCNOTTY | TIOCGPGRP | TIOCGSID | TIOCSPGRP => {
+                return Controlling::Pty(self.clone()).control(request, argument);
+            }
             TIOCGDEV => user::write::<u32>(argument, &self.device())?,
             TIOCGETD => user::write::<u32>(argument, &0)?,
             // Linux lets nobody type for others any more.
@@ -169,21 +171,5 @@ impl Terminal {
             }
         });
         Ok(())
-    }
-
-    /// TIOCSPGRP: the only group there is.
-    fn set_group(self: &Arc<Self>, argument: u64) -> Result<(), Errno> {
-        if !terminal::is(self) {
-            return Err(Errno::ENOTTY);
-        }
-        let group = user::read::<u32>(argument)?;
-        match group {
-            group if (group as i32) < 0 => Err(Errno::EINVAL),
-            group if group == process::current().pid() => {
-                self.set_foreground(Some(group));
-                Ok(())
-            }
-            _ => Err(Errno::ESRCH),
-        }
     }
 }

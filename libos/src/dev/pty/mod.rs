@@ -9,8 +9,7 @@
 //!
 //! A terminal lives from the open of its master to its close, which hangs up:
 //! reads of the slave that wait are EIO, later ones 0, writes EIO, and its name
-//! in `/dev/pts` is gone. Job control is left out: there is one process, which is
-//! always in the foreground of its terminal.
+//! in `/dev/pts` is gone. Whose terminal it is, is `terminal.rs`'s.
 
 mod control;
 mod end;
@@ -18,16 +17,15 @@ mod line;
 pub mod settings;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use linux_raw_sys::general::{
-    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, O_ACCMODE, O_NOCTTY, O_WRONLY, SIGCONT, SIGHUP,
+    EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, O_ACCMODE, O_NOCTTY, O_WRONLY,
 };
 use spin::{Mutex, Once};
 
-use super::terminal::{self, Controlling};
+use super::terminal::{self, Controlling, Tie};
 use super::{TTY_GROUP, number};
 use crate::errno::Errno;
 use crate::fs::access::Caller;
@@ -37,7 +35,7 @@ use crate::fs::node::Node;
 use crate::fs::open_file::{OpenFile, Origin};
 use crate::fs::readiness::Watchers;
 use crate::sched::WaitQueue;
-use crate::signal::{self, SigInfo};
+use crate::sorted::SortedMap;
 use end::{Master, Slave};
 use line::Line;
 use settings::WindowSize;
@@ -50,7 +48,7 @@ pub(super) const SLAVE_MAJOR: u32 = 136;
 /// `/dev/pts`.
 static DIRECTORY: Once<Arc<MemoryInode>> = Once::new();
 /// The terminals that there are. Taken before a terminal's own lock.
-static TERMINALS: Mutex<BTreeMap<u32, Arc<Terminal>>> = Mutex::new(BTreeMap::new());
+static TERMINALS: Mutex<SortedMap<u32, Arc<Terminal>>> = Mutex::new(SortedMap::new());
 
 /// A pseudo-terminal.
 pub struct Terminal {
@@ -70,8 +68,8 @@ struct State {
     hung_up: bool,
     /// Open slaves; none yet is not the same as none any more.
     slaves: Option<usize>,
-    /// The foreground group, while this is the process's terminal.
-    foreground: Option<u32>,
+    /// The session that it is the terminal of.
+    tie: Option<Tie>,
 }
 
 /// `/dev/pts` as a directory with `ptmx` alone.
@@ -150,7 +148,7 @@ impl Terminal {
                 locked: true,
                 hung_up: false,
                 slaves: None,
-                foreground: None,
+                tie: None,
             }),
             changed: WaitQueue::new(),
             watchers: Watchers::new(),
@@ -175,8 +173,8 @@ impl Terminal {
         result
     }
 
-    /// Opens the slave. The first terminal that is opened without O_NOCTTY becomes
-    /// the process's, which leads its session.
+    /// Opens the slave. The first terminal that a session's leader opens without
+    /// O_NOCTTY becomes the session's.
     pub(super) fn open(
         self: &Arc<Self>,
         node: Node,
@@ -186,7 +184,7 @@ impl Terminal {
         let slave = Slave::new(self, node)?;
         if flags & O_NOCTTY == 0 && flags & O_ACCMODE != O_WRONLY {
             // One that has a terminal already keeps it.
-            let _ = terminal::take(self);
+            let _ = Controlling::Pty(self.clone()).take();
         }
         Ok(OpenFile::new(slave, flags & !O_NOCTTY, origin))
     }
@@ -200,16 +198,15 @@ impl Terminal {
         Some((node, Origin::new(parent, &name)))
     }
 
-    /// Notes that this became the process's terminal, or is no longer.
-    pub(super) fn set_foreground(&self, group: Option<u32>) {
-        self.state.lock().foreground = group;
+    /// Runs `with` on what says whose terminal it is.
+    pub(super) fn with_tie<R>(&self, with: impl FnOnce(&mut Option<Tie>) -> R) -> R {
+        with(&mut self.state.lock().tie)
     }
 
-    /// Sends a signal to the foreground group, which is the process, if there is one.
+    /// Sends a signal to the group in the foreground, if there is one.
     fn signal(&self, signal: u32) {
-        if self.state.lock().foreground.is_some() {
-            // A full queue loses the signal, as Linux's does.
-            let _ = signal::send_to_process(crate::process::init(), SigInfo::from_kernel(signal));
+        if let Some(tie) = self.with_tie(|tie| *tie) {
+            terminal::signal_group(tie.foreground, &[signal]);
         }
     }
 
@@ -220,11 +217,12 @@ impl Terminal {
             put_name(directory, &name_of(self.number), None);
         }
         TERMINALS.lock().remove(&self.number);
-        self.change(|state| state.hung_up = true);
-        self.signal(SIGHUP);
-        self.signal(SIGCONT);
-        if terminal::is(self) {
-            terminal::set(Controlling::None);
+        let tie = self.change(|state| {
+            state.hung_up = true;
+            state.tie.take()
+        });
+        if let Some(tie) = tie {
+            terminal::hung_up(tie);
         }
     }
 }

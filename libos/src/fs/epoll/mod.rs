@@ -31,6 +31,7 @@ use super::open_file::{File, OpenFile, Readiness};
 use super::readiness::Watchers;
 use crate::errno::{Errno, SysResult};
 use crate::sched::WaitQueue;
+use crate::sorted::sort_by_key;
 pub use watch::{Core, Interest, Watch};
 use watch::{Key, key};
 
@@ -388,7 +389,7 @@ impl File for Epoll {
             .map(|watch| (watch.key.0, watch.interest()))
             .collect();
         drop(watches);
-        lines.sort_by_key(|(fd, _)| *fd);
+        sort_by_key(&mut lines, |(fd, _)| *fd);
         lines
             .iter()
             .flat_map(|(fd, Interest { events, data })| {

@@ -28,6 +28,7 @@ use super::transfer::Sink;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
 use crate::sched::{self, WaitQueue};
+use crate::sorted::sort_by_key;
 
 /// Most instances at once.
 pub const INSTANCES_MAX: usize = 128;
@@ -303,7 +304,7 @@ impl File for Inotify {
         let state = self.core.state.lock();
         let mut watches: Vec<_> = state.watches.values().cloned().collect();
         drop(state);
-        watches.sort_by_key(|watch| watch.number);
+        sort_by_key(&mut watches, |watch| watch.number);
         watches
             .iter()
             .flat_map(|watch| {

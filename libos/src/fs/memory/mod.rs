@@ -12,7 +12,6 @@ pub(crate) mod directory;
 mod quota;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,13 +30,14 @@ use super::notify;
 use super::pipe::Pipe;
 use crate::errno::Errno;
 use crate::process::capabilities::FSETID;
+use crate::sorted::SortedMap;
 
 /// First inode number of what is not in the image; the image's are below.
 const FIRST_INO: u64 = 1 << 32;
 static NEXT_INO: AtomicU64 = AtomicU64::new(FIRST_INO);
 
 /// Extended attributes by full name.
-pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+pub type Xattrs = SortedMap<Vec<u8>, Vec<u8>>;
 
 /// What changes of an inode besides its data.
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@ use super::source;
 use crate::errno::Errno;
 use crate::fs::PAGE_BYTES;
 use crate::fs::memory::used_pages;
+use crate::process::table;
 use crate::{mm, process};
 
 pub(super) const ITEMS: &[Item] = &[
@@ -19,7 +20,9 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("cgroup.max.depth", "max\n"),
     fixed!("cgroup.max.descendants", "max\n"),
     text("cgroup.procs", |_, content| {
-        out!(content, "{}\n", process::current().pid());
+        for pid in table::running(|_, _| true) {
+            out!(content, "{pid}\n");
+        }
         Ok(())
     }),
     fixed!("cgroup.stat", "nr_descendants 0\nnr_dying_descendants 0\n"),
@@ -34,7 +37,7 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("cpu.max", "max 100000\n"),
     fixed!("cpu.max.burst", "0\n"),
     text("cpu.stat", |_, content| {
-        let used = source::process_cpu_ns() / 1000;
+        let used = source::all_cpu_ns() / 1000;
         out!(
             content,
             "usage_usec {used}\nuser_usec {used}\nsystem_usec 0\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0\n"
@@ -76,7 +79,12 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("memory.swap.high", "max\n"),
     fixed!("memory.swap.max", "0\n"),
     text("pids.current", |_, content| {
-        out!(content, "{}\n", process::everybody().len());
+        // Those that were not waited for keep their place.
+        let ended = table::everybody()
+            .iter()
+            .filter(|seen| seen.ended.is_some())
+            .count();
+        out!(content, "{}\n", process::everybody().len() + ended);
         Ok(())
     }),
     fixed!("pids.events", "max 0\n"),
@@ -85,7 +93,7 @@ pub(super) const ITEMS: &[Item] = &[
 
 fn memory_stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let files = used_pages() * PAGE_BYTES;
-    let used = source::resident_bytes();
+    let used = source::used_bytes();
     let rows = [
         ("anon", used),
         ("file", files),

@@ -224,7 +224,7 @@ static NODE: Item = directory(
                 ("MemTotal", total),
                 ("MemFree", free),
                 ("MemUsed", total.saturating_sub(free)),
-                ("AnonPages", source::resident_bytes() / 1024),
+                ("AnonPages", source::used_bytes() / 1024),
             ] {
                 let label = alloc::format!("{name}:");
                 out!(content, "Node 0 {label:<16}{kib:>8} kB\n");

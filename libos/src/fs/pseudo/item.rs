@@ -36,6 +36,11 @@ impl Numbers {
         self
     }
 
+    /// The outermost one: below `/proc`, the process; none outside of any.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.path.first().copied().filter(|_| self.depth > 0)
+    }
+
     /// The innermost one.
     pub(super) fn last(&self) -> u32 {
         let index = self.depth.saturating_sub(1);
@@ -63,6 +68,8 @@ pub(super) struct Item {
     pub(super) mode: u32,
     /// Belongs to the process's user; otherwise to user 0.
     pub(super) owned: bool,
+    /// For those alone who may look into the process.
+    pub(super) private: bool,
     /// Something else is mounted here.
     pub(super) mounted: Option<Mounted>,
     pub(super) kind: Kind,
@@ -135,6 +142,7 @@ pub(super) const fn item(name: &'static str, mode: u32, kind: Kind) -> Item {
         name,
         mode,
         owned: false,
+        private: false,
         mounted: None,
         kind,
     }
@@ -151,6 +159,14 @@ pub(super) const fn owned(name: &'static str, mode: u32, kind: Kind) -> Item {
 /// A content of the process.
 pub(super) const fn own_text(name: &'static str, mode: u32, text: Text) -> Item {
     owned(name, mode, Kind::Text(text))
+}
+
+/// The same for those alone who may look into the process.
+pub(super) const fn private(item: Item) -> Item {
+    Item {
+        private: true,
+        ..item
+    }
 }
 
 /// A content of the process that its user may write.

@@ -1,33 +1,29 @@
 //! `/proc/PID/limits`, `oom_score_adj` and `coredump_filter`.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::item::{Numbers, out};
+use super::source;
 use crate::errno::Errno;
-use crate::process;
-
-static OOM_SCORE_ADJ: AtomicI32 = AtomicI32::new(0);
-
-/// What a core dump would hold: ELF headers, anonymous mappings, huge pages.
-static COREDUMP_FILTER: AtomicU32 = AtomicU32::new(0x33);
 
 /// `/proc/PID/coredump_filter`.
-pub(super) fn coredump_filter(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    out!(content, "{:08x}\n", COREDUMP_FILTER.load(Ordering::Relaxed));
+pub(super) fn coredump_filter(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let settings = &source::seen(numbers)?.process.settings;
+    out!(content, "{:08x}\n", settings.coredump_filter.get());
     Ok(())
 }
 
 /// Keeps the value, which has no effect: there are no core dumps.
-pub(super) fn set_coredump_filter(_: Numbers, bytes: &[u8]) -> Result<(), Errno> {
+pub(super) fn set_coredump_filter(numbers: Numbers, bytes: &[u8]) -> Result<(), Errno> {
     let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
     let text = text.trim();
     let value = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    COREDUMP_FILTER.store(value.map_err(|_| Errno::EINVAL)? & 0x1ff, Ordering::Relaxed);
-    Ok(())
+    let value = value.map_err(|_| Errno::EINVAL)? & 0x1ff;
+    let settings = &source::seen(numbers)?.process.settings;
+    (settings.coredump_filter.set(u64::from(value), u32::MAX)).map(|_| ())
 }
 
 /// Names and units of limits by RLIMIT_* number, as Linux words them.
@@ -51,8 +47,8 @@ const LIMITS: [(&str, &str); 16] = [
 ];
 
 /// `/proc/PID/limits`.
-pub(super) fn limits(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let limits = process::current().limits.lock().0;
+pub(super) fn limits(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let limits = source::seen(numbers)?.process.limits.lock().0;
     let shown = |limit: u64| match limit {
         u64::MAX => "unlimited".into(),
         limit => alloc::format!("{limit}"),
@@ -77,18 +73,22 @@ pub(super) fn limits(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
 }
 
 /// `/proc/PID/oom_score_adj`.
-pub(super) fn oom_score_adj(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    out!(content, "{}\n", OOM_SCORE_ADJ.load(Ordering::Relaxed));
+pub(super) fn oom_score_adj(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let settings = &source::seen(numbers)?.process.settings;
+    out!(content, "{}\n", settings.oom_score_adj.get() as i32);
     Ok(())
 }
 
-/// Keeps the value, which has no effect: there is nobody else to kill.
-pub(super) fn set_oom_score_adj(_: Numbers, bytes: &[u8]) -> Result<(), Errno> {
+/// Keeps the value, which has no effect: memory that is not there ends who asks for it.
+pub(super) fn set_oom_score_adj(numbers: Numbers, bytes: &[u8]) -> Result<(), Errno> {
     let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
     let value: i32 = text.trim().parse().map_err(|_| Errno::EINVAL)?;
     if !(-1000..=1000).contains(&value) {
         return Err(Errno::EINVAL);
     }
-    OOM_SCORE_ADJ.store(value, Ordering::Relaxed);
-    Ok(())
+    let settings = &source::seen(numbers)?.process.settings;
+    (settings
+        .oom_score_adj
+        .set(u64::from(value as u32), u32::MAX))
+    .map(|_| ())
 }

@@ -67,11 +67,11 @@ pub(super) fn meminfo(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// `/proc/stat`. The process's time is spread evenly, the rest is idle.
+/// `/proc/stat`. The time that was used is spread evenly, the rest is idle.
 pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let uptime = source::uptime_ns();
     let count = sched::cpu_count();
-    let share = (source::process_cpu_ns() / u64::from(count)).min(uptime);
+    let share = (source::all_cpu_ns() / u64::from(count)).min(uptime);
     let (user, idle) = (share / TICK_NS, (uptime - share) / TICK_NS);
     let all = u64::from(count);
     out!(
@@ -89,7 +89,7 @@ pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     out!(
         content,
         "intr 0\nctxt 0\nbtime {boot}\nprocesses {}\nprocs_running {running}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n",
-        threads.len()
+        process::threads::last_tid()
     );
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(super) fn stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
 pub(super) fn loadavg(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let threads = process::everybody();
     let running = threads.iter().filter(|thread| thread.running).count();
-    let newest = threads.iter().map(|thread| thread.tid).max().unwrap_or(1);
+    let newest = process::threads::last_tid();
     out!(
         content,
         "0.00 0.00 0.00 {running}/{} {newest}\n",
@@ -111,7 +111,7 @@ pub(super) fn loadavg(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
 pub(super) fn uptime(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let uptime = source::uptime_ns();
     let all = uptime.saturating_mul(u64::from(sched::cpu_count()));
-    let idle = all.saturating_sub(source::process_cpu_ns());
+    let idle = all.saturating_sub(source::all_cpu_ns());
     let hundredths = |ns: u64| ns % SECOND_NS / TICK_NS;
     out!(
         content,

@@ -1,4 +1,4 @@
-//! The program's memory: `/proc/PID/maps`, `smaps`, `smaps_rollup`, `statm`.
+//! A process's memory: `/proc/PID/maps`, `smaps`, `smaps_rollup`, `statm`.
 
 use alloc::vec::Vec;
 
@@ -8,7 +8,6 @@ use super::item::{Numbers, out};
 use super::source::{self, Mapping, Resident};
 use crate::errno::Errno;
 use crate::fs::PAGE_BYTES;
-use crate::fs::memory::used_pages;
 
 /// Column of a mapping's name.
 const NAME_COLUMN: usize = 73;
@@ -43,23 +42,29 @@ fn put_mapping(content: &mut Vec<u8>, mapping: &Mapping) {
 }
 
 /// `/proc/PID/maps`.
-pub(super) fn maps(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    for mapping in source::mappings() {
+pub(super) fn maps(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let Some(space) = source::seen(numbers)?.space() else {
+        return Ok(());
+    };
+    for mapping in source::mappings(&space) {
         put_mapping(content, &mapping);
     }
     Ok(())
 }
 
 /// `/proc/PID/smaps`.
-pub(super) fn smaps(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    for mapping in source::mappings() {
+pub(super) fn smaps(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let Some(space) = source::seen(numbers)?.space() else {
+        return Ok(());
+    };
+    for mapping in source::mappings(&space) {
         put_mapping(content, &mapping);
         out!(
             content,
             "Size:           {:>8} kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
             mapping.bytes() / 1024
         );
-        put_sizes(content, source::resident(&mapping));
+        put_sizes(content, source::resident(&space, &mapping));
         out!(content, "THPeligible:           0\nVmFlags:");
         for (bit, name) in [(PROT_READ, "rd"), (PROT_WRITE, "wr"), (PROT_EXEC, "ex")] {
             if mapping.protection & bit != 0 {
@@ -75,8 +80,9 @@ pub(super) fn smaps(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
 }
 
 /// `/proc/PID/smaps_rollup`.
-pub(super) fn smaps_rollup(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let mappings = source::mappings();
+pub(super) fn smaps_rollup(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let space = source::seen(numbers)?.space().ok_or(Errno::ESRCH)?;
+    let mappings = source::mappings(&space);
     let (start, end) = (
         mappings.first().map_or(0, |mapping| mapping.start),
         mappings.last().map_or(0, |mapping| mapping.end),
@@ -86,20 +92,12 @@ pub(super) fn smaps_rollup(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errn
     line.resize(NAME_COLUMN.max(line.len()), b' ');
     content.extend(line);
     out!(content, "[rollup]\n");
-    let all = mappings
-        .iter()
-        .map(source::resident)
-        .fold(Resident::default(), |all, one| Resident {
-            own: all.own + one.own,
-            shared: all.shared + one.shared,
-            large: all.large + one.large,
-        });
-    put_sizes(content, all);
+    put_sizes(content, Resident::of(&space, &mappings));
     Ok(())
 }
 
-/// The rows that `smaps` and `smaps_rollup` share. Nobody else maps a page of
-/// the guest, so that a share is the whole.
+/// The rows that `smaps` and `smaps_rollup` share. Who else maps a page is not counted, so
+/// that a share is the whole.
 fn put_sizes(content: &mut Vec<u8>, resident: Resident) {
     let Resident { own, shared, large } = resident;
     let rows = [
@@ -129,8 +127,11 @@ fn put_sizes(content: &mut Vec<u8>, resident: Resident) {
 }
 
 /// `/proc/PID/statm`.
-pub(super) fn statm(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let mappings = source::mappings();
+pub(super) fn statm(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let space = source::seen(numbers)?.space();
+    let mappings = space.as_ref().map(|space| source::mappings(space));
+    let mappings = mappings.unwrap_or_default();
+    let resident = space.map_or_else(Default::default, |space| Resident::of(&space, &mappings));
     let pages = |wanted: u32| {
         let bytes = mappings
             .iter()
@@ -138,12 +139,12 @@ pub(super) fn statm(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
             .map(Mapping::bytes);
         bytes.sum::<u64>() / PAGE_BYTES
     };
-    let resident = source::resident_bytes() / PAGE_BYTES;
     out!(
         content,
-        "{} {resident} {} {} 0 {} 0\n",
+        "{} {} {} {} 0 {} 0\n",
         pages(0),
-        used_pages(),
+        resident.bytes() / PAGE_BYTES,
+        resident.shared / PAGE_BYTES,
         pages(PROT_EXEC),
         pages(PROT_WRITE)
     );

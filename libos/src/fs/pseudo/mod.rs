@@ -45,7 +45,7 @@ use super::node::{Identity, Node, Target, Visitor};
 use super::open_file::{OpenFile, Origin};
 use super::overlay::overlay;
 use crate::errno::Errno;
-use crate::process;
+use crate::process::inspect;
 use file::GeneratedFile;
 use item::{Item, Kind, Numbers};
 
@@ -128,15 +128,38 @@ impl Pseudo {
         if kind == FileType::Directory {
             attributes.nlink = 2;
         }
-        if self.item.owned {
-            let credentials = process::current().credentials.lock();
+        // What was a process's is user 0's once that is gone.
+        if self.item.owned
+            && let Ok(seen) = source::seen(self.numbers)
+        {
+            let credentials = seen.process.credentials.lock();
             (attributes.uid, attributes.gid) = (credentials.euid, credentials.egid);
         }
         Ok(attributes)
     }
 
+    /// ESRCH below a process that is gone.
+    fn check_there(&self) -> Result<(), Errno> {
+        if self.device == PROC_DEVICE && self.numbers.process().is_some() {
+            source::seen(self.numbers)?;
+        }
+        Ok(())
+    }
+
+    /// EACCES unless the caller may look into the process, where that is asked for.
+    fn check_private(&self) -> Result<(), Errno> {
+        if self.item.private {
+            let process = source::seen(self.numbers)?.process;
+            if !inspect::may_inspect(process, inspect::Identity::File) {
+                return Err(Errno::EACCES);
+            }
+        }
+        Ok(())
+    }
+
     /// The node called `name` in this directory.
     pub fn lookup(&self, name: &[u8]) -> Result<Option<Node>, Errno> {
+        self.check_there()?;
         let items = match &self.item.kind {
             Kind::Directory(items) => *items,
             Kind::Numbered {
@@ -188,6 +211,7 @@ impl Pseudo {
 
     /// Calls `visit` with each name in this directory, until it says false.
     pub fn visit(&self, visit: &mut Visitor<'_>) -> Result<(), Errno> {
+        self.check_there().map_err(|_| Errno::ENOENT)?;
         let mut show =
             |name: &[u8], pseudo: Pseudo| visit(name, pseudo.identity(), pseudo.file_type());
         let items = match &self.item.kind {
@@ -220,6 +244,7 @@ impl Pseudo {
 
     /// Where a symlink leads.
     pub fn link_target(&self) -> Result<Target, Errno> {
+        self.check_private()?;
         match self.item.kind {
             Kind::Link(text) => Ok(Target::Made(text())),
             Kind::Magic { node, .. } => {
@@ -232,6 +257,7 @@ impl Pseudo {
 
     /// What `readlink` shows: a magic link has a text too, though it is not what is followed.
     pub fn link_text(&self) -> Result<Vec<u8>, Errno> {
+        self.check_private()?;
         match self.item.kind {
             Kind::Link(text) => Ok(text()),
             Kind::Magic { text, .. } => text(self.numbers),
@@ -244,6 +270,7 @@ impl Pseudo {
         if self.read_only && flags & O_ACCMODE != O_RDONLY {
             return Err(Errno::EROFS);
         }
+        self.check_private()?;
         match self.item.kind {
             Kind::Directory(_) | Kind::Numbered { .. } => Ok(OpenFile::new(
                 DirectoryFile::new(Node::Pseudo(*self)),

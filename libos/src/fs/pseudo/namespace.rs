@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::O_RDONLY;
 
-use super::item::{Item, Kind, item};
+use super::item::{Item, Kind, item, private};
 use crate::errno::Errno;
 use crate::fs::attributes::{Attributes, NAMESPACE_DEVICE};
 use crate::fs::node::Node;
@@ -27,7 +27,7 @@ const UTS: Namespace = ("uts", 4_026_531_838);
 /// A link to a namespace.
 macro_rules! namespace {
     ($name:literal, $namespace:expr) => {
-        item(
+        private(item(
             $name,
             0o777,
             Kind::Magic {
@@ -35,7 +35,7 @@ macro_rules! namespace {
                 text: |_| Ok(text($namespace)),
                 mode: None,
             },
-        )
+        ))
     };
 }
 

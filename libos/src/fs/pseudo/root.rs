@@ -1,11 +1,9 @@
 //! The table of `/proc` itself.
 
-use alloc::vec;
-
 use super::item::{Item, Kind, Mounted, directory, fixed, item, link, mount, text};
 use super::{cpuinfo, machine, mounts, sysctl, task};
 use crate::fs::attributes::PROC_DEVICE;
-use crate::process;
+use crate::process::{self, table};
 use crate::syscall::system::{RELEASE, VERSION};
 
 pub(super) static ROOT: Item = item(
@@ -14,7 +12,7 @@ pub(super) static ROOT: Item = item(
     Kind::Numbered {
         items: ITEMS,
         prefix: "",
-        numbers: |_| vec![process::current().pid()],
+        numbers: |_| table::pids(),
         child: &task::PROCESS,
     },
 );

@@ -7,16 +7,17 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::RLIMIT_RSS;
 
+use super::item::Numbers;
 use crate::errno::Errno;
+use crate::mm::pagetable;
+use crate::mm::space::AddressSpace;
 use crate::mm::vma::{Area, Backing, PROT_EXEC, PROT_READ};
-use crate::mm::{pagetable, user};
-use crate::process::{self, Listed};
+use crate::process::table::{self, Seen};
+use crate::process::{self, Listed, Process};
 use crate::time;
 
 /// Nanoseconds of a clock tick, 1/100 s.
 pub(super) const TICK_NS: u64 = 10_000_000;
-/// Bytes copied at once from the program.
-const CHUNK_BYTES: usize = 4096;
 /// Longer argument areas are cut.
 const AREA_MAX_BYTES: u64 = 2 << 20;
 
@@ -39,16 +40,16 @@ impl Mapping {
     }
 }
 
-/// The program's mappings, by address.
-pub(super) fn mappings() -> Vec<Mapping> {
+/// The process that a place is about; ESRCH where it is gone.
+pub(super) fn seen(numbers: Numbers) -> Result<Seen, Errno> {
+    let pid = numbers.process().ok_or(Errno::ESRCH)?;
+    table::look(pid).ok_or(Errno::ESRCH)
+}
+
+/// What is mapped in a space, by address.
+pub(super) fn mappings(space: &AddressSpace) -> Vec<Mapping> {
     // Paths are looked up with the address space unlocked.
-    let areas: Vec<_> = process::current()
-        .space()
-        .lock()
-        .areas
-        .iter()
-        .cloned()
-        .collect();
+    let areas: Vec<_> = space.lock().areas.iter().cloned().collect();
     let mut mappings: Vec<Mapping> = areas.into_iter().map(describe).collect();
     // The vDSO is a part of the libOS image, not of the areas.
     let vdso = crate::time::vdso_address();
@@ -91,19 +92,8 @@ fn describe(area: Area) -> Mapping {
     }
 }
 
-/// Start and end of the heap.
-pub(super) fn heap() -> (u64, u64) {
-    let space = process::current().space().lock();
-    (space.brk_start, space.brk)
-}
-
-/// Bytes that mlock and its relatives hold.
-pub(super) fn locked_bytes() -> u64 {
-    process::current().space().lock().locked_bytes()
-}
-
 /// Bytes of program memory that are in use, as near as frames in use tell.
-pub(super) fn resident_bytes() -> u64 {
+pub(super) fn used_bytes() -> u64 {
     let files = crate::fs::memory::used_pages() * crate::fs::PAGE_BYTES;
     crate::mm::used_bytes().saturating_sub(files)
 }
@@ -117,11 +107,28 @@ pub(super) struct Resident {
     pub(super) large: u64,
 }
 
+impl Resident {
+    /// Both kinds.
+    pub(super) fn bytes(self) -> u64 {
+        self.own + self.shared
+    }
+
+    /// That of several mappings.
+    pub(super) fn of(space: &AddressSpace, mappings: &[Mapping]) -> Resident {
+        let each = mappings.iter().map(|mapping| resident(space, mapping));
+        each.fold(Resident::default(), |all, one| Resident {
+            own: all.own + one.own,
+            shared: all.shared + one.shared,
+            large: all.large + one.large,
+        })
+    }
+}
+
 /// Looks at each page of a mapping.
-pub(super) fn resident(mapping: &Mapping) -> Resident {
+pub(super) fn resident(space: &AddressSpace, mapping: &Mapping) -> Resident {
     let mut resident = Resident::default();
     // Held, so that no page table goes away under the walk.
-    let space = process::current().space().lock();
+    let space = space.lock();
     let mut at = space.root.skip_empty(mapping.start, mapping.end);
     while at < mapping.end {
         let (entry, large) = space.root.lookup(at);
@@ -139,35 +146,45 @@ pub(super) fn resident(mapping: &Mapping) -> Resident {
     resident
 }
 
-/// A copy of program memory; what cannot be read ends it.
-pub(super) fn program_bytes((start, end): (u64, u64)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let end = end.min(start.saturating_add(AREA_MAX_BYTES));
-    let mut at = start;
-    while at < end {
-        let mut chunk = [0; CHUNK_BYTES];
-        let len = (end - at).min(CHUNK_BYTES as u64);
-        let Some(part) = chunk.get_mut(..len as usize) else {
-            break;
-        };
-        if user::copy_in(at, part).is_err() {
-            break;
-        }
-        bytes.extend_from_slice(part);
-        at += len;
-    }
+/// A copy of a process's memory; what cannot be read ends it.
+pub(super) fn program_bytes(space: &AddressSpace, (start, end): (u64, u64)) -> Vec<u8> {
+    let len = end.saturating_sub(start).min(AREA_MAX_BYTES);
+    let mut bytes = alloc::vec![0; len as usize];
+    let read = space.read(start, &mut bytes);
+    bytes.truncate(read);
     bytes
 }
 
-/// A thread by its id; ESRCH where it is gone.
-pub(super) fn thread(tid: u32) -> Result<Listed, Errno> {
-    let mut threads = process::roster(process::current()).into_iter();
-    threads.find(|thread| thread.tid == tid).ok_or(Errno::ESRCH)
+/// The thread that a place is about, or the first of its process; ESRCH where it is gone.
+pub(super) fn thread(seen: &Seen, numbers: Numbers) -> Result<Listed, Errno> {
+    let tid = numbers.last();
+    let mut threads = process::roster(seen.process).into_iter();
+    match threads.find(|thread| thread.tid == tid) {
+        Some(thread) => Ok(thread),
+        // The first one's number stays taken until the parent has waited.
+        None if tid == seen.pid => Ok(Listed::ended(seen.process)),
+        None => Err(Errno::ESRCH),
+    }
 }
 
-/// CPU time of all threads, ended ones included.
-pub(super) fn process_cpu_ns() -> u64 {
-    time::ticks_to_ns(process::threads::cpu_ticks(process::current()))
+/// Threads of a process: one that has ended counts as one.
+pub(super) fn tids(seen: &Seen) -> Vec<u32> {
+    let threads = process::roster(seen.process).into_iter();
+    let mut tids: Vec<u32> = threads.map(|thread| thread.tid).collect();
+    if tids.first() != Some(&seen.pid) {
+        tids.insert(0, seen.pid);
+    }
+    tids
+}
+
+/// CPU time of a process, with that of its ended threads.
+pub(super) fn cpu_ns(process: &'static Process) -> u64 {
+    time::ticks_to_ns(process::threads::cpu_ticks(process))
+}
+
+/// CPU time of all processes.
+pub(super) fn all_cpu_ns() -> u64 {
+    time::ticks_to_ns(process::threads::all_cpu_ticks())
 }
 
 /// A NUL-padded name without its padding.
@@ -185,11 +202,6 @@ pub(super) fn uptime_ns() -> u64 {
     time::now(time::Clock::Boottime)
 }
 
-/// When the program started, on the clock of [`uptime_ns`].
-pub(super) fn start_ns() -> u64 {
-    process::current().image.lock().start_ns
-}
-
 /// Signal sets of the process, in the kernel's representation.
 pub(super) struct SignalSets {
     pub(super) pending: u64,
@@ -197,9 +209,9 @@ pub(super) struct SignalSets {
     pub(super) caught: u64,
 }
 
-/// Signal sets of the process.
-pub(super) fn signal_sets() -> SignalSets {
-    let signals = process::current().signals.lock();
+/// Signal sets of a process.
+pub(super) fn signal_sets(process: &Process) -> SignalSets {
+    let signals = process.signals.lock();
     let (ignored, caught) = signals.ignored_and_caught();
     SignalSets {
         pending: signals.pending.set().bits(),
@@ -209,23 +221,8 @@ pub(super) fn signal_sets() -> SignalSets {
 }
 
 /// RLIMIT_RSS.
-pub(super) fn resident_limit() -> u64 {
-    let limits = process::current().limits.lock();
+pub(super) fn resident_limit(process: &Process) -> u64 {
+    let limits = process.limits.lock();
     let limit = limits.0.get(RLIMIT_RSS as usize);
     limit.map_or(u64::MAX, |(soft, _)| *soft)
-}
-
-/// Device number of the controlling terminal; 0 without one.
-pub(super) fn terminal() -> u32 {
-    crate::dev::terminal::device()
-}
-
-/// What personality(2) set.
-pub(super) fn personality() -> u32 {
-    crate::syscall::system::current_personality()
-}
-
-/// Whether PR_SET_NO_NEW_PRIVS is in force.
-pub(super) fn no_new_privileges() -> bool {
-    process::current().settings.no_new_privileges.get() != 0
 }

@@ -9,6 +9,7 @@ use super::source;
 use crate::dev::random;
 use crate::fs::pipe::CAPACITY_MAX_BYTES;
 use crate::fs::table::NR_OPEN;
+use crate::process::{table, threads};
 use crate::syscall::system::{RELEASE, VERSION};
 
 pub(super) const ITEMS: &[Item] = &[
@@ -29,6 +30,10 @@ const KERNEL: &[Item] = &[
     }),
     fixed!("domainname", "(none)\n"),
     fixed!("pid_max", "4194304\n"),
+    text("ns_last_pid", |_, content| {
+        out!(content, "{}\n", threads::last_tid());
+        Ok(())
+    }),
     fixed!("threads-max", "63000\n"),
     fixed!("ngroups_max", "65536\n"),
     fixed!("cap_last_cap", "40\n"),
@@ -121,7 +126,10 @@ const FS: &[Item] = &[
     ),
     directory("epoll", &[fixed!("max_user_watches", "3600000\n")]),
     text("file-nr", |_, content| {
-        let open = crate::process::current().files.lock().numbers().count();
+        let each = table::everybody().into_iter();
+        let open: usize = each
+            .map(|seen| seen.process.files.lock().numbers().count())
+            .sum();
         out!(content, "{open}\t0\t9223372036854775807\n");
         Ok(())
     }),

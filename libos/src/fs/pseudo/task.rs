@@ -5,13 +5,15 @@ use alloc::vec::Vec;
 
 use linux_raw_sys::general::O_CLOEXEC;
 
-use super::item::{Item, Kind, Lead, Numbers, directory, fixed, out, own_setting, own_text, owned};
+use super::item::{
+    Item, Kind, Lead, Numbers, directory, fixed, out, own_setting, own_text, owned, private,
+};
 use super::{limits, maps, mounts, namespace, net, source, status};
 use crate::errno::Errno;
 use crate::fs::node::Node;
 use crate::fs::open_file::{OpenFile, Origin};
 use crate::fs::{overlay, place};
-use crate::process;
+use crate::process::{self, Image, table};
 
 pub(super) static PROCESS: Item = owned("", 0o555, Kind::Directory(PROCESS_ITEMS));
 
@@ -26,33 +28,30 @@ macro_rules! items {
             owned("fdinfo", 0o555, descriptors(&DESCRIPTOR_INFO)),
             owned("ns", 0o511, Kind::Directory(namespace::ITEMS)),
             owned("net", 0o555, Kind::Directory(net::ITEMS)),
-            magic("cwd", |_| Ok((process::current().fs.lock().directory()?, None)), |_| {
-                directory_text(false)
+            magic("cwd", |numbers| Ok((directory_of(numbers, false)?, None)), |numbers| {
+                directory_text(numbers, false)
             }),
-            magic("root", |_| Ok((process::current().fs.lock().root()?, None)), |_| {
-                directory_text(true)
+            magic("root", |numbers| Ok((directory_of(numbers, true)?, None)), |numbers| {
+                directory_text(numbers, true)
             }),
-            magic("exe", |_| executable(), |_| {
-                Ok(executable_file()?.path())
-            }),
-            own_text("auxv", 0o400, |_, content| {
-                content.extend_from_slice(&process::current().image.lock().auxv);
+            magic("exe", executable, |numbers| Ok(executable_file(numbers)?.path())),
+            private(own_text("auxv", 0o400, |numbers, content| {
+                let seen = source::seen(numbers)?;
+                if seen.space().is_some() {
+                    content.extend_from_slice(&seen.process.image.lock().auxv);
+                }
                 Ok(())
-            }),
-            own_text("environ", 0o400, |_, content| {
-                let area = process::current().image.lock().environment;
-                content.extend(source::program_bytes(area));
-                Ok(())
-            }),
-            own_text("cmdline", 0o444, |_, content| {
-                let area = process::current().image.lock().arguments;
-                content.extend(source::program_bytes(area));
-                Ok(())
+            })),
+            private(own_text("environ", 0o400, |numbers, content| {
+                strings(numbers, content, |image| image.environment)
+            })),
+            own_text("cmdline", 0o444, |numbers, content| {
+                strings(numbers, content, |image| image.arguments)
             }),
             own_text("limits", 0o444, limits::limits),
-            own_text("maps", 0o444, maps::maps),
-            own_text("smaps", 0o444, maps::smaps),
-            own_text("smaps_rollup", 0o444, maps::smaps_rollup),
+            private(own_text("maps", 0o444, maps::maps)),
+            private(own_text("smaps", 0o444, maps::smaps)),
+            private(own_text("smaps_rollup", 0o444, maps::smaps_rollup)),
             own_text("statm", 0o444, maps::statm),
             own_text("mounts", 0o444, mounts::mounts),
             own_text("mountinfo", 0o444, mounts::mountinfo),
@@ -89,18 +88,19 @@ macro_rules! items {
                 out!(content, "4294967295");
                 Ok(())
             }),
-            own_text("personality", 0o400, |_, content| {
-                out!(content, "{:08x}\n", source::personality());
+            private(own_text("personality", 0o400, |numbers, content| {
+                let settings = &source::seen(numbers)?.process.settings;
+                out!(content, "{:08x}\n", settings.personality.get());
                 Ok(())
-            }),
-            own_text("io", 0o400, |_, content| {
+            })),
+            private(own_text("io", 0o400, |_, content| {
                 // Nothing is read from or written to storage, and calls are not counted.
                 out!(
                     content,
                     "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
                 );
                 Ok(())
-            }),
+            })),
             own_text("wchan", 0o444, |_, content| {
                 out!(content, "0");
                 Ok(())
@@ -116,7 +116,7 @@ const PROCESS_ITEMS: &[Item] = items! {
         Kind::Numbered {
             items: &[],
             prefix: "",
-            numbers: |_| process::roster(process::current()).iter().map(|thread| thread.tid).collect(),
+            numbers: |numbers| source::seen(numbers).map_or_else(|_| Vec::new(), |seen| source::tids(&seen)),
             child: &THREAD,
         },
     ),
@@ -138,10 +138,16 @@ const PROCESS_ITEMS: &[Item] = items! {
 const THREAD_ITEMS: &[Item] = items! {
     own_setting("comm", 0o644, comm, set_comm),
     own_text("stat", 0o444, status::thread_stat),
-    own_text("status", 0o444, status::thread_status),
+    own_text("status", 0o444, status::status),
     own_text("sched", 0o644, sched),
     own_text("schedstat", 0o444, schedstat),
-    own_text("children", 0o444, |_, _| Ok(())),
+    own_text("children", 0o444, |numbers, content| {
+        // Those that other threads made are the first one's, too.
+        for child in table::children(numbers.last()) {
+            out!(content, "{child} ");
+        }
+        Ok(())
+    }),
     directory("attr", &[]),
 };
 
@@ -150,7 +156,7 @@ const fn magic(
     node: Lead,
     text: fn(Numbers) -> Result<Vec<u8>, Errno>,
 ) -> Item {
-    owned(
+    private(owned(
         name,
         0o777,
         Kind::Magic {
@@ -158,10 +164,10 @@ const fn magic(
             text,
             mode: None,
         },
-    )
+    ))
 }
 
-static DESCRIPTOR: Item = owned(
+static DESCRIPTOR: Item = private(owned(
     "",
     0o700,
     Kind::Magic {
@@ -169,27 +175,52 @@ static DESCRIPTOR: Item = owned(
         text: descriptor_text,
         mode: Some(descriptor_mode),
     },
-);
+));
 
-static DESCRIPTOR_INFO: Item = own_text("", 0o444, descriptor_info);
+static DESCRIPTOR_INFO: Item = private(own_text("", 0o444, descriptor_info));
 
 const fn descriptors(child: &'static Item) -> Kind {
     Kind::Numbered {
         items: &[],
         prefix: "",
-        numbers: |_| process::current().files.lock().numbers().collect(),
+        numbers: |numbers| {
+            let seen = source::seen(numbers);
+            seen.map_or_else(
+                |_| Vec::new(),
+                |seen| seen.process.files.lock().numbers().collect(),
+            )
+        },
         child,
     }
 }
 
+/// Strings of the program, where they are in its memory.
+fn strings(
+    numbers: Numbers,
+    content: &mut Vec<u8>,
+    area: fn(&Image) -> (u64, u64),
+) -> Result<(), Errno> {
+    let seen = source::seen(numbers)?;
+    if let Some(space) = seen.space() {
+        let area = area(&seen.process.image.lock());
+        content.extend(source::program_bytes(&space, area));
+    }
+    Ok(())
+}
+
 fn comm(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    content.extend(source::text(&source::thread(numbers.last())?.comm));
+    let seen = source::seen(numbers)?;
+    content.extend(source::text(&source::thread(&seen, numbers)?.comm));
     content.push(b'\n');
     Ok(())
 }
 
 /// Cut to 15 bytes; written with `echo`, the line end is a part of the name, as in Linux.
+/// Nobody names threads of others.
 fn set_comm(numbers: Numbers, name: &[u8]) -> Result<(), Errno> {
+    if numbers.process() != Some(process::current().pid()) {
+        return Err(Errno::EINVAL);
+    }
     let mut comm = [0; process::COMM_BYTES];
     for (to, from) in comm.iter_mut().take(process::COMM_BYTES - 1).zip(name) {
         *to = *from;
@@ -199,13 +230,14 @@ fn set_comm(numbers: Numbers, name: &[u8]) -> Result<(), Errno> {
 
 /// The first lines of what Linux shows.
 fn sched(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    let thread = source::thread(numbers.last())?;
+    let seen = source::seen(numbers)?;
+    let thread = source::thread(&seen, numbers)?;
     content.extend(source::text(&thread.comm));
     out!(
         content,
         " ({}, #threads: {})\n{:-<67}\n",
         thread.tid,
-        process::roster(process::current()).len(),
+        process::roster(seen.process).len(),
         ""
     );
     let ms = thread.cpu_ns / 1_000_000;
@@ -224,24 +256,30 @@ fn sched(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
 
 /// Time on a processor; waiting and slices are not counted.
 fn schedstat(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    out!(content, "{} 0 0\n", source::thread(numbers.last())?.cpu_ns);
+    let seen = source::seen(numbers)?;
+    out!(content, "{} 0 0\n", source::thread(&seen, numbers)?.cpu_ns);
     Ok(())
 }
 
+/// The file behind a descriptor; ENOENT where that is closed.
+fn descriptor(numbers: Numbers) -> Result<Arc<OpenFile>, Errno> {
+    let files = source::seen(numbers)?.process.files.lock();
+    files.get(numbers.last() as i32).map_err(|_| Errno::ENOENT)
+}
+
 fn descriptor_node(numbers: Numbers) -> Result<(Node, Option<Origin>), Errno> {
-    let file = process::current().files.lock().get(numbers.last() as i32)?;
+    let file = descriptor(numbers)?;
     let origin = file.origin().cloned();
     Ok((file.node().unwrap_or(Node::Open(file)), origin))
 }
 
 fn descriptor_text(numbers: Numbers) -> Result<Vec<u8>, Errno> {
-    let file = process::current().files.lock().get(numbers.last() as i32)?;
-    Ok(file.path())
+    Ok(descriptor(numbers)?.path())
 }
 
 /// Read and write permission tell how the descriptor was opened.
 fn descriptor_mode(numbers: Numbers) -> u32 {
-    let Ok(file) = process::current().files.lock().get(numbers.last() as i32) else {
+    let Ok(file) = descriptor(numbers) else {
         return 0;
     };
     let bit = |opened: bool, bit: u32| if opened { bit } else { 0 };
@@ -250,8 +288,9 @@ fn descriptor_mode(numbers: Numbers) -> u32 {
 
 fn descriptor_info(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let fd = numbers.last() as i32;
+    let seen = source::seen(numbers)?;
     let (file, close) = {
-        let files = process::current().files.lock();
+        let files = seen.process.files.lock();
         let close = if files.closes_on_exec(fd)? {
             O_CLOEXEC
         } else {
@@ -272,24 +311,28 @@ fn descriptor_info(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno>
     Ok(())
 }
 
-fn directory_text(root: bool) -> Result<Vec<u8>, Errno> {
-    let (directory, top) = {
-        let fs = process::current().fs.lock();
-        (
-            if root { fs.root()? } else { fs.directory()? },
-            overlay::overlay()?.root(),
-        )
-    };
-    place::directory_path(&directory, &top)
+/// Working directory or root; ENOENT where the process has ended.
+fn directory_of(numbers: Numbers, root: bool) -> Result<Node, Errno> {
+    let seen = source::seen(numbers)?;
+    let fs = seen.process.fs.lock();
+    match seen.ended {
+        Some(_) => Err(Errno::ENOENT),
+        None if root => fs.root(),
+        None => fs.directory(),
+    }
 }
 
-fn executable_file() -> Result<Arc<OpenFile>, Errno> {
-    let image = process::current().image.lock();
+fn directory_text(numbers: Numbers, root: bool) -> Result<Vec<u8>, Errno> {
+    place::directory_path(&directory_of(numbers, root)?, &overlay::overlay()?.root())
+}
+
+fn executable_file(numbers: Numbers) -> Result<Arc<OpenFile>, Errno> {
+    let image = source::seen(numbers)?.process.image.lock();
     image.file.clone().ok_or(Errno::ENOENT)
 }
 
-fn executable() -> Result<(Node, Option<Origin>), Errno> {
-    let file = executable_file()?;
+fn executable(numbers: Numbers) -> Result<(Node, Option<Origin>), Errno> {
+    let file = executable_file(numbers)?;
     let origin = file.origin().cloned();
     Ok((file.node().ok_or(Errno::ENOENT)?, origin))
 }

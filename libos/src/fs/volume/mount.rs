@@ -22,6 +22,7 @@ use crate::fs::overlay::overlay;
 use crate::fs::path::{Last, Resolver};
 use crate::fs::path_cache;
 use crate::fs::tree::{self, NewFile};
+use crate::sorted::sort_by_key;
 
 /// A name in a volume's directory that another volume covers.
 struct Cover {
@@ -76,7 +77,9 @@ pub fn mount_all(volumes: Vec<Vec<u8>>) -> Result<(), String> {
         parsed.collect()
     });
     let mut by_depth: Vec<&'static Volume> = volumes.iter().collect();
-    by_depth.sort_by_key(|volume| volume.place.iter().filter(|&&byte| byte == b'/').count());
+    sort_by_key(&mut by_depth, |volume| {
+        volume.place.iter().filter(|&&byte| byte == b'/').count()
+    });
     for volume in by_depth {
         volume.mount().map_err(|errno| {
             let place = String::from_utf8_lossy(&volume.place);

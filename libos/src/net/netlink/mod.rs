@@ -15,7 +15,7 @@ pub mod listing;
 pub mod message;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -35,6 +35,7 @@ use crate::fs::open_file::Readiness;
 use crate::fs::readiness::Watchers;
 use crate::process;
 use crate::sched::WaitQueue;
+use crate::sorted::SortedMap;
 
 /// The only protocol here.
 const NETLINK_ROUTE: u32 = 0;
@@ -50,7 +51,7 @@ const ADDRESS_BYTES: usize = 12;
 const RESERVED_BYTES: usize = 32;
 
 /// Ports in use.
-static PORTS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+static PORTS: Mutex<SortedMap<u32, ()>> = Mutex::new(SortedMap::new());
 /// Ports for those who bind to none, below the number of any process.
 static NEXT_PORT: AtomicU32 = AtomicU32::new(-4097_i32 as u32);
 
@@ -122,7 +123,7 @@ impl NetlinkSocket {
         if name.port == 0 {
             let mut ports = PORTS.lock();
             let mut port = process::current().pid();
-            while !ports.insert(port) {
+            while ports.insert(port, ()).is_some() {
                 port = NEXT_PORT.fetch_sub(1, Ordering::Relaxed);
             }
             name.port = port;
@@ -182,7 +183,7 @@ impl Family for NetlinkSocket {
                 return Err(Errno::EINVAL);
             }
             if name.port == 0 && port != 0 {
-                if !PORTS.lock().insert(port) {
+                if PORTS.lock().insert(port, ()).is_some() {
                     return Err(Errno::EADDRINUSE);
                 }
                 name.port = port;

@@ -1,6 +1,5 @@
 //! All AF_UNIX sockets of the guest, for `/proc/net/unix`. Source: proc(5).
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -9,11 +8,12 @@ use spin::Mutex;
 
 use super::address::Address;
 use super::endpoint::{Endpoint, Phase};
+use crate::sorted::SortedMap;
 
 /// A listening socket's flag.
 const ACCEPTS: u32 = 0x1_0000;
 
-static ENDS: Mutex<BTreeMap<u64, Weak<Endpoint>>> = Mutex::new(BTreeMap::new());
+static ENDS: Mutex<SortedMap<u64, Weak<Endpoint>>> = Mutex::new(SortedMap::new());
 
 /// Lists a new end.
 pub(super) fn add(end: &Arc<Endpoint>) {

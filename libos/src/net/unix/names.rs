@@ -4,7 +4,6 @@
 //! moved or linked still leads there. Abstract names are told apart by the kind of
 //! socket too.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -22,6 +21,7 @@ use crate::fs::tree::{self, NewFile};
 use crate::fs::{self, Caller};
 use crate::net::Kind;
 use crate::process;
+use crate::sorted::SortedMap;
 
 /// Names that are given to sockets that ask for any.
 const AUTOMATIC_NAMES: u32 = 1 << 20;
@@ -36,7 +36,7 @@ pub enum Key {
     Abstract(Kind, Vec<u8>),
 }
 
-static NAMES: Mutex<BTreeMap<Key, Weak<Endpoint>>> = Mutex::new(BTreeMap::new());
+static NAMES: Mutex<SortedMap<Key, Weak<Endpoint>>> = Mutex::new(SortedMap::new());
 
 fn key_of(node: &Node) -> Key {
     let identity = node.identity();
