@@ -84,7 +84,7 @@ fn start_redis(volume: &str) -> (Server, String) {
     let mut server = Server::start("redis", options, debian(), &args);
     drop(server.connect((Ipv4Addr::LOCALHOST, port).into()));
     let port = port.to_string();
-    wait_for(&port, "loading:0");
+    wait_for(&port, "\nloading:0");
     (server, port)
 }
 

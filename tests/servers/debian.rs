@@ -83,7 +83,7 @@ fn redis() -> Result<(), Failed> {
             (&["SAVE"], "OK"),
             (
                 &["BGREWRITEAOF"],
-                "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.",
+                "Background append only file rewriting started",
             ),
             (&["DBSIZE"], "3"),
         ] {
