@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use common::guest::{Build, all};
 use common::skip::{Need, has_all};
 use tempfile::TempDir;
+use unikiln_vmm::config::Processes;
 use unikiln_vmm::container::{Ending, Ready};
 use unikiln_vmm::control::{Reply, Request, Update, ask};
 use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork, SpecUser, SpecVolume};
@@ -79,6 +80,8 @@ impl Container {
             image_groups: true,
             read_only_root: false,
             no_new_privileges: false,
+            processes: Processes::default(),
+            pids_limit: None,
             volumes: vec![],
             memory_bytes: 64 << 20,
             cpus: 2,
