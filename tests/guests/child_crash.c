@@ -1,6 +1,5 @@
-//! stderr: unikiln: crash: SIGSEGV|child_crash
-//! no-record: yes
 //! A crash in a child is a signal to its parent and a record in the log, not the guest's end.
+//! stderr: unikiln: crash: SIGSEGV|unikiln: crash: SIGABRT|child_crash
 #include "check.h"
 #include <sys/wait.h>
 

@@ -1,4 +1,4 @@
-//! cpus: 1,2
+//! cpus: 1, 2
 //! What processes share after fork: memory, mutexes and semaphores in it, file offsets, locks.
 //! flags: -pthread
 #include "check.h"
