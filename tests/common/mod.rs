@@ -144,8 +144,10 @@ pub fn native<S: AsRef<OsStr>>(
     args: impl IntoIterator<Item = S>,
     env: &[String],
 ) -> Outcome {
-    let mut command = Command::new("setsid");
+    // Whoever started the tests in the background had these ignored.
+    let mut command = Command::new("env");
     command
+        .args(["--default-signal=INT,QUIT", "setsid"])
         .arg(program)
         .args(args)
         .env_clear()

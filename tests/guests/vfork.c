@@ -44,6 +44,45 @@ static void spawn_runs_a_program(char *self) {
     CHECK_FAILS(wait(NULL), ECHILD);
 }
 
+/// Field 22 of /proc/PID/stat.
+static unsigned long long start_of(pid_t pid) {
+    char path[64], text[1024] = "";
+    sprintf(path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY);
+    CHECK(read(fd, text, sizeof text - 1) > 0);
+    close(fd);
+    char *at = strrchr(text, ')');
+    unsigned long long start = 0;
+    for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
+    if (at) start = strtoull(at, NULL, 10);
+    return start;
+}
+
+/// A process is told from a later one of its number by its start, which execve does not change.
+static void starts_once(char *self) {
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte;
+        close(ends[1]);
+        // Until the parent has looked.
+        if (read(ends[0], &byte, 1) != 0) _exit(1);
+        char *arguments[] = {self, "sleep", NULL};
+        execv(self, arguments);
+        _exit(1);
+    }
+    close(ends[0]);
+    unsigned long long before = start_of(pid), own = start_of(getpid());
+    CHECK(before >= own);
+    usleep(50000);
+    close(ends[1]);
+    usleep(100000);
+    CHECK_EQ(start_of(pid), before);
+    kill(pid, SIGKILL);
+    CHECK_EQ(waitpid(pid, NULL, 0), pid);
+}
+
 static void closes_on_exec(char *self) {
     int kept = open("/dev/null", O_RDONLY), closed = open("/dev/null", O_RDONLY | O_CLOEXEC);
     char first[16], second[16];
@@ -113,6 +152,7 @@ static int child(int count, char **arguments) {
         sigprocmask(SIG_BLOCK, NULL, &set);
         return !(action.sa_handler == SIG_IGN && sigismember(&set, SIGUSR2) && !sigismember(&set, SIGUSR1));
     }
+    if (!strcmp(arguments[1], "sleep")) return sleep(100) > 0;
     return 50 + count;
 }
 
@@ -122,6 +162,7 @@ int main(int count, char **arguments) {
     CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
     the_child_writes_into_the_parent();
     spawn_runs_a_program(self);
+    starts_once(self);
     closes_on_exec(self);
     exec_fails_and_the_child_goes_on();
     handlers_and_masks_after_exec(self);

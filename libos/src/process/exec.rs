@@ -432,6 +432,9 @@ fn set_image(program: &Program, layout: &stack::Layout) {
     image.arguments = layout.arguments;
     image.environment = layout.environment;
     image.auxv = layout.auxv.clone();
-    image.start_ns = time::now(time::Clock::Boottime);
+    if image.start_ns == 0 {
+        // The first one; the others were made by fork, and keep that time.
+        image.start_ns = time::now(time::Clock::Boottime);
+    }
     image.stack_start = layout.pointer;
 }

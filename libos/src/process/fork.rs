@@ -20,9 +20,9 @@ use unikiln_abi::boot::{FLAG_NO_FORK, FLAG_NO_PROCESSES};
 use super::table::{self, Kin};
 use super::threads::{self, Start};
 use super::{Process, current, end, thread};
-use crate::boot;
 use crate::errno::Errno;
 use crate::signal::ThreadSignals;
+use crate::{boot, time};
 
 /// What a child has otherwise than its parent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,6 +130,7 @@ impl Process {
         *self.credentials.lock() = parent.credentials.lock().clone();
         *self.limits.lock() = *parent.limits.lock();
         *self.image.lock() = parent.image.lock().clone();
+        self.image.lock().start_ns = time::now(time::Clock::Boottime);
         *self.signals.lock() = parent.signals.lock().for_child(wanted.clears_handlers);
         self.settings.inherit(&parent.settings);
         self.threads.store(1, SeqCst);

@@ -203,7 +203,7 @@ pub struct Image {
     pub environment: (u64, u64),
     /// The auxiliary vector as the program got it.
     pub auxv: Vec<u8>,
-    /// CLOCK_BOOTTIME at its start.
+    /// CLOCK_BOOTTIME when the process was made; execve does not change it.
     pub start_ns: u64,
     /// Initial stack pointer.
     pub stack_start: u64,
