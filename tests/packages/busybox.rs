@@ -1,4 +1,4 @@
-//! busybox-static: the applets that do not fork.
+//! busybox-static: applets, each as the program.
 
 use super::Case;
 use super::Source::{self, Host};

@@ -168,11 +168,10 @@ with tempfile.TemporaryDirectory() as d:
 assert not os.path.exists(d)
 start = time.monotonic(); time.sleep(0.05); assert time.monotonic() - start >= 0.05
 assert time.time() > 1.7e9 and len(os.urandom(32)) == 32 and random.random() < 1
-try:
-    os.fork()
-    raise SystemExit("fork worked")
-except OSError:
-    pass
+child = os.fork()
+if child == 0:
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 blocks = [bytearray(1 << 20) for _ in range(40)]
 del blocks
 print("ok files", sys.version_info[:2], file=sys.stdout)

@@ -28,7 +28,7 @@ const BUILDS: [(&str, &str, &[&str]); 8] = [
     ("rustc", "forks.rs", &["-Copt-level=3", "-Cstrip=symbols"]),
     ("rustc", "forks.rs", &["-Copt-level=0"]),
 ];
-/// Guests that make processes or calls which are not there, to see that they fail.
+/// Guests that make calls which are not there, to see that they fail.
 const MAY_NOT: [&str; 3] = ["enosys", "refused", "traced"];
 
 fn verdict(program: &str, args: &[&str]) -> Verdict {
@@ -45,7 +45,8 @@ fn verdict(program: &str, args: &[&str]) -> Verdict {
 /// A run of what was checked.
 fn run(program: &str, args: &[&str]) -> Outcome {
     Unikiln::run(format!("host:{program}"))
-        .options(["--memory", "512M"])
+        // What some of them start.
+        .options(["--memory", "512M", "--include", "/bin/true"])
         .args(args)
         .output()
 }
