@@ -26,6 +26,8 @@ struct Given {
     /// `$@`.
     arguments: Vec<String>,
     is_option: bool,
+    /// The image has no such file.
+    is_missing: bool,
 }
 
 /// Follows a command whose program is at `path`; whether it is a shell.
@@ -94,7 +96,11 @@ fn shell(examiner: &mut Examiner<'_>, path: &[u8], command: &[String]) {
     let given = given(examiner, command);
     let Some(text) = &given.text else {
         let what = format!("{} is a shell whose commands {}", command[0], given.place);
-        examiner.note("shell", what, "");
+        if given.is_missing {
+            examiner.warn("shell", what, "name a script that the image has");
+        } else {
+            examiner.note("shell", what, "");
+        }
         return;
     };
     let script = shell::read(text);
@@ -171,6 +177,7 @@ fn given(examiner: &Examiner<'_>, command: &[String]) -> Given {
             // After the script comes `$0`.
             arguments: arguments(2),
             is_option,
+            is_missing: false,
         },
         (Some(file), false) => {
             let path = examiner.path(file);
@@ -182,6 +189,7 @@ fn given(examiner: &Examiner<'_>, command: &[String]) -> Given {
             };
             Given {
                 place,
+                is_missing: text.is_none(),
                 text,
                 arguments: arguments(1),
                 is_option,
@@ -192,6 +200,7 @@ fn given(examiner: &Examiner<'_>, command: &[String]) -> Given {
             text: None,
             arguments: Vec::new(),
             is_option,
+            is_missing: false,
         },
     }
 }

@@ -125,6 +125,15 @@ impl Table {
         self.table_word(offset, take).unwrap_or(0)
     }
 
+    /// The guest is told that a connection has ended: what came before is in its ring first, and
+    /// the end, too.
+    pub(super) fn show_end(&self, handle: u64) {
+        let Ok(handle) = usize::try_from(handle) else {
+            return;
+        };
+        self.serve(handle, POLLIN, Server::Other);
+    }
+
     /// Moves bytes and renews the word of one socket; whether the guest has reason to look.
     fn serve(&self, handle: usize, events: u32, server: Server) -> bool {
         let Ok(place) = self.find(handle) else {

@@ -305,7 +305,7 @@ impl Network {
 
     /// SOCKET_NAME. A published port is shown as the guest knows it.
     pub(crate) fn name(&self, handle: u64, which: u64) -> io::Result<SocketAddress> {
-        self.table.with(handle, |socket| match which {
+        let name = self.table.with(handle, |socket| match which {
             NAME_PEER => {
                 let peer = host::name(socket.fd(), true)?;
                 Ok(self.inward(socket.protocol, peer))
@@ -321,7 +321,13 @@ impl Network {
                 })
             }
             _ => Err(errno(libc::EINVAL)),
-        })
+        });
+        if let Err(error) = &name
+            && error.raw_os_error() == Some(libc::ENOTCONN)
+        {
+            self.table.show_end(handle);
+        }
+        name
     }
 
     /// SOCKET_OPTION_GET: the value's bytes, at most `len_bytes`.

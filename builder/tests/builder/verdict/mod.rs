@@ -14,7 +14,7 @@ use std::process::Command;
 use serde_json::json;
 use tar::{EntryType, Header};
 use unikiln_builder::{CheckOptions, NoProgress, check, check_file};
-use unikiln_unikernel::{Answer, Verdict};
+use unikiln_unikernel::{Answer, Finding, Severity, Verdict};
 
 use crate::image::{Layout, Tar};
 
@@ -116,6 +116,20 @@ pub(super) fn assert_may_not(verdict: &Verdict, code: &str, words: &[&str]) {
     for word in words {
         assert!(verdict.summary.contains(word), "{word:?}: {verdict}");
     }
+}
+
+/// It runs, and the verdict notes something.
+#[track_caller]
+pub(super) fn assert_notes(verdict: &Verdict, code: &str, words: &[&str]) {
+    assert_runs(verdict);
+    let noted = |finding: &&Finding| {
+        finding.code == code && words.iter().all(|word| finding.what.contains(word))
+    };
+    let finding = verdict.findings.iter().find(noted);
+    assert!(
+        finding.is_some_and(|finding| finding.severity == Severity::Note),
+        "{code} {words:?}: {verdict}"
+    );
 }
 
 #[track_caller]

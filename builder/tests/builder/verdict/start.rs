@@ -6,7 +6,8 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{
-    assert_cannot, assert_may_not, assert_runs, compile, hello, verdict, verdict_with, with_libc,
+    assert_cannot, assert_may_not, assert_notes, assert_runs, compile, hello, verdict,
+    verdict_with, with_libc,
 };
 use crate::image::Tar;
 
@@ -154,35 +155,35 @@ fn shells_by_what_their_scripts_say() {
         "not-found",
         &["absent"],
     );
-    assert_may_not(
+    assert_notes(
         &verdict(tar(), &["/setup", "hello"]),
-        "shell",
+        "fork",
         &["/setup", "chown", "line 3"],
     );
-    assert_may_not(&verdict(tar(), &["sh"]), "shell", &["standard input"]);
+    assert_notes(&verdict(tar(), &["sh"]), "shell", &["standard input"]);
     assert_may_not(&verdict(tar(), &["sh", "/absent"]), "shell", &["/absent"]);
     assert_runs(&verdict(
         tar(),
         &["sh", "-ec", "cd /; exec hello \"$@\"", "sh", "1"],
     ));
     // dash forks for the last command, busybox becomes it.
-    assert_may_not(
+    assert_notes(
         &verdict(tar(), &["/bin/sh", "-c", "hello"]),
-        "shell",
+        "fork",
         &["hello"],
     );
     assert_runs(&verdict(tar(), &["busybox", "sh", "-c", "hello"]));
-    assert_may_not(
+    assert_notes(
         &verdict(tar(), &["sh", "-c", "hello & exec hello"]),
-        "shell",
+        "fork",
         &["background"],
     );
-    assert_may_not(
+    assert_notes(
         &verdict(tar(), &["sh", "-c", "exec $PROGRAM"]),
         "shell",
         &["only it knows"],
     );
-    assert_may_not(
+    assert_notes(
         &verdict(tar(), &["sh", "-c", ". /etc/profile"]),
         "shell",
         &["/etc/profile"],
@@ -243,7 +244,7 @@ fn the_command_line_says_it_by_exit_code_and_json() {
     let (code, text) = run(&["host:/bin/ls", "--entrypoint", "/absent"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.starts_with("cannot run: /absent"), "{text}");
-    let (code, text) = run(&["--json", "host:/bin/dash"]);
+    let (code, text) = run(&["--json", "host:/bin/dash", "/absent"]);
     assert_eq!(code, Some(1), "{text}");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["answer"], "may-not");

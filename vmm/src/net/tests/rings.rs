@@ -312,6 +312,25 @@ fn ends_and_errors_come_behind_the_bytes() {
 }
 
 #[test]
+fn an_end_that_is_told_is_in_the_ring() {
+    for _ in 0..20 {
+        let mut guest = Guest::with_table(&NetworkConfig::default());
+        let (handle, mut client) = guest.ringed();
+        guest.fill_ring(handle, b"unread");
+        guest.does(SOCKET_SERVE, []);
+        client.peek(&mut [0; 6]).unwrap();
+        client.write_all(b"last").unwrap();
+        // An abort, as something is unread.
+        drop(client);
+        let gone = negated(libc::ENOTCONN);
+        while guest.call(SOCKET_NAME, [handle, NAME_PEER, ADDRESS]) != gone {}
+        let filled = guest.counter(offset_of!(StreamRings, receive_filled));
+        let end = guest.counter(offset_of!(StreamRings, receive_end)) as u32;
+        assert!(filled == 4 || end != 0, "{filled} bytes, end {end}");
+    }
+}
+
+#[test]
 fn rings_are_for_connections_once_and_at_pages() {
     let mut guest = Guest::with_table(&NetworkConfig::default());
     let (handle, _client) = guest.ringed();
