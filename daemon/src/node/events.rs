@@ -4,6 +4,7 @@
 //! [`Lost`], after which it has to list. Nothing is dropped in silence.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::broadcast;
@@ -29,12 +30,15 @@ pub struct Lost {
 #[derive(Debug)]
 pub struct Events {
     sender: Mutex<Option<broadcast::Sender<ContainerEventResponse>>>,
+    /// Time of the last event; written with `sender` locked.
+    last_ns: AtomicI64,
 }
 
 impl Default for Events {
     fn default() -> Self {
         Self {
             sender: Mutex::new(Some(broadcast::Sender::new(BACKLOG_MAX))),
+            last_ns: AtomicI64::new(0),
         }
     }
 }
@@ -66,8 +70,14 @@ impl Events {
         lock(&self.sender).take();
     }
 
-    pub(super) fn send(&self, event: ContainerEventResponse) {
+    /// Events have the times at which they are sent, which never go back.
+    pub(super) fn send(&self, mut event: ContainerEventResponse) {
         if let Some(sender) = &*lock(&self.sender) {
+            let now_ns = nanos(SystemTime::now());
+            event.created_at = self
+                .last_ns
+                .fetch_max(now_ns, Ordering::Relaxed)
+                .max(now_ns);
             // Nobody may be listening.
             let _ = sender.send(event);
         }
@@ -100,7 +110,7 @@ impl Node {
         ContainerEventResponse {
             container_id: id.to_owned(),
             container_event_type: kind.into(),
-            created_at: nanos(SystemTime::now()),
+            created_at: 0,
             pod_sandbox_status: pod.map(|record| self.pod_status(record)),
             containers_statuses: self.statuses_of(pod_id),
         }
@@ -136,7 +146,13 @@ mod tests {
 
         let mut fresh = events.listen();
         events.send(event(7));
-        assert_eq!(fresh.next().await.expect("open").expect("event"), event(7));
+        let seventh = fresh.next().await.expect("open").expect("event");
+        assert_eq!(seventh.container_id, "7");
+        // A clock that is set back does not set events back.
+        events.last_ns.store(i64::MAX, Ordering::Relaxed);
+        events.send(event(8));
+        let eighth = fresh.next().await.expect("open").expect("event");
+        assert_eq!(eighth.created_at, i64::MAX);
         events.close();
         assert!(fresh.next().await.is_none());
     }
