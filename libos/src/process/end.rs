@@ -100,15 +100,14 @@ pub(super) fn finish(process: &'static Process, status: Status, leave: impl FnOn
         uid: process.credentials.lock().uid,
         used: used.with(process.waited_for.get()),
     };
-    let (orphans, reaper) = table::note_end(pid, ended);
-    for orphan in orphans {
-        adopted(orphan, reaper);
+    for orphan in table::note_end(pid, ended) {
+        adopted(orphan);
     }
     tell_parent(pid, &ended);
 }
 
 /// A process has another parent now.
-fn adopted(pid: u32, parent: u32) {
+fn adopted(pid: u32) {
     let signal = table::with_running(pid, |process| process.settings.parent_death_signal.get());
     if let Some(signal) = signal.filter(|signal| *signal != 0) {
         let info = SigInfo::from_sender(signal, signal::number::SI_USER, 0, 0);
@@ -118,7 +117,6 @@ fn adopted(pid: u32, parent: u32) {
     }
     if let Some(ended) = table::ended(pid) {
         // It may have ended before its first parent: the new one hears of it.
-        let _ = parent;
         tell_parent(pid, &ended);
     }
 }

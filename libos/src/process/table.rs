@@ -249,8 +249,8 @@ pub fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Notes how a process ended. Its children get the nearest of its ancestors that takes them
-/// in, or the first process, as their parent: those are returned, with that parent.
-pub(super) fn note_end(pid: u32, ended: Ended) -> (Vec<u32>, u32) {
+/// in, or the first process, as their parent: those children are returned.
+pub(super) fn note_end(pid: u32, ended: Ended) -> Vec<u32> {
     let mut table = table();
     let mut reaper = table.by_pid.get(&pid).map_or(1, |entry| entry.kin.parent);
     while reaper > 1
@@ -271,7 +271,7 @@ pub(super) fn note_end(pid: u32, ended: Ended) -> (Vec<u32>, u32) {
     if let Some(entry) = table.by_pid.get_mut(&pid) {
         entry.ended = Some(ended);
     }
-    (orphans, reaper)
+    orphans
 }
 
 /// Forgets a process that has ended, where nobody will wait for it.
