@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::Part;
 
 /// Program, its Debian package, the parts that need it; no parts: all do.
-const TOOLS: [(&str, &str, &[Part]); 24] = [
+const TOOLS: [(&str, &str, &[Part]); 32] = [
     ("gcc", "gcc", &[]),
     ("runc", "runc", &[Part::ColdStart, Part::Cri]),
     ("fsck.erofs", "erofs-utils", &[Part::ColdStart]),
@@ -20,7 +20,11 @@ const TOOLS: [(&str, &str, &[Part]); 24] = [
     ("go", "golang-go", &[Part::Runtimes]),
     ("java", "openjdk-17-jre-headless", &[Part::Runtimes]),
     ("javac", "openjdk-17-jdk-headless", &[Part::Runtimes]),
-    ("taskset", "util-linux", &[Part::Threads, Part::Runtimes]),
+    (
+        "taskset",
+        "util-linux",
+        &[Part::Threads, Part::Runtimes, Part::Processes],
+    ),
     ("sqlite3", "sqlite3", &[Part::Programs]),
     ("sha256sum", "coreutils", &[Part::Programs, Part::BuildTime]),
     ("tar", "tar", &[Part::BuildTime, Part::Pull, Part::Cri]),
@@ -39,8 +43,16 @@ const TOOLS: [(&str, &str, &[Part]); 24] = [
     ("unshare", "util-linux", &[Part::Cri]),
     ("redis-server", "redis-server", &[Part::Network]),
     ("redis-benchmark", "redis-tools", &[Part::Network]),
-    ("nginx", "nginx-light", &[Part::Network]),
-    ("wrk", "wrk", &[Part::Network]),
+    ("nginx", "nginx-light", &[Part::Network, Part::Processes]),
+    ("wrk", "wrk", &[Part::Network, Part::Processes]),
+    ("dash", "dash", &[Part::Processes]),
+    ("make", "make", &[Part::Processes]),
+    ("as", "binutils", &[Part::Processes]),
+    ("grep", "grep", &[Part::Processes]),
+    ("sed", "sed", &[Part::Processes]),
+    ("expr", "coreutils", &[Part::Processes]),
+    ("setpriv", "util-linux", &[Part::Processes]),
+    ("pgbench", "postgresql-15", &[Part::Processes]),
 ];
 
 /// Names everything that is missing at once.

@@ -21,7 +21,7 @@ use crate::measure::{Samples, Side, in_turns};
 use crate::report::{Row, Section, Target};
 
 /// As much of native speed as there should be.
-const SPEED: Target = Target::AtLeast(0.8);
+pub(crate) const SPEED: Target = Target::AtLeast(0.8);
 /// Exits for each 1,000 requests under load.
 const EXITS: Target = Target::AtMost(10.0);
 /// The page that nginx serves: as large as the one that it comes with.
@@ -35,8 +35,8 @@ const GIB: f64 = (1 << 30) as f64;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ports of the two sides, below those that kernels choose.
-const OURS: u16 = 17_371;
-const THEIRS: u16 = 17_372;
+pub(crate) const OURS: u16 = 17_371;
+pub(crate) const THEIRS: u16 = 17_372;
 
 /// One section for each server.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
@@ -44,14 +44,14 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
 }
 
 /// A server that was started; killed when dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     port: u16,
     stats: PathBuf,
 }
 
 impl Server {
-    fn start(bench: &Bench, words: &[&str], port: u16) -> Result<Self> {
+    pub(crate) fn start(bench: &Bench, words: &[&str], port: u16) -> Result<Self> {
         let stats = bench.path(&format!("server-{port}"));
         let errors = fs::File::create(&stats).context("cannot write a scratch file")?;
         let (program, args) = words.split_first().context("no command")?;
@@ -72,6 +72,11 @@ impl Server {
             thread::sleep(Duration::from_millis(10));
         }
         Ok(server)
+    }
+
+    /// Where it listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     fn connect(&self) -> std::io::Result<TcpStream> {
@@ -234,44 +239,57 @@ fn redis_benchmark(port: u16, clients: &str, pipeline: &str, requests: usize) ->
 }
 
 /// Both sides in turns: samples by figure, ours first.
-fn both(bench: &Bench, ours: Side<'_>, theirs: Side<'_>) -> Result<[Vec<Samples>; 2]> {
+pub(crate) fn both(bench: &Bench, ours: Side<'_>, theirs: Side<'_>) -> Result<[Vec<Samples>; 2]> {
     let sides = in_turns(bench.rounds, &mut [ours, theirs])?;
     sides.try_into().ok().context("two sides were measured")
 }
 
-fn nginx(bench: &Bench) -> Result<Section> {
-    let program = find("nginx").context("nginx is not installed")?;
-    let site = text(bench.path("site"))?;
+/// What clients of nginx do: how many connections, and what wrk is told besides.
+pub(crate) const LOADS: [(&str, &str, &[&str]); 2] = [
+    ("64 connections: each request", "64", &[]),
+    (
+        "16 clients: connect, request, close",
+        "16",
+        &["-H", "Connection: close"],
+    ),
+];
+
+/// A directory `name` with one page.
+pub(crate) fn site(bench: &Bench, name: &str) -> Result<String> {
+    let site = text(bench.path(name))?;
     fs::create_dir(&site).with_context(|| format!("cannot make {site}"))?;
     fs::write(format!("{site}/index.html"), "x".repeat(PAGE_BYTES))?;
-    let configuration = |port: u16| -> Result<String> {
-        let file = format!("{site}/{port}.conf");
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path /tmp/bench-nginx-{port}-{kind};"))
-            .concat();
-        let text = format!(
-            "daemon off; master_process off; pid /tmp/bench-nginx-{port}.pid;\n\
-             events {{ worker_connections 1024; }}\n\
-             http {{ access_log off; {temporary}\n\
-             server {{ listen 127.0.0.1:{port}; root {site}; }} }}\n"
-        );
-        fs::write(&file, text).with_context(|| format!("cannot write {file}"))?;
-        Ok(file)
-    };
-    let (own, their) = (configuration(OURS)?, configuration(THEIRS)?);
+    Ok(site)
+}
+
+/// Writes a configuration that begins with `head` and serves `site` at a port; its path.
+pub(crate) fn configuration(site: &str, head: &str, port: u16) -> Result<String> {
+    let file = format!("{site}/{port}.conf");
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path /tmp/bench-nginx-{port}-{kind};"))
+        .concat();
+    let text = format!(
+        "{head} daemon off; pid /tmp/bench-nginx-{port}.pid;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{ access_log off; {temporary}\n\
+         server {{ listen 127.0.0.1:{port}; root {site}; }} }}\n"
+    );
+    fs::write(&file, text).with_context(|| format!("cannot write {file}"))?;
+    Ok(file)
+}
+
+fn nginx(bench: &Bench) -> Result<Section> {
+    let program = find("nginx").context("nginx is not installed")?;
+    let site = site(bench, "site")?;
+    let head = "master_process off;";
+    let (own, their) = (
+        configuration(&site, head, OURS)?,
+        configuration(&site, head, THEIRS)?,
+    );
     let file = bench.unikernel(&program, &[&site])?;
     let theirs = Server::start(bench, &[&program, "-e", "stderr", "-c", &their], THEIRS)?;
     let mut rows = Vec::new();
-    let loads: [(&str, &str, &str, &[&str]); 2] = [
-        ("64 connections: each request", "64 connections", "64", &[]),
-        (
-            "16 clients: connect, request, close",
-            "16 clients",
-            "16",
-            &["-H", "Connection: close"],
-        ),
-    ];
-    for (what, who, connections, more) in loads {
+    for (what, connections, more) in LOADS {
         let ours = unikernel(bench, &file, &["-e", "stderr", "-c", &own])?;
         let mut asked = 0.0;
         let sides = {
@@ -305,6 +323,7 @@ fn nginx(bench: &Bench) -> Result<Section> {
         } else {
             exits.target(Target::None)
         });
+        let (who, _) = what.split_once(':').context("who asks comes first")?;
         let what = format!("{who}: CPU");
         rows.extend(cpu::rows(&what, ours_took, theirs_took, 1));
     }
@@ -315,7 +334,7 @@ fn nginx(bench: &Bench) -> Result<Section> {
 }
 
 /// µs for each request in a second of them, and how many there were.
-fn wrk(port: u16, connections: &str, more: &[&str]) -> Result<(f64, f64)> {
+pub(crate) fn wrk(port: u16, connections: &str, more: &[&str]) -> Result<(f64, f64)> {
     let url = format!("http://127.0.0.1:{port}/");
     let always = ["wrk", "-t", "1", "-d", "1s", "-c", connections];
     let words = [&always[..], more, &[&url]].concat();

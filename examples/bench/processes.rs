@@ -1,4 +1,7 @@
-//! What processes cost: fork, spawn and a pipe between two, and a shell that starts programs.
+//! What processes cost: fork, spawn and a pipe between two; then work that is many of them.
+
+mod servers;
+mod work;
 
 use anyhow::Result;
 
@@ -6,7 +9,7 @@ use crate::bench::Bench;
 use crate::microcosts::{Figure, rows};
 use crate::report::{Section, Target};
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 8] = [
     (
         "fork_exit",
         "fork, exit and wait",
@@ -22,8 +25,22 @@ const FIGURES: [Figure; 6] = [
         Target::None,
     ),
     (
+        "vfork_exec",
+        "vfork, execve, exit and wait",
+        "µs",
+        1e3,
+        Target::AtMost(1.5),
+    ),
+    (
         "spawn",
         "posix_spawn, exit and wait",
+        "µs",
+        1e3,
+        Target::AtMost(1.5),
+    ),
+    (
+        "spawn_dynamic",
+        "posix_spawn of a dynamic program",
         "µs",
         1e3,
         Target::AtMost(1.5),
@@ -54,13 +71,16 @@ const FIGURES: [Figure; 6] = [
 /// One vCPU against one processor.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     let program = bench.guest("processes")?;
-    let file = bench.unikernel(&program, &[])?;
+    let file = bench.unikernel(&program, &["/usr/bin/true"])?;
     let count = bench.scale(100, 10).to_string();
     let options = ["--cpus", "1", "--memory", "1G"];
     let ours = bench.run_words(&options, &file, &[&count]);
     let native = ["taskset", "-c", "0", &program, &count];
-    Ok(vec![Section::new(
+    let mut sections = vec![Section::new(
         "processes, on one vCPU",
         rows(bench, &ours, &native, &FIGURES)?,
-    )])
+    )];
+    sections.extend(work::measure(bench)?);
+    sections.extend(servers::measure(bench)?);
+    Ok(sections)
 }

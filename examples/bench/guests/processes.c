@@ -37,6 +37,17 @@ static void fork_with(const char *name, size_t mebibytes, long count)
     free(memory);
 }
 
+static void spawn(const char *name, const char *path, char **args, long count)
+{
+    uint64_t start = now_ns();
+    for (long i = 0; i < count; i++) {
+        pid_t pid;
+        require(posix_spawn(&pid, path, NULL, NULL, args, environ) == 0, "posix_spawn");
+        ends(pid);
+    }
+    report(name, start, (uint64_t)count);
+}
+
 int main(int argc, char **argv)
 {
     require(argc == 2, "usage: processes COUNT");
@@ -60,11 +71,17 @@ int main(int argc, char **argv)
 
     start = now_ns();
     for (long i = 0; i < count; i++) {
-        pid_t pid;
-        require(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, again, environ) == 0, "posix_spawn");
+        pid_t pid = vfork();
+        if (pid == 0) {
+            execv("/proc/self/exe", again);
+            _exit(1);
+        }
         ends(pid);
     }
-    report("spawn", start, (uint64_t)count);
+    report("vfork_exec", start, (uint64_t)count);
+
+    spawn("spawn", "/proc/self/exe", again, count);
+    spawn("spawn_dynamic", "/usr/bin/true", again, count);
 
     fork_with("fork_exit_10m", 10, count);
     fork_with("fork_exit_500m", 500, count / 10 + 1);
