@@ -1,6 +1,6 @@
 //! The libOS header at the first byte of the lowest segment.
 
-use unikiln_abi::image::{LIBOS_MAGIC, LibosHeader};
+use unikiln_abi::image::{GATES, LIBOS_MAGIC, LibosHeader};
 use unikiln_abi::layout::TRAP_ENTRIES;
 
 use crate::elf::{Segment, u32_at, u64_at};
@@ -20,6 +20,10 @@ pub(crate) fn parse_header(bytes: &[u8]) -> Option<LibosHeader> {
     for (index, entry) in trap_entries.iter_mut().enumerate() {
         *entry = u64_at(bytes, 40 + index * 8)?;
     }
+    let mut gates = [0; GATES];
+    for (index, gate) in gates.iter_mut().enumerate() {
+        *gate = u64_at(bytes, 56 + (TRAP_ENTRIES + index) * 8)?;
+    }
     Some(LibosHeader {
         magic: u64_at(bytes, 0)?,
         abi_version: u32_at(bytes, 8)?,
@@ -30,6 +34,7 @@ pub(crate) fn parse_header(bytes: &[u8]) -> Option<LibosHeader> {
         trap_entries,
         text_start: u64_at(bytes, 40 + TRAP_ENTRIES * 8)?,
         text_end: u64_at(bytes, 48 + TRAP_ENTRIES * 8)?,
+        gates,
     })
 }
 
@@ -51,6 +56,9 @@ pub(crate) fn check_header(header: &LibosHeader, segments: &[Segment]) -> Result
     }
     if !header.trap_entries.iter().all(|&entry| in_text(entry)) {
         return Err("trap entries");
+    }
+    if !header.gates.iter().all(|&gate| in_text(gate)) {
+        return Err("gates");
     }
     // The top is the first byte after the stack, so the byte below it must be there.
     let stack_is_writable = header.boot_stack_top.is_multiple_of(16)

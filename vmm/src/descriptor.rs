@@ -8,23 +8,25 @@
 //! #PF         push %rax; mov %cr2,%rax; xchg %rax,(%rsp); movabs $frame_14,%rsp; iretq
 //! syscall     mov %rsp,%gs:0x10; movabs $frame_syscall,%rsp; iretq
 //! int 0x81    invlpg (%rax); iretq
-//! int 0x82    mov %cr3,%rax; mov %rax,%cr3; iretq
-//! int 0x83    mov %rax,%cr3; iretq
-//! #UD         the same three if the instruction is one of those, else frame_6
+//! int 0x82    mov %rax,%cr3; iretq
+//! #UD         the same two if the instruction is one of the libOS's gates, else frame_6
 //! ```
 //!
 //! The #UD stub knows the services because a software KVM (PVM) cannot deliver
-//! `int N`: it raises #UD at the instruction instead. It also runs the stub of
-//! `syscall` with ring 3's rights, so ring 3 may execute the stubs and read the
-//! frames, which gains it nothing.
+//! `int N`: it raises #UD at the instruction instead. Each instruction in ring 0
+//! costs 1 µs there, so the stub knows the gates by the lower half of their
+//! address, and looks for the one that switches processes first. PVM also runs
+//! the stub of `syscall` with ring 3's rights, so ring 3 may execute the stubs and
+//! read the frames, which gains it nothing; neither does an instruction that the
+//! CPU does not know at an address with such a lower half.
 //!
 //! All accessed and busy bits are set here, so the CPU never writes to them.
 
 use unikiln_abi::call::PORT;
-use unikiln_abi::image::LibosHeader;
+use unikiln_abi::image::{GATES, LibosHeader};
 use unikiln_abi::layout::{
-    EXCEPTION_VECTORS, FLUSH_ALL_VECTOR, FLUSH_PAGE_VECTOR, KERNEL_CODE_SELECTOR,
-    PAGE_FAULT_VECTOR, SWITCH_ROOT_VECTOR, USER_CODE_SELECTOR, USER_DATA_SELECTOR,
+    EXCEPTION_VECTORS, FLUSH_PAGE_VECTOR, KERNEL_CODE_SELECTOR, LOAD_ROOT_VECTOR,
+    PAGE_FAULT_VECTOR, USER_CODE_SELECTOR, USER_DATA_SELECTOR,
 };
 use unikiln_abi::vcpu::{CpuFrame, USER_RSP_OFFSET};
 use unikiln_abi::{PAGE_BYTES, VCPUS_MAX};
@@ -36,7 +38,7 @@ pub const TSS_SELECTOR: u16 = 0x40;
 /// Bytes of the GDT.
 pub const GDT_BYTES: usize = TSS_SELECTOR as usize + 16 * VCPUS_MAX;
 /// Bytes of the IDT: up to the last `int` vector.
-pub const IDT_BYTES: usize = (SWITCH_ROOT_VECTOR as usize + 1) * 16;
+pub const IDT_BYTES: usize = (LOAD_ROOT_VECTOR as usize + 1) * 16;
 /// TSS limit: the fixed part and the I/O bitmap's bytes up to one of ones.
 pub const TSS_LIMIT: u32 = (TSS_FIXED_BYTES + IO_BITMAP_BYTES - 1) as u32;
 
@@ -77,7 +79,7 @@ impl Privileged {
             let stub = match vector {
                 // push %rax; mov %cr2,%rax; xchg %rax,(%rsp)
                 PAGE_FAULT_VECTOR => stubs.code(&[0x50, 0x0f, 0x20, 0xd0, 0x48, 0x87, 0x04, 0x24]),
-                INVALID_OPCODE_VECTOR => stubs.services_by_instruction(),
+                INVALID_OPCODE_VECTOR => stubs.services_by_gate(header.gates),
                 _ => stubs.code(&[]),
             };
             stubs.return_through(vector);
@@ -116,14 +118,12 @@ impl Privileged {
     }
 }
 
-/// What ring 3 asks of ring 0 by `int`.
-const SERVICES: [(u8, &[u8]); 3] = [
+/// What ring 3 asks of ring 0 by `int`, as [`LibosHeader::gates`] has it.
+const SERVICES: [(u8, &[u8]); GATES] = [
     // invlpg (%rax)
     (FLUSH_PAGE_VECTOR, &[0x0f, 0x01, 0x38]),
-    // mov %cr3,%rax; mov %rax,%cr3
-    (FLUSH_ALL_VECTOR, &[0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8]),
     // mov %rax,%cr3
-    (SWITCH_ROOT_VECTOR, &[0x0f, 0x22, 0xd8]),
+    (LOAD_ROOT_VECTOR, &[0x0f, 0x22, 0xd8]),
 ];
 
 const INVALID_OPCODE_VECTOR: usize = 6;
@@ -159,26 +159,19 @@ impl Assembler {
         address
     }
 
-    /// Serves `int 0x81` and so on where the CPU raised #UD for it; falls
-    /// through with all registers as they were for any other instruction.
-    fn services_by_instruction(&mut self) -> u64 {
-        const INT: u8 = 0xcd;
-        // push %rax; mov 8(%rsp),%rax; cmpb $INT,(%rax)
-        let stub = self.code(&[0x50, 0x48, 0x8b, 0x44, 0x24, 0x08, 0x80, 0x38, INT]);
-        let mut services = Vec::new();
-        for (vector, code) in SERVICES {
-            // cmpb $vector,1(%rax); jne over; pop %rax; code; addq $2,(%rsp); iretq
-            let mut body = vec![0x58];
-            body.extend_from_slice(code);
-            body.extend_from_slice(&[0x48, 0x83, 0x04, 0x24, 0x02]);
-            body.extend_from_slice(&IRETQ);
-            services.extend_from_slice(&[0x80, 0x78, 0x01, vector, 0x75, body.len() as u8]);
-            services.extend_from_slice(&body);
+    /// Serves what a gate asks where the CPU raised #UD for it; falls through with
+    /// all registers as they were for any other instruction.
+    fn services_by_gate(&mut self, gates: [u64; GATES]) -> u64 {
+        let stub = self.code(&[]);
+        for (gate, (_, code)) in gates.into_iter().zip(SERVICES).rev() {
+            // code; addq $2,(%rsp); iretq
+            let body = [code, &[0x48, 0x83, 0x04, 0x24, 0x02], &IRETQ].concat();
+            // cmpl $lower_half,(%rsp); jne over
+            self.code(&[0x81, 0x3c, 0x24]);
+            self.code(&(gate as u32).to_le_bytes());
+            self.code(&[0x75, body.len() as u8]);
+            self.code(&body);
         }
-        // The second byte is looked at only after an `int`, so it is mapped: jne past them.
-        self.code(&[0x75, services.len() as u8]);
-        self.code(&services);
-        self.code(&[0x58]); // pop %rax
         stub
     }
 
@@ -269,6 +262,7 @@ mod tests {
             trap_entries: [0x6880_0000_1000; TRAP_ENTRIES],
             text_start: 0,
             text_end: 0,
+            gates: [0x6880_0000_5100, 0x6880_0000_5110],
         }
     }
 
@@ -285,7 +279,7 @@ mod tests {
             assert!(page.len() <= PAGE_BYTES as usize);
         }
         let stubs = PRIVILEGED_BASE + STUBS_GPA;
-        for vector in (0..EXCEPTION_VECTORS).chain([0x81, 0x82, 0x83]) {
+        for vector in (0..EXCEPTION_VECTORS).chain([0x81, 0x82]) {
             let gate = &pages.idt[vector * 16..][..16];
             let gate = u128::from_le_bytes(gate.try_into().unwrap());
             let handler =

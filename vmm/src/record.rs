@@ -125,6 +125,7 @@ fn place(address: u64, header: &LibosHeader) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unikiln_abi::image::GATES;
     use unikiln_abi::layout::TRAP_ENTRIES;
 
     #[test]
@@ -139,6 +140,7 @@ mod tests {
             trap_entries: [0; TRAP_ENTRIES],
             text_start: LIBOS_IMAGE_BASE,
             text_end: LIBOS_IMAGE_BASE + 0x1000,
+            gates: [0; GATES],
         };
         for (address, name) in [
             (LIBOS_IMAGE_BASE + 16, "libOS text +0x10"),

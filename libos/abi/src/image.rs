@@ -32,9 +32,16 @@ pub struct LibosHeader {
     pub text_start: u64,
     /// First byte after libOS text.
     pub text_end: u64,
+    /// Where the libOS asks to flush a page and to load CR3, in this order: the two
+    /// instructions themselves, `int` with the vectors of [`crate::layout`].
+    pub gates: [u64; GATES],
 }
 
-const _: () = assert!(size_of::<LibosHeader>() == 320);
+/// Services of ring 0.
+pub const GATES: usize = 2;
+
+const _: () = assert!(size_of::<LibosHeader>() == 336);
 const _: () = assert!(offset_of!(LibosHeader, entry) == 16);
 const _: () = assert!(offset_of!(LibosHeader, trap_entries) == 40);
 const _: () = assert!(offset_of!(LibosHeader, text_end) == 312);
+const _: () = assert!(offset_of!(LibosHeader, gates) == 320);

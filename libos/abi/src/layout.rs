@@ -56,10 +56,8 @@ pub const TRAP_ENTRIES: usize = 33;
 
 /// `int` vector, callable from ring 3: flush the page whose address is in RAX.
 pub const FLUSH_PAGE_VECTOR: u8 = 0x81;
-/// `int` vector, callable from ring 3: flush the whole TLB. Clobbers RAX.
-pub const FLUSH_ALL_VECTOR: u8 = 0x82;
-/// `int` vector, callable from ring 3: load CR3 from RAX.
-pub const SWITCH_ROOT_VECTOR: u8 = 0x83;
+/// `int` vector, callable from ring 3: load CR3 from RAX, which flushes all.
+pub const LOAD_ROOT_VECTOR: u8 = 0x82;
 
 /// The page-fault vector; its stub alone also stores CR2.
 pub const PAGE_FAULT_VECTOR: usize = 14;

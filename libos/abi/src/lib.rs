@@ -37,7 +37,7 @@ pub mod volume;
 
 /// Version of everything in this crate. A monitor refuses a unikernel file of
 /// another version, and a libOS refuses boot information of another version.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Most vCPUs of a guest.
 pub const VCPUS_MAX: usize = 16;

@@ -196,21 +196,15 @@ pub fn hypercall_out(number: u32) {
 
 /// Flushes the translation of one page.
 pub fn flush_page(address: u64) {
-    // SAFETY: the gate is callable from ring 3 and runs `invlpg (%rax)`.
-    unsafe { asm!("int 0x81", in("rax") address, options(nostack, preserves_flags)) }
+    // SAFETY: the gate runs `invlpg (%rax)` in ring 0 and changes no register.
+    unsafe { asm!("call libos_gate_flush_page", in("rax") address, options(preserves_flags)) }
 }
 
-/// Flushes all translations.
-pub fn flush_all() {
-    // SAFETY: the gate is callable from ring 3 and reloads CR3 through RAX.
-    unsafe { asm!("int 0x82", out("rax") _, options(nostack, preserves_flags)) }
-}
-
-/// Uses another page-table root: `gpa` is one that `mm::pagetable` made, and so shows the
-/// libOS as all others do.
-pub fn switch_root(gpa: u64) {
-    // SAFETY: the gate is callable from ring 3 and loads CR3 from RAX.
-    unsafe { asm!("int 0x83", in("rax") gpa, options(nostack, preserves_flags)) }
+/// Uses a page-table root and forgets all translations: `gpa` is one that `mm::pagetable`
+/// made, and so shows the libOS as all others do.
+pub fn load_root(gpa: u64) {
+    // SAFETY: the gate loads CR3 from RAX in ring 0 and changes no register.
+    unsafe { asm!("call libos_gate_load_root", in("rax") gpa, options(preserves_flags)) }
 }
 
 /// Saves the extended state of `mask` into `area` (64-byte aligned, large enough

@@ -20,7 +20,7 @@ use core::arch::global_asm;
 
 use unikiln_abi::ABI_VERSION;
 use unikiln_abi::image::{LIBOS_MAGIC, LibosHeader};
-use unikiln_abi::layout::LIBOS_IMAGE_BASE;
+use unikiln_abi::layout::{FLUSH_PAGE_VECTOR, LIBOS_IMAGE_BASE, LOAD_ROOT_VECTOR};
 use unikiln_abi::vcpu::{CPU_FRAME_OFFSET, CR2_OFFSET, ERROR_CODE_OFFSET, USER_RSP_OFFSET};
 
 use super::Registers;
@@ -46,6 +46,8 @@ global_asm!(
     ".endr",
     ".quad libos_text_start",
     ".quad libos_text_end",
+    ".quad libos_gate_flush_page",
+    ".quad libos_gate_load_root",
     magic = const LIBOS_MAGIC,
     abi = const ABI_VERSION,
     header_bytes = const core::mem::size_of::<LibosHeader>(),
@@ -77,6 +79,16 @@ global_asm!(
     "xor ebp, ebp",
     "call {boot}",
     "ud2",
+    // Services of ring 0. Each stands alone: where the CPU knows no `int`, its stub for
+    // unknown instructions knows these two by their addresses.
+    ".globl libos_gate_flush_page",
+    "libos_gate_flush_page:",
+    "int {flush_page}",
+    "ret",
+    ".globl libos_gate_load_root",
+    "libos_gate_load_root:",
+    "int {load_root}",
+    "ret",
     // One 16-byte slot for each vector: its number, then the common part.
     ".balign 16",
     ".globl trap_entry_first",
@@ -280,6 +292,8 @@ global_asm!(
     "user_zero_resume:",
     "mov rax, rcx",
     "ret",
+    flush_page = const FLUSH_PAGE_VECTOR,
+    load_root = const LOAD_ROOT_VECTOR,
     boot = sym crate::boot::boot,
     handle_trap = sym crate::arch::cpu::handle_trap,
     handle_trapped_syscall = sym crate::arch::cpu::handle_trapped_syscall,

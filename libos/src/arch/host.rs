@@ -57,9 +57,8 @@ pub fn hypercall_out(_number: u32) {}
 /// Nothing to flush.
 pub fn flush_page(_address: u64) {}
 /// Nothing to flush.
-pub fn flush_all() {}
 /// No page tables.
-pub fn switch_root(_gpa: u64) {}
+pub fn load_root(_gpa: u64) {}
 /// Nothing to save.
 ///
 /// # Safety

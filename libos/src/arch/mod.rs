@@ -20,9 +20,9 @@ pub mod context;
 mod registers;
 
 pub use cpu::{
-    cpu_block, current_thread, direct_entry, flush_all, flush_page, fs_base, hypercall_out,
-    idle_hint, program_registers, program_sp, rdtsc, reset_floating_point, set_current_thread,
-    set_fs_base, set_kernel_stack, switch_root, switch_to_program, vcpu_index, xrstor, xsave,
+    cpu_block, current_thread, direct_entry, flush_page, fs_base, hypercall_out, idle_hint,
+    load_root, program_registers, program_sp, rdtsc, reset_floating_point, set_current_thread,
+    set_fs_base, set_kernel_stack, switch_to_program, vcpu_index, xrstor, xsave,
 };
 #[cfg(target_os = "none")]
 pub use cpu::{image_end, image_start, kernel_stack, stack_bounds, text_bounds};

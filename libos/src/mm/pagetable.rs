@@ -199,9 +199,9 @@ impl Root {
         self.0
     }
 
-    /// Makes the calling vCPU use it.
+    /// Makes the calling vCPU use it, and forget all translations.
     pub fn enter(self) {
-        arch::switch_root(self.0);
+        arch::load_root(self.0);
     }
 
     /// The table of `level` (0 = page table, 1 = directory) that covers `address`.

@@ -175,7 +175,7 @@ impl Flush {
         if !sched::uses_root(self.root) {
             // This vCPU forgot all of it when it entered the table that it uses.
         } else if self.everything || self.count > self.pages.len() {
-            arch::flush_all();
+            self.root.enter();
         } else {
             for page in self.pages.iter().take(self.count) {
                 arch::flush_page(*page);

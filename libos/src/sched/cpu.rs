@@ -143,7 +143,7 @@ impl Cpu {
     pub(super) fn become_busy(&self) {
         self.set_state(State::Busy);
         if self.flush.load(SeqCst) && self.flush.swap(false, SeqCst) {
-            arch::flush_all();
+            arch::load_root(self.root.load(Relaxed));
         }
     }
 
