@@ -15,6 +15,8 @@ mod queue;
 pub mod splice;
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
@@ -31,7 +33,7 @@ use crate::errno::{Errno, SysResult};
 use crate::sched::{self, WaitQueue};
 use crate::signal;
 use end::End;
-use queue::{PIPE_BUF, Queue, Segment, Taken, blank_page};
+use queue::{BACKLOG_PAGES, PIPE_BUF, Queue, Segment, Taken, blank_page};
 
 /// Pages that a new pipe holds.
 const SLOTS: usize = 16;
@@ -63,6 +65,21 @@ struct State {
     /// Opens of each kind so far: what opening a named pipe waits for.
     reader_opens: u64,
     writer_opens: u64,
+}
+
+impl State {
+    /// How many of `len` bytes the next write may take at once: fewer than a
+    /// page where they join the last one. None where there is no room.
+    fn room(&self, len: usize, packet: bool, is_first: bool) -> Option<Result<usize, Errno>> {
+        if self.readers == 0 {
+            return Some(Err(Errno::EPIPE));
+        }
+        let odd = len % PIPE_BUF;
+        if is_first && !packet && odd != 0 && self.queue.joins(odd) {
+            return Some(Ok(odd));
+        }
+        (self.queue.free_slots() > 0).then_some(Ok(len.min(PIPE_BUF)))
+    }
 }
 
 impl Pipe {
@@ -203,8 +220,26 @@ impl Pipe {
         match self.try_take(most, pages) {
             Some(taken) => Ok(taken),
             None if nonblocking => Err(Errno::EAGAIN),
-            None => sched::wait(&self.readable, None, || self.try_take(most, pages)),
+            None => self.await_bytes(most, pages),
         }
+    }
+
+    /// Sleeps until bytes come. Meanwhile there is room for what this reader will take.
+    fn await_bytes(&self, most: usize, pages: Option<usize>) -> Result<Taken, Errno> {
+        let bytes = pages.map_or(most, |pages| most.min(pages.saturating_mul(PIPE_BUF)));
+        let mut awaited = self.state.lock().queue.await_bytes(bytes);
+        let taken = sched::wait(&self.readable, None, || {
+            let mut state = self.state.lock();
+            if state.queue.is_empty() && state.writers > 0 {
+                return None;
+            }
+            state.queue.awaits_no_more(mem::take(&mut awaited));
+            Some(state.queue.take(most, pages))
+        });
+        if awaited > 0 {
+            self.state.lock().queue.awaits_no_more(awaited);
+        }
+        taken
     }
 
     fn put_back(&self, segments: impl DoubleEndedIterator<Item = Segment>) {
@@ -244,20 +279,6 @@ impl Pipe {
             Some(errno) if done == 0 => Err(errno),
             _ => Ok(done),
         }
-    }
-
-    /// How many of `len` bytes the next write may take at once: fewer than a
-    /// page where they join the last one. None where there is no room.
-    fn room(&self, len: usize, packet: bool, is_first: bool) -> Option<Result<usize, Errno>> {
-        let state = self.state.lock();
-        if state.readers == 0 {
-            return Some(Err(Errno::EPIPE));
-        }
-        let odd = len % PIPE_BUF;
-        if is_first && !packet && odd != 0 && state.queue.joins(odd) {
-            return Some(Ok(odd));
-        }
-        (state.queue.free_slots() > 0).then_some(Ok(len.min(PIPE_BUF)))
     }
 
     fn try_append(&self, staged: &mut Option<Segment>) -> Option<Result<(), Errno>> {
@@ -301,8 +322,18 @@ impl Pipe {
         let mut failed = None;
         while source.remaining() > 0 {
             let is_first = progress.done == 0;
+            if !nonblocking && !packet {
+                match self.give_in_advance(is_first, &mut progress, source) {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(errno) => {
+                        failed = Some(errno);
+                        break;
+                    }
+                }
+            }
             let room = self.wait_writable(nonblocking, &mut progress, || {
-                self.room(source.remaining(), packet, is_first)
+                self.state.lock().room(source.remaining(), packet, is_first)
             });
             let step = room
                 .and_then(|len| self.write_page(len, nonblocking, packet, &mut progress, source));
@@ -319,6 +350,52 @@ impl Pipe {
             Some(errno) if progress.done == 0 => Err(errno),
             _ => Ok(progress.done),
         }
+    }
+
+    /// Where the pipe is full: what follows is copied here, and waits for room without
+    /// its writer, so that a reader need not wait for another process to run. False where
+    /// there is room, or where another writer does so.
+    ///
+    /// # Errors
+    /// EPIPE, EINTR; EFAULT where nothing could be copied.
+    fn give_in_advance(
+        &self,
+        is_first: bool,
+        progress: &mut Progress,
+        source: &mut dyn Source,
+    ) -> Result<bool, Errno> {
+        {
+            let mut state = self.state.lock();
+            let room = state.room(source.remaining(), false, is_first);
+            if room.is_some() || !state.queue.begin_backlog() {
+                return Ok(false);
+            }
+        }
+        let (mut pages, mut bytes, mut failed) = (Vec::new(), 0, None);
+        while pages.len() < BACKLOG_PAGES && source.remaining() > 0 {
+            let len = source.remaining().min(PIPE_BUF);
+            let mut page = blank_page();
+            let place = Arc::get_mut(&mut page).and_then(|page| page.get_mut(..len));
+            if let Err(errno) = place.ok_or(Errno::EIO).and_then(|place| source.take(place)) {
+                failed = Some(errno);
+                break;
+            }
+            pages.push(Segment::new(page, len, false));
+            bytes += len;
+        }
+        self.state.lock().queue.add_backlog(pages);
+        self.tell(progress);
+        let waited = sched::wait(&self.writable, None, || {
+            let state = self.state.lock();
+            match state.readers {
+                0 => Some(Err(Errno::EPIPE)),
+                _ => (!state.queue.has_backlog()).then_some(Ok(())),
+            }
+        });
+        let left = self.state.lock().queue.end_backlog();
+        progress.done += bytes - left;
+        waited??;
+        failed.map_or(Ok(true), Err)
     }
 
     fn write_page(

@@ -9,6 +9,12 @@ use alloc::vec::Vec;
 /// Bytes of a page, and of a write that is all or nothing.
 pub const PIPE_BUF: usize = 4096;
 
+/// Most pages that are kept for one sleeping reader: 256 KiB.
+const AWAITED_MAX: usize = 64;
+
+/// Most pages that a sleeping writer gives in advance.
+pub const BACKLOG_PAGES: usize = 16;
+
 /// One page of bytes.
 pub type Page = Arc<[u8; PIPE_BUF]>;
 
@@ -76,7 +82,7 @@ impl Segment {
 pub struct Taken {
     first: Option<Segment>,
     rest: Vec<Segment>,
-    /// The queue was full and is no longer.
+    /// A writer may go on: the queue was full and is no longer, or has all of a backlog.
     pub made_room: bool,
 }
 
@@ -100,6 +106,10 @@ pub struct Queue {
     slots: usize,
     /// Slots that somebody is about to fill.
     reserved: usize,
+    /// Pages that sleeping readers will take as soon as they run: there is room for them, too.
+    awaited: usize,
+    /// What a sleeping writer brings next; None where nobody does.
+    backlog: Option<VecDeque<Segment>>,
     /// Kept for the next write.
     spare: Option<Page>,
 }
@@ -111,6 +121,8 @@ impl Queue {
             segments: VecDeque::new(),
             slots,
             reserved: 0,
+            awaited: 0,
+            backlog: None,
             spare: None,
         }
     }
@@ -125,6 +137,7 @@ impl Queue {
         let fits = self.segments.len() + self.reserved <= slots;
         if fits {
             self.slots = slots;
+            self.refill();
         }
         fits
     }
@@ -136,8 +149,57 @@ impl Queue {
 
     /// Pages that still fit.
     pub fn free_slots(&self) -> usize {
-        self.slots
-            .saturating_sub(self.segments.len() + self.reserved)
+        (self.slots + self.awaited).saturating_sub(self.segments.len() + self.reserved)
+    }
+
+    /// A reader that found nothing sleeps until `bytes` come; how many pages that is.
+    pub fn await_bytes(&mut self, bytes: usize) -> usize {
+        let pages = bytes.div_ceil(PIPE_BUF).min(AWAITED_MAX);
+        self.awaited += pages;
+        pages
+    }
+
+    /// It sleeps no more.
+    pub fn awaits_no_more(&mut self, pages: usize) {
+        self.awaited -= pages;
+    }
+
+    /// A writer that found it full will give some [`BACKLOG_PAGES`] more before it sleeps:
+    /// readers then go on without it. False where another one does.
+    pub fn begin_backlog(&mut self) -> bool {
+        let begins = self.backlog.is_none();
+        if begins {
+            self.backlog = Some(VecDeque::new());
+        }
+        begins
+    }
+
+    /// What it gives.
+    pub fn add_backlog(&mut self, segments: Vec<Segment>) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.extend(segments);
+            self.refill();
+        }
+    }
+
+    /// Whether something of it is not in the queue yet.
+    pub fn has_backlog(&self) -> bool {
+        (self.backlog.as_ref()).is_some_and(|backlog| !backlog.is_empty())
+    }
+
+    /// The writer goes; how many bytes of it did not get into the queue.
+    pub fn end_backlog(&mut self) -> usize {
+        let left = self.backlog.take().unwrap_or_default();
+        left.iter().map(Segment::len).sum()
+    }
+
+    fn refill(&mut self) {
+        while self.free_slots() > 0 {
+            let Some(segment) = self.backlog.as_mut().and_then(VecDeque::pop_front) else {
+                return;
+            };
+            self.segments.push_back(segment);
+        }
     }
 
     /// Bytes in it.
@@ -217,7 +279,7 @@ impl Queue {
     /// for a splice, up to `pages` are taken and packets are as other pages.
     pub fn take(&mut self, most: usize, pages: Option<usize>) -> Taken {
         let mut taken = Taken::default();
-        let was_full = self.free_slots() == 0;
+        let (was_full, had_backlog) = (self.free_slots() == 0, self.has_backlog());
         let (mut left, mut pages_left) = (most, pages.unwrap_or(usize::MAX));
         while left > 0 && pages_left > 0 {
             pages_left -= 1;
@@ -241,7 +303,8 @@ impl Queue {
                 break;
             }
         }
-        taken.made_room = was_full && self.free_slots() > 0;
+        self.refill();
+        taken.made_room = was_full && self.free_slots() > 0 || had_backlog && !self.has_backlog();
         taken
     }
 
@@ -280,6 +343,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     fn segment(bytes: &[u8], packet: bool) -> Segment {
         let mut page = blank_page();
@@ -322,6 +386,42 @@ mod tests {
         assert_eq!(read(&mut queue, 1), [1]);
         assert!(!write(&mut queue, &[5; 1]), "the page is still in use");
         assert!(queue.take(2999, None).made_room);
+    }
+
+    #[test]
+    fn a_sleeping_reader_is_room() {
+        let mut queue = Queue::new(1);
+        let pages = queue.await_bytes(5000);
+        assert_eq!((pages, queue.free_slots()), (2, 3));
+        for _ in 0..3 {
+            assert!(write(&mut queue, &[1; 4096]));
+        }
+        assert!(!write(&mut queue, &[1; 4096]));
+        let taken = queue.take(5000, None);
+        queue.awaits_no_more(pages);
+        assert_eq!((queue.free_slots(), queue.bytes()), (0, 3 * 4096 - 5000));
+        queue.put_back(taken.into_segments());
+        assert_eq!(queue.take(usize::MAX, None).into_segments().count(), 3);
+    }
+
+    #[test]
+    fn a_backlog_follows_as_room_comes() {
+        let mut queue = Queue::new(1);
+        assert!(write(&mut queue, b"a"));
+        assert!(queue.begin_backlog() && !queue.begin_backlog());
+        queue.add_backlog(vec![segment(b"b", false), segment(b"cd", false)]);
+        assert_eq!((queue.bytes(), queue.has_backlog()), (1, true));
+        let taken = queue.take(1, None);
+        assert!(!taken.made_room);
+        assert_eq!(taken.into_segments().count(), 1);
+        assert_eq!((queue.bytes(), queue.has_backlog()), (1, true));
+        assert!(queue.take(9, None).made_room, "all is in the queue");
+        assert_eq!((queue.bytes(), queue.end_backlog()), (2, 0));
+
+        assert!(queue.begin_backlog());
+        queue.add_backlog(vec![segment(b"efg", false)]);
+        assert_eq!(queue.end_backlog(), 3);
+        assert_eq!(read(&mut queue, 9), b"cd");
     }
 
     #[test]
