@@ -43,7 +43,10 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     Ok(vec![redis(bench)?, nginx(bench)?, stream(bench)?])
 }
 
-/// A server that was started; killed when dropped.
+/// Time for a server to end when asked to.
+const END: Duration = Duration::from_secs(5);
+
+/// A server that was started; ended when dropped.
 pub(crate) struct Server {
     child: Child,
     port: u16,
@@ -107,7 +110,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be over already.
+        // It may be over already. Asked first, so that it ends its own processes.
+        let _ = tool(&["kill", "-TERM", &self.child.id().to_string()]);
+        let asked = Instant::now();
+        while asked.elapsed() < END && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
