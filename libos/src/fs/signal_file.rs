@@ -15,8 +15,7 @@ use super::transfer::Sink;
 use crate::errno::{Errno, SysResult};
 use crate::sched;
 use crate::signal::number::{SI_KERNEL, SI_TIMER, SI_USER};
-use crate::signal::state::take_of;
-use crate::signal::{self, Set, SigInfo};
+use crate::signal::{self, Set, SigInfo, take_of};
 
 /// Bytes of `struct signalfd_siginfo`.
 const RECORD_BYTES: usize = 128;

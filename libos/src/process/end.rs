@@ -8,7 +8,9 @@
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use linux_raw_sys::general::{CLD_DUMPED, CLD_EXITED, CLD_KILLED, SA_NOCLDWAIT};
+use linux_raw_sys::general::{
+    CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SA_NOCLDWAIT, SIGCONT, SIGHUP,
+};
 
 use super::usage::{Counted, Used};
 use super::{Process, current, table, thread, threads};
@@ -23,15 +25,25 @@ pub const SIGCHLD: u32 = 17;
 pub const UNDECIDED: u32 = u32::MAX;
 /// A status says that a record was written (Linux: a core file).
 const CORE: u32 = 0x80;
+/// Low bits of a status that says that it stopped.
+const STOPPED: u32 = 0x7f;
 
 /// Woken when a process gives borrowed memory back.
 pub(super) static RETURNED: WaitQueue = WaitQueue::new();
 
-/// How a process ended, as wait(2) gives it.
+/// What became of a process, as wait(2) gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u32);
 
 impl Status {
+    /// It goes on after a stop.
+    pub const CONTINUED: Status = Status(0xffff);
+
+    /// A signal stopped it.
+    pub const fn stopped(signal: u32) -> Status {
+        Status(signal << 8 | STOPPED)
+    }
+
     /// It called exit.
     pub const fn exited(code: i32) -> Status {
         Status((code as u32 & 0xff) << 8)
@@ -42,9 +54,16 @@ impl Status {
         Status(signal | if has_record { CORE } else { 0 })
     }
 
+    /// Whether it has ended.
+    pub const fn is_end(self) -> bool {
+        self.0 & 0x7f != STOPPED
+    }
+
     /// si_code and si_status of its SIGCHLD.
     pub const fn told(self) -> (i32, i32) {
         match self.0 & 0x7f {
+            _ if self.0 == Status::CONTINUED.0 => (CLD_CONTINUED as i32, SIGCONT as i32),
+            STOPPED => (CLD_STOPPED as i32, (self.0 >> 8) as i32),
             0 => (CLD_EXITED as i32, (self.0 >> 8) as i32),
             signal if self.0 & CORE != 0 => (CLD_DUMPED as i32, signal as i32),
             signal => (CLD_KILLED as i32, signal as i32),
@@ -52,7 +71,7 @@ impl Status {
     }
 }
 
-/// What is known of a process that has ended.
+/// What is known of a process that has ended, or has stopped or gone on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// How.
@@ -91,19 +110,31 @@ pub(super) fn finish(process: &'static Process, status: Status, leave: impl FnOn
     process.space().leave();
     give_back(process);
     leave();
+    let ended = described(process, status);
+    let groups = table::kept_by(pid);
+    for orphan in table::note_end(pid, ended) {
+        adopted(orphan);
+    }
+    for group in groups {
+        // Nobody is left who would continue it.
+        if table::is_orphaned(group) && table::has_stopped(group) {
+            dev::terminal::signal_group(group, &[SIGHUP, SIGCONT]);
+        }
+    }
+    tell_parent(pid, &ended);
+}
+
+/// What is known of a process whose status is this one.
+pub(super) fn described(process: &'static Process, status: Status) -> Ended {
     let used = Used {
         own: threads::counts(process),
         cpu_ns: time::ticks_to_ns(threads::cpu_ticks(process)),
     };
-    let ended = Ended {
+    Ended {
         status,
         uid: process.credentials.lock().uid,
         used: used.with(process.waited_for.get()),
-    };
-    for orphan in table::note_end(pid, ended) {
-        adopted(orphan);
     }
-    tell_parent(pid, &ended);
 }
 
 /// A process has another parent now.
@@ -180,5 +211,8 @@ mod tests {
         assert_eq!(Status::signaled(9, false).told(), (CLD_KILLED as i32, 9));
         assert_eq!(Status::signaled(11, true), Status(0x8b));
         assert_eq!(Status::signaled(11, true).told(), (CLD_DUMPED as i32, 11));
+        assert_eq!(Status::stopped(20), Status(0x147f));
+        assert_eq!(Status::stopped(20).told(), (CLD_STOPPED as i32, 20));
+        assert_eq!(Status::CONTINUED.told(), (CLD_CONTINUED as i32, 18));
     }
 }

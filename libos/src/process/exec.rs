@@ -128,6 +128,7 @@ pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) 
     process.renew_space(new);
     let has_program = |kin: &mut table::Kin| {
         kin.has_program = true;
+        kin.exit_signal = end::SIGCHLD;
         Ok(())
     };
     let _ = table::change(process.pid(), has_program);

@@ -52,16 +52,18 @@ pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result
     }
     let parent = current();
     let own = table::kin(parent.pid()).ok_or(Errno::ESRCH)?;
-    let kin = Kin {
-        parent: if wanted.is_sibling {
-            own.parent.max(1)
-        } else {
-            parent.pid()
-        },
+    let mut kin = Kin {
+        parent: parent.pid(),
+        parent_thread: thread().tid(),
         exit_signal: wanted.exit_signal,
         has_program: false,
         ..own
     };
+    if wanted.is_sibling {
+        kin.parent = own.parent.max(1);
+        kin.parent_thread = own.parent_thread.max(1);
+        kin.exit_signal = own.exit_signal;
+    }
     let mut made = None;
     let result = threads::spawn_in(
         start,

@@ -17,6 +17,7 @@
 //! | `fork.rs` | a process made from another |
 //! | `end.rs` | how a process ends, and who is told |
 //! | `wait.rs` | waiting for children |
+//! | `stop.rs` | stopping a process, and letting it go on |
 //! | `settings.rs` | what prctl sets |
 //! | `inspect.rs` | who may look into another process |
 //! | `capabilities.rs` | what root may do, and what becomes of it |
@@ -32,6 +33,7 @@ pub mod inspect;
 mod recent;
 mod roster;
 mod settings;
+pub mod stop;
 pub mod table;
 mod thread;
 pub mod threads;
@@ -82,7 +84,7 @@ pub struct Process {
     pub threads: AtomicUsize,
     /// What it ends with, once that is decided: [`end::Status`], or [`end::UNDECIDED`].
     pub status: AtomicU32,
-    /// Woken when a child ends.
+    /// Woken when a child ends, stops or goes on.
     pub children: WaitQueue,
     /// It runs in its parent's memory, which waits for it.
     pub is_borrowing: AtomicBool,
@@ -225,6 +227,7 @@ pub fn init() -> &'static Process {
     FIRST.call_once(|| {
         let first = Process::new(1);
         first.set_space(spaces::first());
+        first.signals.lock().never_stops = true;
         first
     })
 }
@@ -306,7 +309,7 @@ pub fn return_to_program(regs: &mut Registers, mut restart: Option<u64>) -> bool
         }
         if crate::sched::needs_attention() {
             crate::sched::preempt();
-        } else if !me.attention.load(Ordering::SeqCst) {
+        } else if restart.is_none() && !me.attention.load(Ordering::SeqCst) {
             return changed;
         }
         changed |= crate::signal::deliver_pending(regs, restart.take());

@@ -12,7 +12,11 @@ use core::sync::atomic::Ordering;
 
 use spin::{Mutex, MutexGuard};
 
-use super::end::Ended;
+use linux_raw_sys::general::{
+    __WALL, __WCLONE, __WNOTHREAD, WCONTINUED, WEXITED, WNOWAIT, WSTOPPED,
+};
+
+use super::end::{self, Ended, SIGCHLD};
 use super::{Process, init};
 use crate::errno::Errno;
 use crate::mm::spaces::Held;
@@ -21,12 +25,14 @@ use crate::sorted::SortedMap;
 static TABLE: Mutex<Table> = Mutex::new(Table {
     by_pid: SortedMap::new(),
     unused: Vec::new(),
+    last_serial: 0,
 });
 
 struct Table {
     by_pid: SortedMap<u32, Entry>,
     /// Structures of processes that were waited for.
     unused: Vec<&'static Process>,
+    last_serial: u64,
 }
 
 /// A process among others.
@@ -34,6 +40,8 @@ struct Table {
 pub struct Kin {
     /// Its parent; 0: outside.
     pub parent: u32,
+    /// The thread of its parent that it is the child of.
+    pub parent_thread: u32,
     /// Its process group.
     pub group: u32,
     /// Its session.
@@ -42,6 +50,8 @@ pub struct Kin {
     pub exit_signal: u32,
     /// It called execve since it was made.
     pub has_program: bool,
+    /// Tells it from others that had its number before, or get it later.
+    pub serial: u64,
 }
 
 struct Entry {
@@ -91,6 +101,8 @@ pub enum Which {
     Any,
     /// One.
     Process(u32),
+    /// One, as long as the number is its own: number and [`Kin::serial`].
+    Same(u32, u64),
     /// Those of a group.
     Group(u32),
 }
@@ -100,10 +112,10 @@ pub enum Which {
 pub enum Found {
     /// There are none.
     None,
-    /// They run.
+    /// Nothing yet.
     Running,
-    /// This one has ended.
-    Ended(u32, Ended),
+    /// This one has ended, stopped or gone on.
+    Changed(u32, Ended),
 }
 
 fn table() -> MutexGuard<'static, Table> {
@@ -113,10 +125,12 @@ fn table() -> MutexGuard<'static, Table> {
             process: init(),
             kin: Kin {
                 parent: 0,
+                parent_thread: 0,
                 group: 1,
                 session: 1,
                 exit_signal: 0,
                 has_program: true,
+                serial: 0,
             },
             ended: None,
         };
@@ -129,7 +143,7 @@ fn table() -> MutexGuard<'static, Table> {
 ///
 /// # Errors
 /// EAGAIN without memory.
-pub(super) fn make(pid: u32, kin: Kin) -> Result<&'static Process, Errno> {
+pub(super) fn make(pid: u32, mut kin: Kin) -> Result<&'static Process, Errno> {
     let mut table = table();
     let len = table.unused.len();
     let wanted = table.by_pid.len() + len + 1;
@@ -140,6 +154,8 @@ pub(super) fn make(pid: u32, kin: Kin) -> Result<&'static Process, Errno> {
         None => super::leak(Process::new(pid)).ok_or(Errno::EAGAIN)?,
     };
     process.begin(pid);
+    table.last_serial += 1;
+    kin.serial = table.last_serial;
     let entry = Entry {
         process,
         kin,
@@ -264,7 +280,8 @@ pub(super) fn note_end(pid: u32, ended: Ended) -> Vec<u32> {
     for (child, entry) in table.by_pid.iter_mut() {
         if entry.kin.parent == pid {
             entry.kin.parent = reaper;
-            entry.kin.exit_signal = super::end::SIGCHLD;
+            entry.kin.parent_thread = reaper;
+            entry.kin.exit_signal = SIGCHLD;
             orphans.push(*child);
         }
     }
@@ -282,28 +299,101 @@ pub(super) fn forget(pid: u32) {
     }
 }
 
-/// Looks for a child of `parent` that has ended, and forgets it unless `keeps` it.
-pub(super) fn take_ended(parent: u32, which: Which, keeps: bool) -> Found {
-    let mut table = table();
-    let is_wanted = |pid: &u32, entry: &Entry| {
-        entry.kin.parent == parent
-            && match which {
-                Which::Any => true,
-                Which::Process(wanted) => *pid == wanted,
-                Which::Group(group) => entry.kin.group == group,
-            }
+/// Whether a group is orphaned: nobody in another group of its session has a child in it.
+pub fn is_orphaned(group: u32) -> bool {
+    let table = table();
+    !(table.by_pid.values()).any(|entry| {
+        let kin = entry.kin;
+        kin.group == group && entry.ended.is_none() && {
+            let parent = table.by_pid.get(&kin.parent).map(|parent| parent.kin);
+            parent.is_some_and(|parent| parent.keeps(&kin))
+        }
+    })
+}
+
+/// Whether somebody in a group is stopped.
+pub(super) fn has_stopped(group: u32) -> bool {
+    (table().by_pid.values()).any(|entry| {
+        entry.kin.group == group
+            && entry.ended.is_none()
+            && entry.process.signals.lock().stop.is_stopped()
+    })
+}
+
+/// Groups that may be orphaned once a process has ended: its own, and those of its children.
+pub(super) fn kept_by(pid: u32) -> Vec<u32> {
+    let table = table();
+    let kin = |pid: &u32| table.by_pid.get(pid).map(|entry| entry.kin);
+    let Some(own) = kin(&pid) else {
+        return Vec::new();
     };
-    let mut found = Found::None;
-    for (pid, entry) in table.by_pid.iter().filter(|(pid, e)| is_wanted(pid, e)) {
-        match entry.ended {
-            None => found = Found::Running,
-            Some(ended) => {
-                found = Found::Ended(*pid, ended);
-                break;
-            }
+    let is_kept = kin(&own.parent).is_some_and(|parent| parent.keeps(&own));
+    let children = table.by_pid.values().map(|entry| entry.kin);
+    let children = children.filter(|child| child.parent == pid && own.keeps(child));
+    let own = is_kept.then_some(own).into_iter();
+    own.chain(children).map(|kin| kin.group).collect()
+}
+
+/// A thread of a process has ended: what were its children are another one's.
+pub(super) fn thread_ended(pid: u32, from: u32, to: u32) {
+    for (_, entry) in table().by_pid.iter_mut() {
+        if entry.kin.parent == pid && entry.kin.parent_thread == from {
+            entry.kin.parent_thread = to;
         }
     }
-    if let (Found::Ended(pid, _), false) = (found, keeps)
+}
+
+impl Kin {
+    /// Whether it, as the parent, keeps a child's group from being orphaned.
+    fn keeps(&self, child: &Kin) -> bool {
+        self.group != child.group && self.session == child.session
+    }
+
+    /// Whether thread `tid` may wait for it with the options of wait(2): with __WCLONE for
+    /// those alone that tell of their end otherwise than by SIGCHLD.
+    fn is_waited_for(&self, tid: u32, options: u32) -> bool {
+        let is_clone = self.exit_signal != SIGCHLD;
+        let fits = options & __WALL != 0 || is_clone == (options & __WCLONE != 0);
+        fits && (options & __WNOTHREAD == 0 || self.parent_thread == tid)
+    }
+}
+
+/// Looks for a child of process `parent`, asked by its thread `tid`, that has done what
+/// `options` of waitid(2) name. Without WNOWAIT it is seen only once, and forgotten where it
+/// has ended.
+pub(super) fn take_changed(parent: u32, tid: u32, which: Which, options: u32) -> Found {
+    let mut table = table();
+    let has = |option: u32| options & option != 0;
+    let keeps = has(WNOWAIT);
+    let mut found = Found::None;
+    for (pid, entry) in table.by_pid.iter() {
+        let is_wanted = match which {
+            Which::Any => true,
+            Which::Process(wanted) => *pid == wanted,
+            Which::Same(wanted, serial) => *pid == wanted && entry.kin.serial == serial,
+            Which::Group(group) => entry.kin.group == group,
+        };
+        if entry.kin.parent != parent || !is_wanted || !entry.kin.is_waited_for(tid, options) {
+            continue;
+        }
+        if let Some(ended) = entry.ended {
+            if has(WEXITED) {
+                found = Found::Changed(*pid, ended);
+                break;
+            }
+            continue;
+        }
+        let process = entry.process;
+        let unseen = {
+            let stop = &mut process.signals.lock().stop;
+            stop.take_unseen(has(WSTOPPED), has(WCONTINUED), keeps)
+        };
+        if let Some(status) = unseen {
+            return Found::Changed(*pid, end::described(process, status));
+        }
+        found = Found::Running;
+    }
+    if let (Found::Changed(pid, _), false) = (found, keeps)
         && let Some(entry) = table.by_pid.remove(&pid)
     {
         table.unused.push(entry.process);

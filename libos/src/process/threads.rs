@@ -9,7 +9,7 @@ use spin::{Mutex, MutexGuard};
 use super::end::{self, Status, UNDECIDED};
 use super::thread::first;
 use super::usage::{Counted, Counts};
-use super::{Process, State, Thread, current, table, thread};
+use super::{Process, State, Thread, current, stop, table, thread};
 use crate::arch::{self, Registers};
 use crate::errno::Errno;
 use crate::mm;
@@ -219,7 +219,8 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
         *signals = ThreadSignals::new();
         signals.mask = mask;
     }
-    new.attention.store(false, Relaxed);
+    // Its process may be about to stop.
+    new.attention.store(true, Relaxed);
     new.killed.store(false, Relaxed);
     new.recent.clear();
     new.clear_tid.store(start.clear_tid, Relaxed);
@@ -276,9 +277,19 @@ pub fn exit(code: i32) -> ! {
         end::finish(process, status, || drop_from_table(me));
     } else {
         drop_from_table(me);
+        hand_on_children(me.tid());
+        stop::thread_ended(process);
     }
     ENDED.wake_all();
     sched::exit_current()
+}
+
+/// A thread of the running process has ended: its children are those of the first that is left.
+fn hand_on_children(tid: u32) {
+    let process = current();
+    if let Some(heir) = list(process).first() {
+        table::thread_ended(process.pid(), tid, heir.tid());
+    }
 }
 
 /// Has all other threads of the process end at once.
@@ -313,9 +324,12 @@ pub(super) fn stop_others() {
     let pid = current().pid();
     if me.tid() != pid {
         let mut table = all();
-        table.by_tid.remove(&me.tid());
+        let tid = me.tid();
+        table.by_tid.remove(&tid);
         me.set_tid(pid);
         table.by_tid.insert(pid, me);
+        drop(table);
+        table::thread_ended(pid, tid, pid);
     }
 }
 

@@ -1,29 +1,29 @@
 //! Waiting for children: wait4(2), waitid(2).
 
-use super::current;
+use linux_raw_sys::general::{WNOHANG, WNOWAIT};
+
 use super::end::Ended;
 use super::table::{self, Found, Which};
+use super::{current, thread};
 use crate::errno::Errno;
 use crate::sched;
 
-/// A child that has ended, and is forgotten unless `keeps` it; none where all run and
-/// `returns_at_once`.
+/// A child that has done what the options of waitid(2) name; none where there is no such
+/// child yet, with WNOHANG.
 ///
 /// # Errors
-/// ECHILD where there is no such child; EINTR.
-pub fn wait(
-    which: Which,
-    keeps: bool,
-    returns_at_once: bool,
-) -> Result<Option<(u32, Ended)>, Errno> {
+/// ECHILD where there will not be one; EINTR.
+pub fn wait(which: Which, options: u32) -> Result<Option<(u32, Ended)>, Errno> {
     let process = current();
-    let look = || match table::take_ended(process.pid(), which, keeps) {
+    let look = || match table::take_changed(process.pid(), thread().tid(), which, options) {
         Found::None => Some(Err(Errno::ECHILD)),
-        Found::Running => returns_at_once.then_some(Ok(None)),
-        Found::Ended(pid, ended) => Some(Ok(Some((pid, ended)))),
+        Found::Running => (options & WNOHANG != 0).then_some(Ok(None)),
+        Found::Changed(pid, ended) => Some(Ok(Some((pid, ended)))),
     };
     let found = sched::wait(&process.children, None, look)??;
-    if let (Some((_, ended)), false) = (found, keeps) {
+    if let (Some((_, ended)), 0) = (found, options & WNOWAIT)
+        && ended.status.is_end()
+    {
         process.waited_for.add(ended.used);
     }
     Ok(found)

@@ -41,6 +41,6 @@ pub use run::{
     affinity_changed, begin_thread, exit_current, interrupt, needs_attention, preempt, reserve,
     start, wake, yield_now,
 };
-pub use wait::{WaitQueue, wait, wait_any, wait_deaf, wait_stdin};
+pub use wait::{WaitQueue, rest, wait, wait_any, wait_deaf, wait_stdin};
 
 pub(crate) use deadline::changed as deadline_changed;

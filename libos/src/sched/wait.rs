@@ -8,7 +8,8 @@ use spin::Mutex;
 use super::{deadline, run};
 use crate::errno::Errno;
 use crate::process::{self, State, Thread};
-use crate::{signal, strace, time};
+use crate::signal::{self, Interruption};
+use crate::{strace, time};
 
 /// Those who wait for one thing.
 #[derive(Default)]
@@ -147,6 +148,23 @@ pub fn wait_deaf<T>(queue: &WaitQueue, mut poll: impl FnMut() -> Option<T>) -> T
     }
 }
 
+/// Sleeps until `is_over`, which is looked at when somebody interrupts the thread.
+pub fn rest(mut is_over: impl FnMut() -> bool) {
+    let me = process::thread();
+    loop {
+        me.set_state(State::Waiting);
+        let ends = is_over();
+        if !ends {
+            strace::suspend();
+            run::block();
+        }
+        me.set_state(State::Running);
+        if ends {
+            return;
+        }
+    }
+}
+
 /// Like [`wait`], in several queues at once.
 ///
 /// # Errors
@@ -158,18 +176,25 @@ pub fn wait_any<T>(
 ) -> Result<T, Errno> {
     let me = process::thread();
     loop {
+        let mut stops = false;
         me.set_state(State::Waiting);
         let registered = queues.iter().all(|queue| queue.add(me));
         let outcome = match poll() {
             Some(value) => Some(Ok(value)),
             None if !registered => Some(Err(Errno::ENOMEM)),
-            None if signal::ends_wait() => Some(Err(Errno::EINTR)),
-            None if deadline_ns.is_some_and(|at| time::monotonic_ns() >= at) => {
-                Some(Err(Errno::ETIMEDOUT))
-            }
-            None => None,
+            None => match signal::interruption(deadline_ns.is_some()) {
+                Interruption::Ends => Some(Err(Errno::EINTR)),
+                Interruption::Stops => {
+                    stops = true;
+                    None
+                }
+                Interruption::None if deadline_ns.is_some_and(|at| time::monotonic_ns() >= at) => {
+                    Some(Err(Errno::ETIMEDOUT))
+                }
+                Interruption::None => None,
+            },
         };
-        if outcome.is_none() {
+        if outcome.is_none() && !stops {
             strace::suspend();
             if let Some(at) = deadline_ns {
                 deadline::add(at, me);
@@ -186,6 +211,9 @@ pub fn wait_any<T>(
         }
         if let Some(outcome) = outcome {
             return outcome;
+        }
+        if stops {
+            signal::stop_here();
         }
     }
 }

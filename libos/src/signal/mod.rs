@@ -3,7 +3,8 @@
 //! ```text
 //! kill, tkill, timer, monitor ─→ pending ─┐ deliver_pending, on every way back to the program
 //! exception ──────────── force ───────────┴→ action: handler → frame on the stack → sigreturn
-//!                                                    default → the process ends (crash record)
+//!                                                    default → the process ends (crash record),
+//!                                                              or stops until SIGCONT
 //! ```
 //!
 //! | file | what it owns |
@@ -11,6 +12,8 @@
 //! | `number.rs` | names, sets, default actions |
 //! | `info.rs` | siginfo_t |
 //! | `state.rs` | dispositions, masks, what is pending |
+//! | `send.rs` | sending them |
+//! | `next.rs` | which one is next, and what it does to a wait |
 //! | `frame.rs` | the frame on the program's stack |
 //! | `xstate.rs` | vector registers in it |
 //! | `restart.rs` | which calls start again after a handler |
@@ -20,8 +23,8 @@
 //!
 //! Differences from Linux: what the first process does to itself has its default action
 //! (Linux spares the first process of a container, and `abort()` there ends differently
-//! than anywhere else), but others cannot end it by a signal without a handler, as in
-//! Linux; stop signals are ignored.
+//! than anywhere else), but others cannot end it by a signal without a handler, and nothing
+//! stops it, as in Linux.
 //!
 //! A signal for the process goes to the first thread that does not block it. Who
 //! gets one is woken from its wait, or its vCPU is called out of the program.
@@ -29,8 +32,10 @@
 pub mod cpu_timer;
 mod frame;
 pub mod info;
+mod next;
 pub mod number;
 mod restart;
+mod send;
 pub mod state;
 pub mod timer;
 mod trampoline;
@@ -38,26 +43,25 @@ mod xstate;
 
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{
-    EPOLLIN, SA_NODEFER, SA_RESTART, SIGHUP, SIGINT, SIGQUIT, SIGSEGV, SIGWINCH, SS_AUTODISARM,
-};
+use linux_raw_sys::general::{SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
 use unikiln_abi::exit;
 
 pub use info::SigInfo;
+pub use next::take_of;
 pub use number::Set;
+pub use send::{collect, raise_current, send_to, send_to_process, send_to_thread};
 pub use state::{ProcessSignals, ThreadSignals};
 pub use trampoline::shown as shown_address;
 
 use crate::arch::Registers;
 use crate::crash::{self, Fatal};
-use crate::dev::terminal;
 use crate::errno::{Errno, SysResult};
-use crate::fs::signal_file;
 use crate::process::end::{self, Status};
-use crate::process::{Process, Thread, table, threads};
-use crate::sched::{self, WaitQueue};
+use crate::process::stop;
+use crate::sched::WaitQueue;
 use crate::{hypercall, process, strace, time};
-use number::{Default as DefaultAction, SI_USER, default_action};
+use next::{Claimed, Next};
+use number::{Default as DefaultAction, default_action};
 use state::{Action, AltStack};
 
 /// Calls that wait for a signal itself.
@@ -98,7 +102,7 @@ pub fn with_state<R>(with: impl FnOnce(&mut ProcessSignals, &mut ThreadSignals) 
         let waiting = own.pending.set().union(shared.pending.set());
         let deliverable = !waiting.without(own.mask).is_empty();
         me.attention.store(
-            deliverable || me.killed.load(Ordering::SeqCst),
+            deliverable || shared.stop.wants_rest() || me.killed.load(Ordering::SeqCst),
             Ordering::SeqCst,
         );
         let newly_blocked = own.mask.without(before);
@@ -107,7 +111,7 @@ pub fn with_state<R>(with: impl FnOnce(&mut ProcessSignals, &mut ThreadSignals) 
     let mut left = left_to_others;
     while let Some(signal) = left.first() {
         left = left.without(Set::of(signal));
-        notify(process::current(), signal);
+        send::notify(process::current(), signal);
     }
     result
 }
@@ -126,106 +130,62 @@ pub fn has_pending() -> bool {
     }
 }
 
-/// Whether a signal ends a wait of the running thread, or it must end itself.
+/// What becomes of a wait of the running thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// It goes on.
+    None,
+    /// It ends with EINTR: a signal wants to be delivered, or the thread must end.
+    Ends,
+    /// It goes on after [`stop_here`].
+    Stops,
+}
+
+/// Whether a signal ends a wait of the running thread, or it must end itself. `is_timed`
+/// says that the wait ends by time.
 ///
 /// Signals that would do nothing are dropped, so that the wait goes on for the
 /// rest of its time. What this thread is about to take from the process becomes
 /// its own: no other can take it before the call has ended with EINTR.
-pub fn ends_wait() -> bool {
-    has_pending() && (process::thread().killed.load(Ordering::SeqCst) || with_state(state::claim))
-}
-
-/// Makes signals from outside pending. Also called without a running thread.
-pub fn collect() {
-    let mut outside = Set::from_bits(time::take_outside_signals());
-    while let Some(signal) = outside.first() {
-        outside = outside.without(Set::of(signal));
-        let info = SigInfo::from_outside(signal);
-        let typed = matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGWINCH);
-        let group = terminal::console_group().filter(|_| typed);
-        // Who hangs up may mean the first process, whichever group is in the foreground.
-        let targets = table::running(|process, kin| match group {
-            Some(group) if kin.group == group => true,
-            group => process.is_init() && (group.is_none() || signal == SIGHUP),
-        });
-        for pid in targets {
-            // A full queue loses the signal, as Linux's does.
-            table::with_running(pid, |process| send_to_process(process, info).is_ok());
+pub fn interruption(is_timed: bool) -> Interruption {
+    if !has_pending() {
+        return Interruption::None;
+    }
+    let me = process::thread();
+    if me.killed.load(Ordering::SeqCst) {
+        return Interruption::Ends;
+    }
+    match with_state(next::claim) {
+        Claimed::Nothing => Interruption::None,
+        Claimed::Signal => Interruption::Ends,
+        Claimed::Stop => {
+            let number = me.recent.current().map(|call| call.number);
+            if number.is_some_and(|number| restart::is_ended_by_stop(number, is_timed)) {
+                Interruption::Ends
+            } else {
+                Interruption::Stops
+            }
         }
     }
 }
 
-/// Makes a signal pending for a process. Also called without a running thread.
-///
-/// # Errors
-/// EAGAIN when too many are queued.
-pub fn send_to_process(process: &'static Process, info: SigInfo) -> Result<(), Errno> {
-    let signal = info.number();
-    {
-        // As in Linux the first thread's mask decides whether an ignored signal is kept.
-        let blocked = threads::with(process.pid(), |first| first.signals.lock().mask.has(signal));
-        let mut shared = process.signals.lock();
-        if shared.action(signal).ignores(signal) && !blocked.unwrap_or(false) {
-            return Ok(());
+/// Stops in the middle of a wait.
+pub fn stop_here() {
+    loop {
+        match with_state(next::next_stop) {
+            Next::Rest => stop::rest(),
+            Next::Stop(info, turn) => stop_by(&info, turn),
+            Next::Nothing | Next::Signal(..) => return,
         }
-        shared.pending.push(info)?;
-    }
-    notify(process, signal);
-    ARRIVAL.wake_all();
-    signal_file::ARRIVED.notify(EPOLLIN);
-    Ok(())
-}
-
-/// Tells a thread of a signal of the process that it can take.
-fn notify(process: &'static Process, signal: u32) {
-    let takes = |thread: &'static Thread| {
-        core::ptr::eq(thread.process(), process) && !thread.signals.lock().mask.has(signal)
-    };
-    if let Some(thread) = threads::find(takes) {
-        thread.attention.store(true, Ordering::SeqCst);
-        sched::interrupt(thread);
-    }
-}
-
-/// Makes a signal pending for one thread.
-///
-/// # Errors
-/// EAGAIN when too many are queued.
-pub fn send_to(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> {
-    let signal = info.number();
-    let is_blocked = {
-        let shared = thread.process().signals.lock();
-        let mut own = thread.signals.lock();
-        let is_blocked = own.mask.has(signal);
-        if shared.action(signal).ignores(signal) && !is_blocked {
-            return Ok(());
+        if process::thread().killed.load(Ordering::SeqCst) {
+            return;
         }
-        own.pending.push(info)?;
-        is_blocked
-    };
-    if !is_blocked {
-        thread.attention.store(true, Ordering::SeqCst);
-        sched::interrupt(thread);
     }
-    ARRIVAL.wake_all();
-    signal_file::ARRIVED.notify(EPOLLIN);
-    Ok(())
 }
 
-/// Makes a signal pending for the running thread.
-///
-/// # Errors
-/// EAGAIN when too many are queued.
-pub fn send_to_thread(info: SigInfo) -> Result<(), Errno> {
-    send_to(process::thread(), info)
-}
-
-/// Sends the running thread a signal that it caused itself, such as SIGPIPE.
-pub fn raise_current(signal: u32) {
-    let uid = process::current().credentials.lock().uid;
-    let info = SigInfo::from_sender(signal, SI_USER, process::current().pid(), uid);
-    // With a full queue there are signals enough.
-    let _ = send_to_thread(info);
+fn stop_by(info: &SigInfo, turn: u32) {
+    strace::signal_delivered(info);
+    stop::begin(info.number(), turn);
 }
 
 /// Runs a call with another mask, as ppoll, pselect and epoll_pwait do: `mask`
@@ -302,12 +262,22 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
     collect();
     let mut restart = restart;
     let mut changed = false;
-    while let Some((info, action)) = with_state(|process, thread| {
-        let info = state::dequeue(process, thread)?;
-        Some((info, process.action_for_delivery(info.number())))
-    }) {
+    while !process::thread().killed.load(Ordering::SeqCst) {
+        let (info, action) = match with_state(next::next) {
+            Next::Nothing => break,
+            Next::Rest => {
+                stop::rest();
+                continue;
+            }
+            Next::Stop(info, turn) => {
+                stop_by(&info, turn);
+                continue;
+            }
+            Next::Signal(info, action) => (info, action),
+        };
         strace::signal_delivered(&info);
-        if action.ignores(info.number()) {
+        let stops = action.stops(info.number());
+        if stops || action.ignores(info.number()) {
             continue;
         }
         if !action.is_handler() {
@@ -323,8 +293,9 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
         changed = true;
     }
     if let Some(number) = restart {
-        // Another thread took the signal, or it was ignored: nobody is to notice.
-        restart::rewind(regs, number);
+        // Another thread took the signal, or it was ignored, or a stop is over: nobody is to
+        // notice.
+        changed |= restart::rewind(regs, number);
     }
     with_state(|_, thread| restore_mask(thread));
     changed

@@ -33,7 +33,7 @@ pub enum Default {
     Core,
     /// Nothing.
     Ignore,
-    /// It would stop; here nothing happens, as nobody could continue it.
+    /// It stops until SIGCONT.
     Stop,
 }
 
@@ -124,6 +124,9 @@ impl Set {
     pub const EMPTY: Set = Set(0);
     /// The two that can be neither caught, blocked nor ignored.
     pub const UNBLOCKABLE: Set = Set(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1));
+    /// Those that stop a process.
+    pub const STOPPING: Set =
+        Set(1 << (SIGSTOP - 1) | 1 << (SIGTSTP - 1) | 1 << (SIGTTIN - 1) | 1 << (SIGTTOU - 1));
     /// Those that an instruction raises; they are delivered before others.
     pub const SYNCHRONOUS: Set = Set(1 << (SIGSEGV - 1)
         | 1 << (SIGBUS - 1)

@@ -4,14 +4,15 @@
 //! their own, and those that wait for a signal, never start again.
 
 use linux_raw_sys::general::{
-    __NR_accept, __NR_accept4, __NR_connect, __NR_fcntl, __NR_flock, __NR_futex, __NR_getrandom,
-    __NR_ioctl, __NR_open, __NR_openat, __NR_openat2, __NR_pread64, __NR_preadv, __NR_preadv2,
-    __NR_pwrite64, __NR_pwritev, __NR_pwritev2, __NR_read, __NR_readv, __NR_recvfrom,
-    __NR_recvmmsg, __NR_recvmsg, __NR_sendfile, __NR_sendmmsg, __NR_sendmsg, __NR_sendto,
-    __NR_splice, __NR_tee, __NR_vmsplice, __NR_wait4, __NR_waitid, __NR_write, __NR_writev,
+    __NR_accept, __NR_accept4, __NR_connect, __NR_epoll_pwait, __NR_epoll_pwait2, __NR_epoll_wait,
+    __NR_fcntl, __NR_flock, __NR_futex, __NR_getrandom, __NR_ioctl, __NR_open, __NR_openat,
+    __NR_openat2, __NR_pread64, __NR_preadv, __NR_preadv2, __NR_pwrite64, __NR_pwritev,
+    __NR_pwritev2, __NR_read, __NR_readv, __NR_recvfrom, __NR_recvmmsg, __NR_recvmsg,
+    __NR_rt_sigtimedwait, __NR_sendfile, __NR_sendmmsg, __NR_sendmsg, __NR_sendto, __NR_splice,
+    __NR_tee, __NR_vmsplice, __NR_wait4, __NR_waitid, __NR_write, __NR_writev,
 };
 
-use crate::arch::Registers;
+use crate::arch::{self, Registers};
 use crate::mm::user;
 
 /// The `syscall` instruction.
@@ -61,17 +62,50 @@ pub(super) fn is_restartable(number: u64) -> bool {
     RESTARTABLE.iter().any(|call| u64::from(*call) == number)
 }
 
-/// Makes the program run its system call again, if that call can.
+/// Calls that end with EINTR after a stop, though no handler ran.
+const ENDED_BY_STOPS: [u32; 4] = [
+    __NR_epoll_wait,
+    __NR_epoll_pwait,
+    __NR_epoll_pwait2,
+    __NR_rt_sigtimedwait,
+];
+/// The same where they have a timeout (SO_RCVTIMEO, SO_SNDTIMEO).
+const ENDED_BY_STOPS_TIMED: [u32; 9] = [
+    __NR_accept,
+    __NR_accept4,
+    __NR_connect,
+    __NR_recvfrom,
+    __NR_recvmsg,
+    __NR_recvmmsg,
+    __NR_sendto,
+    __NR_sendmsg,
+    __NR_sendmmsg,
+];
+
+/// Whether a stop ends the call that the program is in with EINTR, be it to start again
+/// afterwards. Others wait on when the stop is over, for what is left of their time.
+pub(super) fn is_ended_by_stop(number: u64, is_timed: bool) -> bool {
+    let has = |calls: &[u32]| calls.iter().any(|call| u64::from(*call) == number);
+    if is_timed || !is_restartable(number) {
+        return has(&ENDED_BY_STOPS) || is_timed && has(&ENDED_BY_STOPS_TIMED);
+    }
+    let site = arch::program_registers().rip.wrapping_sub(SYSCALL_BYTES);
+    user::read::<u16>(site) == Ok(SYSCALL)
+}
+
+/// Makes the program run its system call again, if that call can: whether it does.
 ///
 /// A call that came by a direct jump starts again with the `syscall` instruction
 /// that its site still has. A program that called with other bytes before its
 /// return address has no such place, and gets EINTR.
-pub(super) fn rewind(regs: &mut Registers, number: u64) {
+pub(super) fn rewind(regs: &mut Registers, number: u64) -> bool {
     let site = regs.rip.wrapping_sub(SYSCALL_BYTES);
-    if is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL) {
+    let restarts = is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL);
+    if restarts {
         regs.rip = site;
         regs.rax = number;
     }
+    restarts
 }
 
 #[cfg(test)]
@@ -90,10 +124,10 @@ mod tests {
     fn a_read_starts_again_and_a_pause_does_not() {
         let code = [0x0f, 0x05];
         let mut regs = interrupted(&code);
-        rewind(&mut regs, 0);
+        assert!(rewind(&mut regs, 0));
         assert_eq!((regs.rax, regs.rip), (0, code.as_ptr() as u64));
         let mut regs = interrupted(&code);
-        rewind(&mut regs, 34);
+        assert!(!rewind(&mut regs, 34));
         assert_eq!(regs.rip, code.as_ptr() as u64 + 2);
     }
 
@@ -101,7 +135,7 @@ mod tests {
     fn without_a_syscall_instruction_it_ends_with_eintr() {
         let code = [0x66, 0x90];
         let mut regs = interrupted(&code);
-        rewind(&mut regs, 0);
+        assert!(!rewind(&mut regs, 0));
         assert_eq!(regs.rip, code.as_ptr() as u64 + 2);
     }
 }

@@ -3,11 +3,14 @@
 
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{MINSIGSTKSZ, SA_RESETHAND, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK};
+use linux_raw_sys::general::{
+    MINSIGSTKSZ, SA_RESETHAND, SIGKILL, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK,
+};
 
 use super::info::SigInfo;
 use super::number::{Default as DefaultAction, REAL_TIME_MIN, Set, default_action, is_signal};
 use crate::errno::Errno;
+use crate::process::stop::Stop;
 
 /// Handler value of the default action.
 pub const SIG_DFL: u64 = 0;
@@ -52,16 +55,16 @@ impl Action {
         self.handler > SIG_IGN
     }
 
+    /// Whether delivery of `signal` would stop the process.
+    pub fn stops(&self, signal: u32) -> bool {
+        self.handler == SIG_DFL && default_action(signal) == DefaultAction::Stop
+    }
+
     /// Whether delivery of `signal` would do nothing.
     pub fn ignores(&self, signal: u32) -> bool {
         match self.handler {
             SIG_IGN => true,
-            SIG_DFL => {
-                matches!(
-                    default_action(signal),
-                    DefaultAction::Ignore | DefaultAction::Stop
-                )
-            }
+            SIG_DFL => default_action(signal) == DefaultAction::Ignore,
             _ => false,
         }
     }
@@ -101,12 +104,12 @@ impl Pending {
     }
 
     /// Room for one more; false without memory for it.
-    fn reserve(&mut self) -> bool {
+    pub(super) fn reserve(&mut self) -> bool {
         self.queue.try_reserve(1).is_ok()
     }
 
     /// Puts the one that was just taken, here or from the process, where it is next.
-    fn put_back(&mut self, info: SigInfo) {
+    pub(super) fn put_back(&mut self, info: SigInfo) {
         self.queue.insert(0, info);
     }
 
@@ -119,7 +122,12 @@ impl Pending {
 
     /// Drops every instance of `signal`.
     pub fn discard(&mut self, signal: u32) {
-        self.queue.retain(|info| info.number() != signal);
+        self.discard_all(Set::of(signal));
+    }
+
+    /// The same of several signals.
+    pub fn discard_all(&mut self, signals: Set) {
+        self.queue.retain(|info| !signals.has(info.number()));
     }
 }
 
@@ -129,6 +137,10 @@ pub struct ProcessSignals {
     actions: [Action; 64],
     /// Signals for any thread.
     pub pending: Pending,
+    /// Whether the process is stopped.
+    pub stop: Stop,
+    /// It is the first, which nothing stops.
+    pub never_stops: bool,
 }
 
 impl Default for ProcessSignals {
@@ -143,6 +155,8 @@ impl ProcessSignals {
         ProcessSignals {
             actions: [Action::DEFAULT; 64],
             pending: Pending::new(),
+            stop: Stop::new(),
+            never_stops: false,
         }
     }
 
@@ -150,6 +164,17 @@ impl ProcessSignals {
     pub fn action(&self, signal: u32) -> Action {
         let index = (signal as usize).wrapping_sub(1);
         self.actions.get(index).copied().unwrap_or_default()
+    }
+
+    /// Whether delivery of `signal` would do nothing.
+    pub fn ignores(&self, signal: u32) -> bool {
+        let action = self.action(signal);
+        action.ignores(signal) || self.never_stops && action.stops(signal)
+    }
+
+    /// Whether it or a thread of it is about to be killed.
+    pub fn is_killed(&self, thread: &ThreadSignals) -> bool {
+        (self.pending.set().union(thread.pending.set())).has(SIGKILL)
     }
 
     /// Sets it. SIGKILL's and SIGSTOP's cannot be set.
@@ -182,7 +207,7 @@ impl ProcessSignals {
     pub fn for_child(&self, clears_handlers: bool) -> ProcessSignals {
         let mut child = ProcessSignals {
             actions: self.actions,
-            pending: Pending::new(),
+            ..ProcessSignals::new()
         };
         if clears_handlers {
             child.reset_for_exec();
@@ -349,39 +374,6 @@ impl ThreadSignals {
     pub fn set_mask(&mut self, mask: Set) {
         self.mask = mask.without(Set::UNBLOCKABLE);
     }
-}
-
-/// Takes the next signal that the mask lets through.
-pub fn dequeue(process: &mut ProcessSignals, thread: &mut ThreadSignals) -> Option<SigInfo> {
-    take_of(process, thread, Set::from_bits(!thread.mask.bits()))
-}
-
-/// Drops signals that the mask lets through and that do nothing; whether there
-/// is another one, which is the thread's alone afterwards.
-pub fn claim(process: &mut ProcessSignals, thread: &mut ThreadSignals) -> bool {
-    if !thread.pending.reserve() {
-        // Where it is stays open; that there may be one does not.
-        return true;
-    }
-    while let Some(info) = dequeue(process, thread) {
-        if !process.action(info.number()).ignores(info.number()) {
-            thread.pending.put_back(info);
-            return true;
-        }
-    }
-    false
-}
-
-/// Takes the next signal of `wanted`, blocked or not.
-pub fn take_of(
-    process: &mut ProcessSignals,
-    thread: &mut ThreadSignals,
-    wanted: Set,
-) -> Option<SigInfo> {
-    thread
-        .pending
-        .take(wanted)
-        .or_else(|| process.pending.take(wanted))
 }
 
 #[cfg(test)]

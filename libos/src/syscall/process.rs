@@ -37,7 +37,7 @@ pub fn execve(args: &[u64; 6]) -> SysResult {
     exec::replace(&path, arguments, environment)
 }
 
-/// Options of both calls that choose among kinds of children that are alike here.
+/// Options of both calls that choose among kinds of children.
 const ANY_KIND: u32 = __WALL | __WCLONE | __WNOTHREAD;
 
 /// The group of the running process.
@@ -59,7 +59,7 @@ pub fn wait4(args: &[u64; 6]) -> SysResult {
         group if group < 0 => Which::Group(group.unsigned_abs()),
         pid => Which::Process(pid.unsigned_abs()),
     };
-    let Some((pid, ended)) = wait::wait(which, false, options & WNOHANG != 0)? else {
+    let Some((pid, ended)) = wait::wait(which, options | WEXITED)? else {
         return Ok(0);
     };
     if status != 0 {
@@ -88,9 +88,7 @@ pub fn waitid(args: &[u64; 6]) -> SysResult {
         P_PGID if (id as i32) > 0 => Which::Group(id),
         _ => return Err(Errno::EINVAL),
     };
-    // Nobody stops or goes on here: who waits for that alone waits for ever, as where it
-    // does not happen.
-    let found = wait::wait(which, options & WNOWAIT != 0, options & WNOHANG != 0)?;
+    let found = wait::wait(which, options)?;
     let told = |(pid, ended): (u32, Ended)| {
         let (code, status) = ended.status.told();
         SigInfo::from_child(pid, ended.uid, code, status, 0)

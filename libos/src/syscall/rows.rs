@@ -61,7 +61,7 @@ table! {
     { 58 vfork 0 super::clone::vfork, Full }
     { 59 execve 3 super::process::execve, Full }
     { 60 exit 1 super::process::exit, Full }
-    { 61 wait4 4 super::process::wait4, Partial("no process stops") }
+    { 61 wait4 4 super::process::wait4, Full }
     { 62 kill 2 super::signal::kill, Partial("stop signals are ignored") }
     { 63 uname 1 super::system::uname, Full }
     { 64 semget 3 Stub(ENOSYS, "no System V semaphores") }
@@ -220,7 +220,7 @@ table! {
     { 240 mq_open 4 Stub(ENOSYS, "no message queues") }
     { 241 mq_unlink 1 Stub(ENOSYS, "no message queues") }
     { 246 kexec_load 4 Stub(EPERM, "no kernel to replace") }
-    { 247 waitid 5 super::process::waitid, Partial("no process stops; no process descriptors") }
+    { 247 waitid 5 super::process::waitid, Partial("no process descriptors") }
     { 248 add_key 5 Stub(ENOSYS, "no keyrings") }
     { 249 request_key 4 Stub(ENOSYS, "no keyrings") }
     { 250 keyctl 5 Stub(ENOSYS, "no keyrings") }

@@ -17,8 +17,8 @@ use crate::process::capabilities::KILL;
 use crate::process::{self, Process, table, threads};
 use crate::sched;
 use crate::signal::number::{SI_TKILL, SI_USER, SIGNAL_MAX, is_signal};
-use crate::signal::state::{Action, AltStack, take_of};
-use crate::signal::{self, Set, SigInfo};
+use crate::signal::state::{Action, AltStack};
+use crate::signal::{self, Set, SigInfo, take_of};
 
 /// Flags that Linux keeps; a program can ask which ones by setting others.
 const FLAGS_KNOWN: u32 = SA_NOCLDSTOP

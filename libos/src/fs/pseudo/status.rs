@@ -54,6 +54,8 @@ fn state(seen: &Seen, thread: &Listed) -> (char, &'static str) {
     let is_first = thread.tid == seen.pid;
     if is_first && !process::threads::exists(thread.tid) {
         ('Z', "zombie")
+    } else if seen.process.signals.lock().stop.is_stopped() {
+        ('T', "stopped")
     } else if thread.running {
         ('R', "running")
     } else {

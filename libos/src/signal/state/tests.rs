@@ -1,6 +1,7 @@
 //! Queues, masks, dispositions and alternate stacks.
 
 use super::*;
+use crate::signal::next::dequeue;
 use crate::signal::number::SI_USER;
 use linux_raw_sys::general::{SIGCHLD, SIGINT, SIGKILL, SIGTERM, SIGUSR1};
 
