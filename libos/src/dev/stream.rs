@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use linux_raw_sys::general::{
-    EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO, SIGPIPE,
+    EPOLLIN, EPOLLOUT, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, S_IFCHR, S_IFIFO,
+    SIGPIPE, SIGTTIN, SIGTTOU,
 };
 use linux_raw_sys::ioctl::{
     FIONREAD, TCGETS, TCGETS2, TIOCGPGRP, TIOCGSID, TIOCGWINSZ, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP,
@@ -152,6 +153,9 @@ impl File for StreamFile {
         if !self.has_input() || sink.remaining() == 0 {
             return Ok(0);
         }
+        if self.is_terminal() {
+            Controlling::Console.check_foreground(SIGTTIN)?;
+        }
         let mut chunk = vec![0; sink.remaining().min(CHUNK_BYTES)];
         // A call that blocked in the monitor would keep the vCPU from other threads.
         let mut look = || match hypercall::stdin_read(&mut chunk) {
@@ -248,7 +252,9 @@ impl File for StreamFile {
             // Settings are the host terminal's; they are taken and not applied.
             linux_raw_sys::ioctl::TCSETS
             | linux_raw_sys::ioctl::TCSETSW
-            | linux_raw_sys::ioctl::TCSETSF => {}
+            | linux_raw_sys::ioctl::TCSETSF => {
+                Controlling::Console.check_foreground(SIGTTOU)?;
+            }
             _ => return Err(Errno::ENOTTY),
         }
         Ok(0)

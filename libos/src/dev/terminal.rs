@@ -3,13 +3,13 @@
 //!
 //! The first session has the terminal that the monitor passed on, if it did. The leader of
 //! another gets the first pseudo-terminal that it opens without O_NOCTTY or takes by
-//! TIOCSCTTY. Stop signals are ignored (`signal`), so that a group in the background reads
-//! and writes as well.
+//! TIOCSCTTY. A group in the background that reads from it, or changes it, gets a signal
+//! that stops it.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{SIGCONT, SIGHUP};
+use linux_raw_sys::general::{SIGCONT, SIGHUP, SIGTTOU};
 use linux_raw_sys::ioctl::{TIOCGPGRP, TIOCGSID, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP};
 use spin::Mutex;
 
@@ -19,6 +19,7 @@ use super::stream::TERMINAL_FLAGS;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
 use crate::process::table::{self, Kin};
+use crate::signal::state::SIG_IGN;
 use crate::signal::{self, SigInfo};
 use crate::{boot, process};
 
@@ -115,6 +116,13 @@ impl Controlling {
         let kin = own_kin()?;
         let tie = self.tie().filter(|_| self.is(&of(kin.session)));
         let tie = tie.ok_or(Errno::ENOTTY)?;
+        if request == TIOCSPGRP {
+            self.check_foreground(SIGTTOU)
+                .map_err(|errno| match errno {
+                    Errno::EIO => Errno::ENOTTY,
+                    errno => errno,
+                })?;
+        }
         match request {
             TIOCGPGRP => user::write::<u32>(argument, &tie.foreground)?,
             TIOCGSID => user::write::<u32>(argument, &tie.session)?,
@@ -129,6 +137,32 @@ impl Controlling {
             _ => return Err(Errno::ENOTTY),
         }
         Ok(0)
+    }
+
+    /// Whether the running process may do with the terminal what `signal` stands for: read
+    /// (SIGTTIN), or write and change (SIGTTOU). Where it is the process's own, and others
+    /// are in the foreground, its group gets the signal.
+    ///
+    /// # Errors
+    /// EINTR once that is sent; EIO where it would do nothing and the process may not.
+    pub fn check_foreground(&self, signal: u32) -> Result<(), Errno> {
+        let kin = own_kin()?;
+        let tie = self.tie().filter(|_| self.is(&of(kin.session)));
+        if tie.is_none_or(|tie| tie.foreground == kin.group) {
+            return Ok(());
+        }
+        let is_deaf = signal::with_state(|process, thread| {
+            thread.mask.has(signal) || process.action(signal).handler == SIG_IGN
+        });
+        if is_deaf && signal == SIGTTOU {
+            return Ok(());
+        }
+        // Nothing stops the first process: it would try again and again.
+        if is_deaf || process::current().is_init() || table::is_orphaned(kin.group) {
+            return Err(Errno::EIO);
+        }
+        signal_group(kin.group, &[signal]);
+        Err(Errno::EINTR)
     }
 
     fn set_foreground(&self, session: u32, group: u32) -> Result<(), Errno> {

@@ -3,9 +3,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
+use linux_raw_sys::general::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, SIGTTIN, SIGTTOU, TOSTOP};
+use linux_raw_sys::ioctl::{
+    TCFLSH, TCSBRK, TCSBRKP, TCSETS, TCSETS2, TCSETSF, TCSETSF2, TCSETSW, TCSETSW2, TCXONC,
+};
 
-use super::{State, Terminal};
+use super::{Controlling, State, Terminal};
 use crate::errno::{Errno, SysResult};
 use crate::fs::attributes::Attributes;
 use crate::fs::node::Node;
@@ -16,6 +19,10 @@ use crate::{sched, time};
 
 /// Bytes moved at once.
 const CHUNK_BYTES: usize = 1024;
+/// Requests that change a terminal for all who use it.
+const CHANGES: [u32; 10] = [
+    TCSETS, TCSETSW, TCSETSF, TCSETS2, TCSETSW2, TCSETSF2, TCXONC, TCFLSH, TCSBRK, TCSBRKP,
+];
 /// VTIME's unit.
 const TENTH_NS: u64 = 100_000_000;
 
@@ -180,6 +187,10 @@ impl Slave {
         })
     }
 
+    fn check_foreground(&self, signal: u32) -> Result<(), Errno> {
+        Controlling::Pty(self.terminal.clone()).check_foreground(signal)
+    }
+
     fn read_line(&self, most: usize, nonblocking: bool) -> Result<Vec<u8>, Errno> {
         wait(&self.terminal, nonblocking, |state| {
             match state.line.take_input(most, 1) {
@@ -275,6 +286,7 @@ impl File for Slave {
         if hung_up || most == 0 {
             return Ok(0);
         }
+        self.check_foreground(SIGTTIN)?;
         let bytes = match pace {
             None => self.read_line(most, nonblocking)?,
             Some((min, tenths)) => self.read_raw(most, nonblocking, min, tenths)?,
@@ -286,6 +298,13 @@ impl File for Slave {
     }
 
     fn write(&self, _offset: u64, nonblocking: bool, source: &mut dyn Source) -> SysResult {
+        let (hung_up, stops_others) = {
+            let state = self.terminal.state.lock();
+            (state.hung_up, state.line.settings().has(TOSTOP))
+        };
+        if stops_others && !hung_up {
+            self.check_foreground(SIGTTOU)?;
+        }
         write_all(source, |bytes| {
             let count = wait(&self.terminal, nonblocking, |state| {
                 if state.hung_up {
@@ -323,6 +342,9 @@ impl File for Slave {
     fn ioctl(&self, request: u32, argument: u64) -> SysResult {
         if self.terminal.state.lock().hung_up {
             return Err(Errno::EIO);
+        }
+        if CHANGES.contains(&request) {
+            self.check_foreground(SIGTTOU)?;
         }
         self.terminal.control(request, argument)
     }
