@@ -80,7 +80,8 @@ static const struct {
     C(socket, "DKz"), C(bind, "fSL"), C(bind, "fSL"), C(listen, "fi"), C(connect, "fSL"), C(connect, "fSL"), C(accept, "fpp"), C(accept4, "fppF"),
     C(getsockname, "fpp"), C(getpeername, "fpp"), C(shutdown, "fi"), C(sendto, "fplFSL"), C(sendto, "fplzzz"), C(recvfrom, "fplFpp"), C(sendmsg, "fgF"),
     C(sendmsg, "fgz"), C(recvmsg, "fgF"), C(recvmsg, "fgz"), C(sendmmsg, "fGiF"), C(recvmmsg, "fGiFt"), C(setsockopt, "fOOpP"), C(getsockopt, "fOOpp"),
-    C(inotify_init, ""), C(ioctl, "fIp"), C(clone, "CkpprF"), C(clone3, "cl"), C(clone3, "cB"), C(fork, ""), C(setsid, ""), C(wait4, "wpip"), C(wait4, "wpip"), C(waitid, "iwpip"),
+    C(inotify_init, ""), C(ioctl, "fIp"), C(clone, "CkpprF"), C(clone3, "cl"), C(clone3, "cB"), C(fork, ""), C(setsid, ""), C(wait4, "wpip"), C(wait4, "wpip"), C(waitid, "iwpip"), C(waitid, "ifpip"),
+    C(pidfd_open, "wF"), C(pidfd_send_signal, "fnpi"), C(pidfd_getfd, "ffi"),
     C(shmget, "ili"), C(shmget, "iAF"), C(shmat, "iaF"), C(shmat, "izz"), C(shmdt, "a"), C(shmctl, "iip"),
     C(faccessat2, "dsiF"), C(epoll_pwait2, "fpitml"), {"fchmodat2", 452, "dsiF"}, {"mseal", 462, "AAi"}, {"unknown", 999, "rrr"}, {"none", -1, "rrr"},
 };

@@ -13,6 +13,7 @@
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
 // no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
 // no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp shmget
+// no pointer: pidfd_open pidfd_getfd
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
 // no pointer that is read: shmat shmdt
@@ -40,7 +41,7 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 #define PAGE 4096L
 
-enum { FILE_FD = 10, PIPE_OUT, PIPE_IN, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE, STREAM, PEER, DATAGRAM, LISTENER, CLIENT, UNBOUND, INOTIFY, INET, FIRST_FREE };
+enum { FILE_FD = 10, PIPE_OUT, PIPE_IN, DIRECTORY, EPOLL, TIMER, EVENT, SECOND_FILE, STREAM, PEER, DATAGRAM, LISTENER, CLIENT, UNBOUND, INOTIFY, INET, PROCESS, FIRST_FREE };
 /// Replaced by the process id.
 #define SELF (-123456789L)
 
@@ -155,6 +156,7 @@ static const struct {
     // Signals.
     C(rt_sigaction, V(SIGUSR2), P(info), P(page), V(8)), C(rt_sigprocmask, V(SIG_BLOCK), P(&set), P(page), V(8)), C(rt_sigpending, P(page), V(8)),
     C(rt_sigtimedwait, Q(&set), P(page), Q(&moment), V(8)), C(rt_sigqueueinfo, V(SELF), V(0), P(info)),
+    C(pidfd_send_signal, V(PROCESS), V(0), P(info), V(0)),
     C(rt_tgsigqueueinfo, V(SELF), V(SELF), V(0), P(info)), C(rt_sigsuspend, P(info), V(8)), C(sigaltstack, W(&no_stack), P(page)),
     // Time.
     C(nanosleep, P(&moment), P(page)), C(clock_nanosleep, V(1), V(0), P(&moment), P(page)), C(getitimer, V(0), P(page)),
@@ -256,6 +258,7 @@ int main(int argc, char **argv) {
     CHECK_EQ(bind(LISTENER, (struct sockaddr *)&listening, sizeof listening), 0);
     CHECK_EQ(listen(LISTENER, 4), 0);
     at_fd(inotify_init1(IN_NONBLOCK), INOTIFY);
+    at_fd((int)syscall(SYS_pidfd_open, getpid(), 0), PROCESS);
     // One that talks to itself.
     at_fd(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), INET);
     itself = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

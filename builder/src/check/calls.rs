@@ -110,7 +110,7 @@ const FUNCTIONS: [(&str, &str); 14] = [
 
 /// Missing calls that programs try and do without: on older kernels and in
 /// containers they are missing as well.
-const OPTIONAL: [&str; 45] = [
+const OPTIONAL: [&str; 42] = [
     "add_key",
     "bpf",
     "cachestat",
@@ -144,9 +144,6 @@ const OPTIONAL: [&str; 45] = [
     "migrate_pages",
     "move_pages",
     "perf_event_open",
-    "pidfd_getfd",
-    "pidfd_open",
-    "pidfd_send_signal",
     "process_madvise",
     "process_mrelease",
     "request_key",

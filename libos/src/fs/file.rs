@@ -246,6 +246,11 @@ pub trait File: Send + Sync {
         None
     }
 
+    /// A descriptor of a process.
+    fn as_process_file(&self) -> Option<&super::process_file::ProcessFile> {
+        None
+    }
+
     /// The timer behind it.
     fn as_timer(&self) -> Option<&super::timer_file::TimerFile> {
         None

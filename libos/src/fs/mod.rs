@@ -16,7 +16,7 @@
 //! | `access` | permissions |
 //! | `tree`, `rename` | making, removing, renaming |
 //! | `open`, `open_file`, `position`, `file`, `table`, `context` | open files, descriptors, working directory |
-//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file`, `inotify` | kinds of files |
+//! | `regular`, `directory`, `pipe`, `event`, `epoll`, `timer_file`, `signal_file`, `process_file`, `inotify` | kinds of files |
 //! | `readiness` | telling who waits for a file |
 //! | `signal_io` | telling by signals |
 //! | `notify` | telling `inotify` what happens to files |
@@ -54,6 +54,7 @@ mod path_cache;
 pub mod pipe;
 pub mod place;
 mod position;
+pub mod process_file;
 pub mod pseudo;
 pub mod readiness;
 pub mod regular;

@@ -9,11 +9,13 @@
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use linux_raw_sys::general::{
-    CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SA_NOCLDWAIT, SIGCONT, SIGHUP,
+    CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, EPOLLHUP, EPOLLIN,
+    SA_NOCLDWAIT, SIGCONT, SIGHUP,
 };
 
 use super::usage::{Counted, Used};
 use super::{Process, current, table, thread, threads};
+use crate::fs::process_file;
 use crate::sched::{self, WaitQueue};
 use crate::signal::state::SIG_IGN;
 use crate::signal::{self, SigInfo};
@@ -121,6 +123,7 @@ pub(super) fn finish(process: &'static Process, status: Status, leave: impl FnOn
             dev::terminal::signal_group(group, &[SIGHUP, SIGCONT]);
         }
     }
+    process_file::ENDED.notify(EPOLLIN);
     tell_parent(pid, &ended);
 }
 
@@ -173,6 +176,7 @@ fn tell_parent(pid: u32, ended: &Ended) {
     });
     if is_unwanted {
         table::forget(pid);
+        process_file::ENDED.notify(EPOLLHUP);
     }
     table::with(kin.parent, |parent| parent.children.wake_all());
 }

@@ -178,6 +178,13 @@ pub fn with<R>(pid: u32, with: impl FnOnce(&'static Process) -> R) -> Option<R> 
     table.by_pid.get(&pid).map(|entry| with(entry.process))
 }
 
+/// The same where the number is its own still.
+pub fn with_same<R>(pid: u32, serial: u64, with: impl FnOnce(&'static Process) -> R) -> Option<R> {
+    let table = table();
+    let entry = (table.by_pid.get(&pid)).filter(|entry| entry.kin.serial == serial)?;
+    Some(with(entry.process))
+}
+
 /// The same where it runs still.
 pub fn with_running<R>(pid: u32, with: impl FnOnce(&'static Process) -> R) -> Option<R> {
     let table = table();

@@ -1,11 +1,12 @@
 //! Waiting for children: wait4(2), waitid(2).
 
-use linux_raw_sys::general::{WNOHANG, WNOWAIT};
+use linux_raw_sys::general::{EPOLLHUP, WNOHANG, WNOWAIT};
 
 use super::end::Ended;
 use super::table::{self, Found, Which};
 use super::{current, thread};
 use crate::errno::Errno;
+use crate::fs::process_file;
 use crate::sched;
 
 /// A child that has done what the options of waitid(2) name; none where there is no such
@@ -25,6 +26,7 @@ pub fn wait(which: Which, options: u32) -> Result<Option<(u32, Ended)>, Errno> {
         && ended.status.is_end()
     {
         process.waited_for.add(ended.used);
+        process_file::ENDED.notify(EPOLLHUP);
     }
     Ok(found)
 }

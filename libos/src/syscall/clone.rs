@@ -2,13 +2,15 @@
 
 use linux_raw_sys::general::{
     CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID, CLONE_DETACHED, CLONE_FILES, CLONE_FS, CLONE_IO,
-    CLONE_PARENT_SETTID, CLONE_PTRACE, CLONE_SETTLS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD,
-    CLONE_UNTRACED, CLONE_VM,
+    CLONE_PARENT_SETTID, CLONE_PIDFD, CLONE_PTRACE, CLONE_SETTLS, CLONE_SIGHAND, CLONE_SYSVSEM,
+    CLONE_THREAD, CLONE_UNTRACED, CLONE_VM,
 };
 use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 
 use crate::arch;
 use crate::errno::{Errno, SysResult};
+use crate::fs;
+use crate::fs::process_file::ProcessFile;
 use crate::mm::user;
 use crate::process;
 use crate::process::fork::{self, Wanted};
@@ -33,7 +35,8 @@ const OPTIONS: u64 = (CLONE_SYSVSEM
     | CLONE_PTRACE
     | CLONE_IO) as u64;
 /// What a process may ask for.
-const PROCESS: u64 = OPTIONS | CLONE_VFORK | CLONE_PARENT | CLONE_CLEAR_SIGHAND | CLONE_VM as u64;
+const PROCESS: u64 =
+    OPTIONS | CLONE_VFORK | CLONE_PARENT | CLONE_CLEAR_SIGHAND | (CLONE_VM | CLONE_PIDFD) as u64;
 /// CLONE_NEW* of every namespace, and CLONE_NEWTIME below the signal's bits in clone3.
 const NAMESPACES: u64 = 0x7e02_0000;
 const CLONE_VFORK: u64 = 0x4000;
@@ -48,6 +51,8 @@ const CLONE_INTO_CGROUP: u64 = 1 << 33;
 #[derive(Clone, Copy, Debug, Default)]
 struct Arguments {
     flags: u64,
+    /// Where the descriptor's number goes.
+    pidfd: u64,
     child_tid: u64,
     parent_tid: u64,
     exit_signal: u64,
@@ -86,6 +91,7 @@ pub(super) fn clone(args: &[u64; 6]) -> SysResult {
     let [flags, stack, parent_tid, child_tid, tls, _] = *args;
     let arguments = Arguments {
         flags: flags & 0xffff_ff00,
+        pidfd: parent_tid,
         child_tid,
         parent_tid,
         exit_signal: flags & EXIT_SIGNAL_MASK,
@@ -141,6 +147,7 @@ fn parse(raw: &[u8; ARGUMENTS_BYTES]) -> Arguments {
     };
     Arguments {
         flags: word(0),
+        pidfd: word(1),
         child_tid: word(2),
         parent_tid: word(3),
         exit_signal: word(4),
@@ -160,6 +167,12 @@ fn check(arguments: &Arguments) -> Result<bool, Errno> {
     }
     if has(CLONE_SIGHAND) && flags & CLONE_CLEAR_SIGHAND != 0 {
         return Err(Errno::EINVAL);
+    }
+    if has(CLONE_PIDFD) {
+        let is_same = arguments.pidfd == arguments.parent_tid;
+        if has(CLONE_DETACHED | CLONE_THREAD) || has(CLONE_PARENT_SETTID) && is_same {
+            return Err(Errno::EINVAL);
+        }
     }
     if flags & NAMESPACES != 0 || flags & CLONE_INTO_CGROUP != 0 {
         return Err(Errno::EPERM);
@@ -236,7 +249,23 @@ fn make(number: u64, arguments: &Arguments) -> SysResult {
         clears_handlers: flags & CLONE_CLEAR_SIGHAND != 0,
         exit_signal,
     };
-    Ok(fork::fork(&start, wanted, announce)? as usize)
+    if !has(CLONE_PIDFD) {
+        return Ok(fork::fork(&start, wanted, announce)? as usize);
+    }
+    let files = &process::current().files;
+    let fd = files.lock().reserve(true, fs::open_files())?;
+    let announce_both = |tid: u32| {
+        if let Some(file) = ProcessFile::open(tid, 0) {
+            files.lock().fill(fd, file);
+        }
+        announce(tid);
+    };
+    let made =
+        user::write(arguments.pidfd, &fd).and_then(|()| fork::fork(&start, wanted, announce_both));
+    if made.is_err() {
+        files.lock().give_back(fd);
+    }
+    Ok(made? as usize)
 }
 
 #[cfg(test)]
@@ -255,6 +284,9 @@ mod tests {
         assert_eq!(of(CLONE_THREAD | CLONE_SIGHAND), Err(Errno::EINVAL));
         assert_eq!(of(CLONE_THREAD | CLONE_SIGHAND | CLONE_VM), Ok(true));
         assert_eq!(of(CLONE_VM), Ok(false));
+        assert_eq!(of(CLONE_PIDFD), Ok(false));
+        assert_eq!(of(CLONE_PIDFD | CLONE_DETACHED), Err(Errno::EINVAL));
+        assert_eq!(of(CLONE_PIDFD | CLONE_PARENT_SETTID), Err(Errno::EINVAL));
         assert_eq!(of(0x2000_0000), Err(Errno::EPERM));
     }
 

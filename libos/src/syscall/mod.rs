@@ -27,6 +27,7 @@ mod path;
 mod pipe;
 mod poll;
 mod process;
+mod process_file;
 mod random;
 mod schedule;
 mod shm;

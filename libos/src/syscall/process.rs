@@ -2,10 +2,11 @@
 //! Source: execve(2), exit_group(2), wait(2), waitid(2).
 
 use linux_raw_sys::general::{
-    __WALL, __WCLONE, __WNOTHREAD, P_ALL, P_PGID, P_PID, WCONTINUED, WEXITED, WNOHANG, WNOWAIT,
-    WSTOPPED, WUNTRACED,
+    __WALL, __WCLONE, __WNOTHREAD, P_ALL, P_PGID, P_PID, P_PIDFD, WCONTINUED, WEXITED, WNOHANG,
+    WNOWAIT, WSTOPPED, WUNTRACED,
 };
 
+use super::process_file;
 use super::system::Usage;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
@@ -80,15 +81,25 @@ pub fn waitid(args: &[u64; 6]) -> SysResult {
     if options & !known != 0 || options & states == 0 {
         return Err(Errno::EINVAL);
     }
+    let (mut wanted, mut is_nonblocking) = (options, false);
     let id = id as u32;
     let which = match kind as u32 {
         P_ALL => Which::Any,
         P_PID if (id as i32) > 0 => Which::Process(id),
         P_PGID if id == 0 => Which::Group(own_group()),
         P_PGID if (id as i32) > 0 => Which::Group(id),
+        P_PIDFD if (id as i32) >= 0 => {
+            let (of, at_once) = process_file::of(u64::from(id))?;
+            is_nonblocking = at_once && options & WNOHANG == 0;
+            wanted |= if at_once { WNOHANG } else { 0 };
+            Which::Same(of.pid, of.serial)
+        }
         _ => return Err(Errno::EINVAL),
     };
-    let found = wait::wait(which, options)?;
+    let found = wait::wait(which, wanted)?;
+    if found.is_none() && is_nonblocking {
+        return Err(Errno::EAGAIN);
+    }
     let told = |(pid, ended): (u32, Ended)| {
         let (code, status) = ended.status.told();
         SigInfo::from_child(pid, ended.uid, code, status, 0)

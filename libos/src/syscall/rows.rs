@@ -56,7 +56,7 @@ table! {
     { 53 socketpair 4 super::socket::socketpair, Partial("families of socket(2); pairs are of AF_UNIX, as in Linux") }
     { 54 setsockopt 5 super::socket::setsockopt, Partial("no filters, joining of multicast groups, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
     { 55 getsockopt 5 super::socket::getsockopt, Partial("no filters, joining of multicast groups, SO_PEEK_OFF, SO_PASSPIDFD, SO_PASSSEC") }
-    { 56 clone 5 super::clone::clone, Partial("no process with its parent's file table, no namespaces, no process descriptors") }
+    { 56 clone 5 super::clone::clone, Partial("no process with its parent's file table, no namespaces, no descriptor of a thread") }
     { 57 fork 0 super::clone::fork, Full }
     { 58 vfork 0 super::clone::vfork, Full }
     { 59 execve 3 super::process::execve, Full }
@@ -220,7 +220,7 @@ table! {
     { 240 mq_open 4 Stub(ENOSYS, "no message queues") }
     { 241 mq_unlink 1 Stub(ENOSYS, "no message queues") }
     { 246 kexec_load 4 Stub(EPERM, "no kernel to replace") }
-    { 247 waitid 5 super::process::waitid, Partial("no process descriptors") }
+    { 247 waitid 5 super::process::waitid, Full }
     { 248 add_key 5 Stub(ENOSYS, "no keyrings") }
     { 249 request_key 4 Stub(ENOSYS, "no keyrings") }
     { 250 keyctl 5 Stub(ENOSYS, "no keyrings") }
@@ -303,7 +303,7 @@ table! {
     { 331 pkey_free 1 Stub(EINVAL, "no protection keys") }
     { 332 statx 5 super::stat::statx, Partial("no birth time of files of the image") }
     { 334 rseq 4 Stub(ENOSYS, "no restartable sequences; C libraries do without") }
-    { 424 pidfd_send_signal 4 Stub(ENOSYS, "no process descriptors") }
+    { 424 pidfd_send_signal 4 super::process_file::pidfd_send_signal, Partial("no flags; no directory of /proc") }
     { 425 io_uring_setup 2 Stub(ENOSYS, "no asynchronous I/O yet") }
     { 426 io_uring_enter 6 Stub(ENOSYS, "no asynchronous I/O yet") }
     { 427 io_uring_register 4 Stub(ENOSYS, "no asynchronous I/O yet") }
@@ -313,20 +313,20 @@ table! {
     { 431 fsconfig 5 Stub(EPERM, "the tree is what the image says") }
     { 432 fsmount 3 Stub(EPERM, "the tree is what the image says") }
     { 433 fspick 3 Stub(EPERM, "the tree is what the image says") }
-    { 434 pidfd_open 2 Stub(ENOSYS, "no process descriptors") }
+    { 434 pidfd_open 2 super::process_file::pidfd_open, Partial("no PIDFD_THREAD") }
     { 435 clone3 2 super::clone::clone3, Partial("as clone") }
     { 436 close_range 3 super::open::close_range, Full }
     { 437 openat2 4 super::open::openat2, Full }
-    { 438 pidfd_getfd 3 Stub(ENOSYS, "no process descriptors") }
+    { 438 pidfd_getfd 3 super::process_file::pidfd_getfd, Full }
     { 439 faccessat2 4 super::stat::faccessat2, Full }
-    { 440 process_madvise 5 Stub(ENOSYS, "no process descriptors") }
+    { 440 process_madvise 5 Stub(ENOSYS, "no advice for others") }
     { 441 epoll_pwait2 6 super::epoll::epoll_pwait2, Full }
     { 442 mount_setattr 5 Stub(EPERM, "the tree is what the image says") }
     { 444 landlock_create_ruleset 3 Stub(ENOSYS, "nothing inside the guest is less trusted") }
     { 445 landlock_add_rule 4 Stub(ENOSYS, "nothing inside the guest is less trusted") }
     { 446 landlock_restrict_self 2 Stub(ENOSYS, "nothing inside the guest is less trusted") }
     { 447 memfd_secret 1 Stub(ENOSYS, "no secret memory") }
-    { 448 process_mrelease 2 Stub(ENOSYS, "no process descriptors") }
+    { 448 process_mrelease 2 Stub(ENOSYS, "memory goes when a process ends") }
     { 449 futex_waitv 5 Stub(ENOSYS, "programs fall back to futex") }
     { 450 set_mempolicy_home_node 4 Stub(ENOSYS, "one memory node") }
     { 452 fchmodat2 4 super::attributes::fchmodat2, Full }

@@ -181,13 +181,13 @@ pub(super) fn sigaltstack(args: &[u64; 6]) -> SysResult {
     Ok(0)
 }
 
-fn sender(number: u32, code: i32) -> SigInfo {
+pub(super) fn sender(number: u32, code: i32) -> SigInfo {
     let uid = process::current().credentials.lock().uid;
     SigInfo::from_sender(number, code, process::current().pid(), uid)
 }
 
 /// A signal number to send; 0 only asks whether the target is there.
-fn read_number(number: u64) -> Result<u32, Errno> {
+pub(super) fn read_number(number: u64) -> Result<u32, Errno> {
     let number = number as u32;
     if number > SIGNAL_MAX {
         Err(Errno::EINVAL)
@@ -215,7 +215,7 @@ fn may_send(target: &Process) -> bool {
 }
 
 /// Sends to one process, or asks whether that were allowed.
-fn send_one(target: &'static Process, info: Option<SigInfo>) -> Result<(), Errno> {
+pub(super) fn send_one(target: &'static Process, info: Option<SigInfo>) -> Result<(), Errno> {
     if !may_send(target) {
         return Err(Errno::EPERM);
     }
@@ -302,7 +302,7 @@ fn read_info(address: u64, number: u64) -> Result<Option<SigInfo>, Errno> {
 
 /// Whether the sender may say what it says of a signal's origin: to others nothing that
 /// only the kernel says.
-fn check_origin(info: Option<&SigInfo>, target: &Process) -> Result<(), Errno> {
+pub(super) fn check_origin(info: Option<&SigInfo>, target: &Process) -> Result<(), Errno> {
     let is_own = core::ptr::eq(target, process::current());
     let claims = info.is_some_and(|info| info.code >= 0 || info.code == SI_TKILL);
     if claims && !is_own {
