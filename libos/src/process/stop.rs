@@ -17,9 +17,9 @@ use linux_raw_sys::general::{CLD_CONTINUED, CLD_STOPPED, SA_NOCLDSTOP, SIGCONT, 
 
 use super::end::{self, Ended, SIGCHLD, Status, UNDECIDED};
 use super::{Process, current, table, thread, threads};
-use crate::sched;
 use crate::signal::state::SIG_IGN;
 use crate::signal::{self, SigInfo};
+use crate::{sched, strace};
 
 /// Where a process is between running and being stopped; locked with its signals.
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,6 +157,7 @@ pub fn begin(signal: u32, turn: u32) {
         process.status.load(SeqCst) == UNDECIDED && shared.stop.begin(signal, turn)
     };
     if begins {
+        strace::stopped(signal);
         rouse(process);
     }
 }

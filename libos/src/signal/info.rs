@@ -52,7 +52,7 @@ impl SigInfo {
         SigInfo::from_sender(signal, SI_USER, 0, 0)
     }
 
-    /// Tells of the end of a child: `code` is CLD_*, `status` its exit code or signal.
+    /// Tells of a child's end, stop or going on: `code` is CLD_*, `status` its exit code or signal.
     pub const fn from_child(pid: u32, uid: u32, code: i32, status: i32, cpu_ns: u64) -> SigInfo {
         let mut info = SigInfo::from_sender(SIGCHLD, code, pid, uid);
         info.fields[1] = status as u32 as u64;

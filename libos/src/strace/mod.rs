@@ -182,6 +182,16 @@ pub fn signal_delivered(info: &SigInfo) {
     }
 }
 
+/// A signal stops the process.
+pub fn stopped(signal: u32) {
+    if is_on() {
+        let mut text = Output::from("--- stopped by ");
+        signal::name(&mut text, signal);
+        text.push_str(" ---");
+        write(&text);
+    }
+}
+
 /// A signal ends the process.
 pub fn killed(signal: u32) {
     if is_on() {
