@@ -13,7 +13,7 @@ use crate::common::{Unikiln, cache_dir, native};
 use crate::image::{FOLDER, OPTIONS, can_run, guest};
 
 const JAVA_HOME: &str = "/usr/lib/jvm/java-17-openjdk-amd64";
-const PYTHON: &str = "/usr/bin/python3.11";
+pub(crate) const PYTHON: &str = "/usr/bin/python3.11";
 /// Ways in which Java starts a program, from the default on.
 const LAUNCHES: [&str; 3] = ["POSIX_SPAWN", "FORK", "VFORK"];
 /// What the programs of Go and Java start, which are images of files of this machine.
