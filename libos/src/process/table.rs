@@ -4,17 +4,25 @@
 //! made ─→ runs ─→ has ended ─→ its parent waited: the number is free again
 //! ```
 //!
+//! | file | what it owns |
+//! |---|---|
+//! | `group.rs` | process groups: which there are, which are orphaned |
+//!
 //! The table is locked after a wait queue's own lock and before those of signals and
 //! threads.
+
+mod group;
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use spin::{Mutex, MutexGuard};
-
 use linux_raw_sys::general::{
     __WALL, __WCLONE, __WNOTHREAD, WCONTINUED, WEXITED, WNOWAIT, WSTOPPED,
 };
+use spin::{Mutex, MutexGuard};
+
+pub use group::{has_any_of_group, has_group, is_orphaned};
+pub(super) use group::{has_stopped, kept_by};
 
 use super::end::{self, Ended, SIGCHLD};
 use super::{Process, init};
@@ -234,20 +242,6 @@ pub fn change<R>(pid: u32, change: impl FnOnce(&mut Kin) -> Result<R, Errno>) ->
     change(&mut entry.kin)
 }
 
-/// Whether a session has a group, so that others may join it.
-pub fn has_group(session: u32, group: u32) -> bool {
-    let table = table();
-    (table.by_pid.values()).any(|entry| entry.kin.group == group && entry.kin.session == session)
-}
-
-/// Whether a group has members, in whichever session.
-pub fn has_any_of_group(group: u32) -> bool {
-    table()
-        .by_pid
-        .values()
-        .any(|entry| entry.kin.group == group)
-}
-
 /// A process that has not been waited for.
 pub fn look(pid: u32) -> Option<Seen> {
     let table = table();
@@ -306,41 +300,6 @@ pub(super) fn forget(pid: u32) {
     }
 }
 
-/// Whether a group is orphaned: nobody in another group of its session has a child in it.
-pub fn is_orphaned(group: u32) -> bool {
-    let table = table();
-    !(table.by_pid.values()).any(|entry| {
-        let kin = entry.kin;
-        kin.group == group && entry.ended.is_none() && {
-            let parent = table.by_pid.get(&kin.parent).map(|parent| parent.kin);
-            parent.is_some_and(|parent| parent.keeps(&kin))
-        }
-    })
-}
-
-/// Whether somebody in a group is stopped.
-pub(super) fn has_stopped(group: u32) -> bool {
-    (table().by_pid.values()).any(|entry| {
-        entry.kin.group == group
-            && entry.ended.is_none()
-            && entry.process.signals.lock().stop.is_stopped()
-    })
-}
-
-/// Groups that may be orphaned once a process has ended: its own, and those of its children.
-pub(super) fn kept_by(pid: u32) -> Vec<u32> {
-    let table = table();
-    let kin = |pid: &u32| table.by_pid.get(pid).map(|entry| entry.kin);
-    let Some(own) = kin(&pid) else {
-        return Vec::new();
-    };
-    let is_kept = kin(&own.parent).is_some_and(|parent| parent.keeps(&own));
-    let children = table.by_pid.values().map(|entry| entry.kin);
-    let children = children.filter(|child| child.parent == pid && own.keeps(child));
-    let own = is_kept.then_some(own).into_iter();
-    own.chain(children).map(|kin| kin.group).collect()
-}
-
 /// A thread of a process has ended: what were its children are another one's.
 pub(super) fn thread_ended(pid: u32, from: u32, to: u32) {
     for (_, entry) in table().by_pid.iter_mut() {
@@ -351,11 +310,6 @@ pub(super) fn thread_ended(pid: u32, from: u32, to: u32) {
 }
 
 impl Kin {
-    /// Whether it, as the parent, keeps a child's group from being orphaned.
-    fn keeps(&self, child: &Kin) -> bool {
-        self.group != child.group && self.session == child.session
-    }
-
     /// Whether thread `tid` may wait for it with the options of wait(2): with __WCLONE for
     /// those alone that tell of their end otherwise than by SIGCHLD.
     fn is_waited_for(&self, tid: u32, options: u32) -> bool {
