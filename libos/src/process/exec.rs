@@ -293,6 +293,9 @@ fn enter(program: Program, environment: Vec<Vec<u8>>, tell: fn()) -> ! {
             arch::reset_floating_point();
             stats::set_program(arch::rdtsc());
             strace::program_starts(&program.name);
+            // Nobody comes back here to free them.
+            drop(program);
+            drop(environment);
             tell();
             arch::switch_to_program(&regs)
         }
