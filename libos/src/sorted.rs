@@ -1,6 +1,7 @@
 //! A map in a sorted list: for maps that are small or grow at their end. It takes a fraction
 //! of the code of a tree, and there are many maps here.
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 
@@ -55,6 +56,14 @@ impl<K, V> SortedMap<K, V> {
     /// The first.
     pub fn first(&self) -> Option<(&K, &V)> {
         self.iter().next()
+    }
+
+    /// Makes room for more, so that adding them needs no memory.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn try_reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
+        self.pairs.try_reserve(more)
     }
 
     /// Takes the first.

@@ -18,6 +18,7 @@ use super::pty::Terminal;
 use super::stream::TERMINAL_FLAGS;
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
+use crate::process::Process;
 use crate::process::table::{self, Kin};
 use crate::signal::state::SIG_IGN;
 use crate::signal::{self, SigInfo};
@@ -237,22 +238,22 @@ pub fn shown(session: u32) -> (u32, i64) {
 
 /// Sends signals to all processes of a group.
 pub fn signal_group(group: u32, signals: &[u32]) {
-    signal_all(table::running(|_, kin| kin.group == group), signals);
+    table::each_running(|target, kin| {
+        if kin.group == group {
+            signal_one(target, signals);
+        }
+    });
 }
 
 /// Nothing inside ends the first process that it does not take itself.
-fn signal_all(pids: Vec<u32>, signals: &[u32]) {
+fn signal_one(target: &'static Process, signals: &[u32]) {
     let is_init = process::current().is_init();
-    for pid in pids {
-        table::with_running(pid, |target| {
-            for signal in signals {
-                let takes = || target.signals.lock().action(*signal).is_handler();
-                if is_init || !target.is_init() || takes() {
-                    // A full queue loses the signal, as Linux's does.
-                    let _ = signal::send_to_process(target, SigInfo::from_kernel(*signal));
-                }
-            }
-        });
+    for signal in signals {
+        let takes = || target.signals.lock().action(*signal).is_handler();
+        if is_init || !target.is_init() || takes() {
+            // A full queue loses the signal, as Linux's does.
+            let _ = signal::send_to_process(target, SigInfo::from_kernel(*signal));
+        }
     }
 }
 
@@ -273,8 +274,7 @@ pub fn hung_up(tie: Tie) {
             }
         }
     });
-    let leader = table::running(|process, _| process.pid() == tie.session);
-    signal_all(leader, &[SIGHUP, SIGCONT]);
+    table::with_running(tie.session, |leader| signal_one(leader, &[SIGHUP, SIGCONT]));
 }
 
 /// The leader of a session has ended: the session loses its terminal, and the group in the

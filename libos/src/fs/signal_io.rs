@@ -91,9 +91,11 @@ impl Owner {
                 table::with_running(self.id, to_process);
             }
             _ => {
-                for pid in table::running(|_, kin| kin.group == self.id) {
-                    table::with_running(pid, to_process);
-                }
+                table::each_running(|process, kin| {
+                    if kin.group == self.id {
+                        to_process(process);
+                    }
+                });
             }
         }
     }

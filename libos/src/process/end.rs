@@ -6,7 +6,7 @@
 //!     ─→ the parent: SIGCHLD, and what it waits for
 //! ```
 
-use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::general::{
     CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, EPOLLHUP, EPOLLIN,
@@ -14,7 +14,7 @@ use linux_raw_sys::general::{
 };
 
 use super::usage::{Counted, Used};
-use super::{Process, current, table, thread, threads};
+use super::{Process, current, table, threads};
 use crate::fs::process_file;
 use crate::sched::{self, WaitQueue};
 use crate::signal::state::SIG_IGN;
@@ -185,7 +185,7 @@ fn tell_parent(pid: u32, ended: &Ended) {
 pub(super) fn wait_for_return(child: &'static Process, pid: u32) {
     let is_back = || {
         let borrows = child.pid() == pid && child.is_borrowing.load(SeqCst);
-        (!borrows || thread().killed.load(Relaxed)).then_some(())
+        (!borrows || signal::is_fatal()).then_some(())
     };
     // Nothing but its own end keeps it from waiting, as in Linux.
     sched::wait_deaf(&RETURNED, is_back);

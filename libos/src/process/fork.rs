@@ -13,16 +13,16 @@
 //! and put it back, which the parent would have to wait for: 2 times a native fork and exit
 //! for a small process, a hundredth for one of 500 MiB, whose large pages are shared whole.
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use unikiln_abi::boot::{FLAG_NO_FORK, FLAG_NO_PROCESSES};
 
-use super::table::{self, Kin};
+use super::table;
 use super::threads::{self, Start};
 use super::{Process, current, end, thread};
 use crate::errno::Errno;
-use crate::signal::ThreadSignals;
-use crate::{boot, time};
+use crate::{boot, signal, time};
 
 /// What a child has otherwise than its parent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,49 +43,39 @@ pub struct Wanted {
 /// parent waits, once it runs elsewhere.
 ///
 /// # Errors
-/// EPERM where the container may not have such processes; EAGAIN at a limit; ENOMEM.
+/// EPERM where the container may not have such processes; EAGAIN at a limit; ENOMEM; EINTR
+/// where a signal has to be taken first, after which the call starts again.
 pub fn fork(start: &Start, wanted: Wanted, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
     let is_refused = boot::has_flag(FLAG_NO_PROCESSES)
         || boot::has_flag(FLAG_NO_FORK) && !(wanted.borrows && wanted.parent_waits);
     if is_refused {
         return Err(Errno::EPERM);
     }
-    let parent = current();
-    let own = table::kin(parent.pid()).ok_or(Errno::ESRCH)?;
-    let mut kin = Kin {
-        parent: parent.pid(),
-        parent_thread: thread().tid(),
-        exit_signal: wanted.exit_signal,
-        has_program: false,
-        ..own
-    };
-    if wanted.is_sibling {
-        kin.parent = own.parent.max(1);
-        kin.parent_thread = own.parent_thread.max(1);
-        kin.exit_signal = own.exit_signal;
+    if signal::is_due() {
+        // Before the work rather than after it.
+        return Err(Errno::EINTR);
     }
-    let mut made = None;
+    let parent = current();
+    let made = Cell::new(None);
     let result = threads::spawn_in(
         start,
         |tid| {
-            let child = table::make(tid, kin)?;
+            let child = table::make(tid)?;
             if let Err(errno) = child.inherit(parent, start, wanted) {
                 table::unmake(child);
                 return Err(errno);
             }
-            made = Some(child);
+            made.set(Some(child));
             Ok(child)
         },
         |new| {
-            let stack = thread().signals.lock().stack;
-            let mut signals = new.signals.lock();
-            let mask = signals.mask;
-            *signals = ThreadSignals::new();
-            (signals.mask, signals.stack) = (mask, stack);
+            new.signals.lock().stack = thread().signals.lock().stack;
+            table::admit(new.process(), wanted.is_sibling, wanted.exit_signal)?;
             announce(new.tid());
+            Ok(())
         },
     );
-    match (result, made) {
+    match (result, made.get()) {
         (Ok(tid), Some(child)) => {
             if wanted.parent_waits {
                 end::wait_for_return(child, tid);

@@ -28,12 +28,14 @@ use super::end::{self, Ended, SIGCHLD};
 use super::{Process, init};
 use crate::errno::Errno;
 use crate::mm::spaces::Held;
+use crate::signal;
 use crate::sorted::SortedMap;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
     by_pid: SortedMap::new(),
     unused: Vec::new(),
     last_serial: 0,
+    made: 0,
 });
 
 struct Table {
@@ -41,6 +43,8 @@ struct Table {
     /// Structures of processes that were waited for.
     unused: Vec<&'static Process>,
     last_serial: u64,
+    /// How many structures there are in all.
+    made: usize,
 }
 
 /// A process among others.
@@ -147,37 +151,73 @@ fn table() -> MutexGuard<'static, Table> {
     table
 }
 
-/// A structure for process `pid`, which is in the table from here on.
+/// A structure for process `pid`, which nobody finds before [`admit`].
 ///
 /// # Errors
 /// EAGAIN without memory.
-pub(super) fn make(pid: u32, mut kin: Kin) -> Result<&'static Process, Errno> {
+pub(super) fn make(pid: u32) -> Result<&'static Process, Errno> {
     let mut table = table();
-    let len = table.unused.len();
-    let wanted = table.by_pid.len() + len + 1;
-    let room = table.unused.try_reserve(wanted - len);
+    // Room for all structures at once, so that giving one back needs no memory.
+    let more = table.made + 1 - table.unused.len();
+    let room = table.unused.try_reserve(more);
     room.map_err(|_| Errno::EAGAIN)?;
     let process = match table.unused.pop() {
         Some(unused) => unused,
-        None => super::leak(Process::new(pid)).ok_or(Errno::EAGAIN)?,
+        None => {
+            table.made += 1;
+            super::leak(Process::new(pid)).ok_or(Errno::EAGAIN)?
+        }
     };
     process.begin(pid);
-    table.last_serial += 1;
-    kin.serial = table.last_serial;
-    let entry = Entry {
-        process,
-        kin,
-        ended: None,
-    };
-    table.by_pid.insert(pid, entry);
     Ok(process)
 }
 
-/// Takes a process that never ran out again.
-pub(super) fn unmake(process: &'static Process) {
+/// Puts a child of the running process, or its sibling, into the table.
+///
+/// A signal for all of a group reaches the parent before this, or the child after it: none
+/// escapes by being made at that moment.
+///
+/// # Errors
+/// EINTR where the parent has a signal to take first; EAGAIN without memory.
+pub(super) fn admit(
+    child: &'static Process,
+    is_sibling: bool,
+    exit_signal: u32,
+) -> Result<(), Errno> {
     let mut table = table();
-    table.by_pid.remove(&process.pid());
-    table.unused.push(process);
+    let room = table.by_pid.try_reserve(1);
+    room.map_err(|_| Errno::EAGAIN)?;
+    if signal::is_due() {
+        return Err(Errno::EINTR);
+    }
+    let parent = super::current().pid();
+    let own = table.by_pid.get(&parent).ok_or(Errno::EAGAIN)?.kin;
+    table.last_serial += 1;
+    let mut kin = Kin {
+        parent,
+        parent_thread: super::thread().tid(),
+        exit_signal,
+        has_program: false,
+        serial: table.last_serial,
+        ..own
+    };
+    if is_sibling {
+        kin.parent = own.parent.max(1);
+        kin.parent_thread = own.parent_thread.max(1);
+        kin.exit_signal = own.exit_signal;
+    }
+    let entry = Entry {
+        process: child,
+        kin,
+        ended: None,
+    };
+    table.by_pid.insert(child.pid(), entry);
+    Ok(())
+}
+
+/// Gives the structure of a process that never ran back.
+pub(super) fn unmake(process: &'static Process) {
+    table().unused.push(process);
 }
 
 /// Runs `with` on a process that has not been waited for, which stays that process meanwhile.
@@ -225,6 +265,14 @@ pub fn running(wanted: impl Fn(&'static Process, &Kin) -> bool) -> Vec<u32> {
         .filter(|(_, entry)| entry.ended.is_none());
     let wanted = running.filter(|(_, entry)| wanted(entry.process, &entry.kin));
     wanted.map(|(pid, _)| *pid).collect()
+}
+
+/// Runs `with` on all that run, lowest id first; none is made meanwhile.
+pub fn each_running(mut with: impl FnMut(&'static Process, &Kin)) {
+    let table = table();
+    for entry in table.by_pid.values().filter(|entry| entry.ended.is_none()) {
+        with(entry.process, &entry.kin);
+    }
 }
 
 /// What a process is to others.

@@ -110,33 +110,46 @@ pub struct Start {
 /// Makes a thread like the running one; `announce` gets its id before it runs.
 ///
 /// # Errors
-/// EAGAIN at a limit or without memory.
+/// EAGAIN at a limit or without memory; EINTR where the running one has to end.
 pub fn spawn(start: &Start, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
     let process = current();
     // The running one is there all the time: it stays above zero.
     process.threads.fetch_add(1, SeqCst);
-    let spawned = spawn_in(start, |_| Ok(process), |new| announce(new.tid()));
+    let admit = |new: &'static Thread| {
+        let table = all();
+        // Whoever ends the process looks for its threads later, and finds the new one.
+        let ends = process.status.load(SeqCst) != UNDECIDED || thread().killed.load(SeqCst);
+        drop(table);
+        if ends {
+            return Err(Errno::EINTR);
+        }
+        announce(new.tid());
+        Ok(())
+    };
+    let spawned = spawn_in(start, |_| Ok(process), admit);
     if spawned.is_err() {
         process.threads.fetch_sub(1, SeqCst);
     }
     spawned
 }
 
-/// The same for a thread of the process that `process_of` makes for its id.
+/// The same for a thread of the process that `process_of` makes for its id; `admit` may
+/// refuse it when all is ready.
 ///
 /// # Errors
-/// EAGAIN at a limit or without memory; what `process_of` says.
+/// EAGAIN at a limit or without memory; what `process_of` and `admit` say.
 pub(super) fn spawn_in(
     start: &Start,
     process_of: impl FnOnce(u32) -> Result<&'static Process, Errno>,
-    announce: impl FnOnce(&'static Thread),
+    admit: impl FnOnce(&'static Thread) -> Result<(), Errno>,
 ) -> Result<u32, Errno> {
     let parent = thread();
     let new = reserve()?;
     let tid = new.tid();
     let result = process_of(tid).and_then(|process| {
         new.set_process(process);
-        prepare(new, parent, start)
+        prepare(new, parent, start)?;
+        admit(new)
     });
     if let Err(errno) = result {
         let (_, top) = new.context.stack();
@@ -147,7 +160,6 @@ pub(super) fn spawn_in(
         retire(new);
         return Err(errno);
     }
-    announce(new);
     sched::start(new);
     Ok(tid)
 }
@@ -199,7 +211,8 @@ fn reserve() -> Result<&'static Thread, Errno> {
         None => make().ok_or(Errno::EAGAIN)?,
     };
     new.set_tid(tid);
-    // Whoever finds it meanwhile takes it for one of the caller's.
+    // Whoever finds it meanwhile takes it for one of the caller's that has ended.
+    new.set_state(State::Dead);
     new.set_process(current());
     new.forget_stack();
     table.by_tid.insert(tid, new);
@@ -233,8 +246,6 @@ fn prepare(new: &'static Thread, parent: &'static Thread, start: &Start) -> Resu
     new.counts.clear();
     new.turn_tsc.store(0, Relaxed);
     new.cpu.store(arch::vcpu_index(), Relaxed);
-    // Nobody wakes it before it is started, whoever remembers its predecessor.
-    new.set_state(State::Dead);
     let again = |_| Errno::EAGAIN;
     let stack = mm::stack::allocate().map_err(again)?;
     new.context.prepare(stack).map_err(again)?;

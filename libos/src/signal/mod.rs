@@ -130,6 +130,31 @@ pub fn has_pending() -> bool {
     }
 }
 
+/// Whether the running thread has a signal to take, or to end, before it does more: it will on
+/// its way back to the program.
+pub fn is_due() -> bool {
+    with_state(|_, _| ());
+    process::thread().attention.load(Ordering::SeqCst)
+}
+
+/// Whether the running thread's process is to end at once, by a signal that writes no record.
+pub fn is_fatal() -> bool {
+    process::thread().killed.load(Ordering::SeqCst)
+        || with_state(|process, thread| {
+            let waiting = process.pending.set().union(thread.pending.set());
+            let mut due = waiting.without(thread.mask);
+            while let Some(signal) = due.first() {
+                due = due.without(Set::of(signal));
+                let action = process.action(signal);
+                let is_default = !action.is_handler() && !action.ignores(signal);
+                if is_default && default_action(signal) == DefaultAction::Terminate {
+                    return true;
+                }
+            }
+            false
+        })
+}
+
 /// What becomes of a wait of the running thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
@@ -285,7 +310,7 @@ pub fn deliver_pending(regs: &mut Registers, restart: Option<u64>) -> bool {
         }
         // The first handler decides; a second one interrupts its start.
         if let Some(number) = restart.take()
-            && action.has(SA_RESTART)
+            && (action.has(SA_RESTART) || restart::is_undone(number))
         {
             restart::rewind(regs, number);
         }

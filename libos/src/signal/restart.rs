@@ -4,12 +4,13 @@
 //! their own, and those that wait for a signal, never start again.
 
 use linux_raw_sys::general::{
-    __NR_accept, __NR_accept4, __NR_connect, __NR_epoll_pwait, __NR_epoll_pwait2, __NR_epoll_wait,
-    __NR_fcntl, __NR_flock, __NR_futex, __NR_getrandom, __NR_ioctl, __NR_open, __NR_openat,
-    __NR_openat2, __NR_pread64, __NR_preadv, __NR_preadv2, __NR_pwrite64, __NR_pwritev,
-    __NR_pwritev2, __NR_read, __NR_readv, __NR_recvfrom, __NR_recvmmsg, __NR_recvmsg,
-    __NR_rt_sigtimedwait, __NR_sendfile, __NR_sendmmsg, __NR_sendmsg, __NR_sendto, __NR_splice,
-    __NR_tee, __NR_vmsplice, __NR_wait4, __NR_waitid, __NR_write, __NR_writev,
+    __NR_accept, __NR_accept4, __NR_clone, __NR_clone3, __NR_connect, __NR_epoll_pwait,
+    __NR_epoll_pwait2, __NR_epoll_wait, __NR_fcntl, __NR_flock, __NR_fork, __NR_futex,
+    __NR_getrandom, __NR_ioctl, __NR_open, __NR_openat, __NR_openat2, __NR_pread64, __NR_preadv,
+    __NR_preadv2, __NR_pwrite64, __NR_pwritev, __NR_pwritev2, __NR_read, __NR_readv, __NR_recvfrom,
+    __NR_recvmmsg, __NR_recvmsg, __NR_rt_sigtimedwait, __NR_sendfile, __NR_sendmmsg, __NR_sendmsg,
+    __NR_sendto, __NR_splice, __NR_tee, __NR_vfork, __NR_vmsplice, __NR_wait4, __NR_waitid,
+    __NR_write, __NR_writev,
 };
 
 use crate::arch::{self, Registers};
@@ -93,6 +94,15 @@ pub(super) fn is_ended_by_stop(number: u64, is_timed: bool) -> bool {
     user::read::<u16>(site) == Ok(SYSCALL)
 }
 
+/// Calls that a signal keeps from beginning, and that no program expects to end so: they start
+/// again whatever the handler says.
+const UNDONE: [u32; 4] = [__NR_clone, __NR_fork, __NR_vfork, __NR_clone3];
+
+/// Whether a call is among those that start again always.
+pub(super) fn is_undone(number: u64) -> bool {
+    UNDONE.iter().any(|call| u64::from(*call) == number)
+}
+
 /// Makes the program run its system call again, if that call can: whether it does.
 ///
 /// A call that came by a direct jump starts again with the `syscall` instruction
@@ -100,7 +110,8 @@ pub(super) fn is_ended_by_stop(number: u64, is_timed: bool) -> bool {
 /// return address has no such place, and gets EINTR.
 pub(super) fn rewind(regs: &mut Registers, number: u64) -> bool {
     let site = regs.rip.wrapping_sub(SYSCALL_BYTES);
-    let restarts = is_restartable(number) && user::read::<u16>(site) == Ok(SYSCALL);
+    let restarts =
+        (is_restartable(number) || is_undone(number)) && user::read::<u16>(site) == Ok(SYSCALL);
     if restarts {
         regs.rip = site;
         regs.rax = number;

@@ -9,7 +9,7 @@ use super::{ARRIVAL, ProcessSignals, SigInfo};
 use crate::dev::terminal;
 use crate::errno::Errno;
 use crate::fs::signal_file;
-use crate::process::{self, Process, Thread, stop, table, threads};
+use crate::process::{self, Process, State, Thread, stop, table, threads};
 use crate::{sched, time};
 
 /// Makes signals from outside pending. Also called without a running thread.
@@ -21,14 +21,16 @@ pub fn collect() {
         let typed = matches!(signal, SIGHUP | SIGINT | SIGQUIT | SIGWINCH);
         let group = terminal::console_group().filter(|_| typed);
         // Who hangs up may mean the first process, whichever group is in the foreground.
-        let targets = table::running(|process, kin| match group {
-            Some(group) if kin.group == group => true,
-            group => process.is_init() && (group.is_none() || signal == SIGHUP),
+        table::each_running(|process, kin| {
+            let is_meant = match group {
+                Some(group) if kin.group == group => true,
+                group => process.is_init() && (group.is_none() || signal == SIGHUP),
+            };
+            if is_meant {
+                // A full queue loses the signal, as Linux's does.
+                let _ = send_to_process(process, info);
+            }
         });
-        for pid in targets {
-            // A full queue loses the signal, as Linux's does.
-            table::with_running(pid, |process| send_to_process(process, info).is_ok());
-        }
     }
 }
 
@@ -92,7 +94,9 @@ fn announce() {
 /// Tells a thread of a signal of the process that it can take.
 pub(super) fn notify(process: &'static Process, signal: u32) {
     let takes = |thread: &'static Thread| {
-        core::ptr::eq(thread.process(), process) && !thread.signals.lock().mask.has(signal)
+        core::ptr::eq(thread.process(), process)
+            && thread.state() != State::Dead
+            && !thread.signals.lock().mask.has(signal)
     };
     if let Some(thread) = threads::find(takes) {
         thread.attention.store(true, Ordering::SeqCst);

@@ -248,19 +248,22 @@ pub(super) fn kill(args: &[u64; 6]) -> SysResult {
         -1 => None,
         group => Some(group.unsigned_abs()),
     };
-    let targets = table::running(|target, kin| match group {
-        Some(group) => kin.group == group,
-        // Everybody but the caller and the first process.
-        None => !target.is_init() && target.pid() != own,
-    });
     let mut result = Err(Errno::ESRCH);
-    for pid in targets {
-        match table::with_running(pid, |target| send_one(target, info)) {
-            Some(Ok(())) => result = Ok(0),
-            Some(Err(errno)) if result == Err(Errno::ESRCH) => result = Err(errno),
-            _ => {}
+    table::each_running(|target, kin| {
+        let is_meant = match group {
+            Some(group) => kin.group == group,
+            // Everybody but the caller and the first process.
+            None => !target.is_init() && target.pid() != own,
+        };
+        if !is_meant {
+            return;
         }
-    }
+        match send_one(target, info) {
+            Ok(()) => result = Ok(0),
+            Err(errno) if result == Err(Errno::ESRCH) => result = Err(errno),
+            Err(_) => {}
+        }
+    });
     result
 }
 
