@@ -32,7 +32,7 @@ static long magic(const char *path) {
 
 int main(void) {
     const char *READABLE[] = {"auxv", "cgroup", "cmdline", "comm", "coredump_filter", "cpuset", "environ", "gid_map",
-        "io", "limits", "loginuid", "maps", "mountinfo", "mounts", "oom_score", "oom_score_adj", "personality", "sched",
+        "io", "limits", "loginuid", "maps", "mountinfo", "mounts", "oom_adj", "oom_score", "oom_score_adj", "personality", "sched",
         "schedstat", "sessionid", "setgroups", "smaps", "smaps_rollup", "stat", "statm", "status", "uid_map", "wchan",
         "net/dev", "net/if_inet6", "net/tcp", "net/tcp6", "net/udp", "net/unix", "net/route"};
     char path[300], want[300];

@@ -60,8 +60,6 @@ const RECORD_MAX_BYTES: usize = 64 << 10;
 const OOM_CODE: u64 = 137;
 /// Exit code of a libOS bug: 128 + SIGABRT.
 const PANIC_CODE: u64 = 134;
-/// What ends a child for which there is no memory.
-const SIGKILL: u32 = 9;
 /// Room for the one line that stands for a record that fails.
 const SPARE_BYTES: usize = 512;
 /// Heap that is set aside for the writing of a record, which may be about a
@@ -187,11 +185,6 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
 /// Ends the guest because the memory limit left no page for `address`.
 /// `registers` are the libOS's where it was copying for the program.
 pub fn out_of_memory(registers: &Registers, address: u64) -> ! {
-    if !process::current().is_init() {
-        log_report(Reason::OutOfMemory(address), registers);
-        strace::killed(SIGKILL);
-        end_current(Status::signaled(SIGKILL, false));
-    }
     begin(exit::OOM_KILLED, OOM_CODE, &"out of memory");
     write_report(Reason::OutOfMemory(address), registers);
     crate::fs::volume::write_back_all();

@@ -23,7 +23,9 @@ mod host;
 use spin::Mutex;
 use unikiln_abi::boot::BootInfo;
 
-pub use self::count::{arena_bytes, available_bytes, limit_bytes, peak_bytes, used_bytes};
+pub use self::count::{
+    arena_bytes, available_bytes, end_reserve, limit_bytes, peak_bytes, use_reserve, used_bytes,
+};
 use self::grow::SpareTables;
 use self::host::SHRUNK_MAX;
 use super::{LARGE_PAGE, PAGE, phys, round_up};
@@ -102,6 +104,8 @@ struct Arenas {
     limit_frames: u64,
     used_frames: u64,
     peak_frames: u64,
+    /// Frames beyond the limit that are given out while a process dies for its memory.
+    reserve_frames: u64,
 }
 
 /// All zero, so that it takes no room in the file; [`Arenas::prepare`] has the rest.
@@ -120,6 +124,7 @@ static ARENAS: Mutex<Arenas> = Mutex::new(Arenas {
     limit_frames: 0,
     used_frames: 0,
     peak_frames: 0,
+    reserve_frames: 0,
 });
 
 /// What a frame is for.
@@ -522,11 +527,11 @@ pub(in crate::mm) fn allocate_heap(bytes: u64) -> Option<(u64, u64)> {
             let gpa = chunk.gpa + u64::from(chunk.fresh) * PAGE;
             chunk.fresh += frames;
             chunk.used += frames;
-            return arenas.count_used(u64::from(frames)).then_some((gpa, bytes));
+            return arenas.count_heap(u64::from(frames)).then_some((gpa, bytes));
         }
     }
     let bytes = round_up(bytes, LARGE_PAGE)?;
-    if !arenas.count_used(bytes / PAGE) {
+    if !arenas.count_heap(bytes / PAGE) {
         return None;
     }
     let found = arenas.take_run(bytes / LARGE_PAGE);

@@ -51,6 +51,9 @@ pub struct Attempt {
 /// # Errors
 /// See [`Fault`].
 pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
+    if space.is_reaped {
+        return Err(Fault::OutOfMemory);
+    }
     let page = round_down(attempt.address, PAGE);
     let area = match space.areas.find(page) {
         Some(area) => area.clone(),

@@ -14,6 +14,7 @@
 //! map.rs        mmap, munmap
 //! protect.rs    mprotect, mseal, remap_file_pages
 //! remap.rs      mremap
+//! reap.rs       the size of a process, and its memory freed when memory runs out
 //! advise.rs     madvise, mincore
 //! attach.rs     shared memory that is attached as a whole
 //! lock.rs       mlock and its relatives
@@ -44,6 +45,7 @@ pub mod map;
 pub mod pagetable;
 pub mod phys;
 mod protect;
+mod reap;
 mod remap;
 pub mod rootfs;
 pub mod space;

@@ -55,6 +55,8 @@ pub struct Space {
     pub mmap_top: u64,
     /// New areas are locked (MCL_FUTURE).
     pub lock_future: bool,
+    /// Its process is killed, and gets no page any more.
+    pub is_reaped: bool,
     flush: Flush,
 }
 
@@ -85,6 +87,7 @@ impl AddressSpace {
                 brk: 0,
                 mmap_top: APP_END,
                 lock_future: false,
+                is_reaped: false,
                 flush: Flush {
                     root,
                     pages: [0; FLUSH_PAGES_MAX],
@@ -317,7 +320,7 @@ impl Space {
         let _ = self.unmap_sealed(LOWEST, LIBOS_START);
         let _ = self.unmap_sealed(LIBOS_END, APP_END);
         (self.brk_start, self.brk, self.mmap_top) = (0, 0, APP_END);
-        self.lock_future = false;
+        (self.lock_future, self.is_reaped) = (false, false);
         let tables = self.root.take_tables();
         self.flush.everything = true;
         self.flush.run();

@@ -14,7 +14,7 @@ use linux_raw_sys::general::{
 };
 
 use super::usage::{Counted, Used};
-use super::{Process, current, table, threads};
+use super::{Process, current, oom, table, threads};
 use crate::fs::process_file;
 use crate::sched::{self, WaitQueue};
 use crate::signal::state::SIG_IGN;
@@ -110,6 +110,7 @@ pub(super) fn finish(process: &'static Process, status: Status, leave: impl FnOn
     signal::timer::forget(pid);
     dev::terminal::leader_ended(pid);
     process.space().leave();
+    oom::ended(process);
     give_back(process);
     leave();
     let ended = described(process, status);

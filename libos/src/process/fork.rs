@@ -102,6 +102,7 @@ impl Process {
         self.threads.store(0, SeqCst);
         self.status.store(end::UNDECIDED, SeqCst);
         self.is_borrowing.store(false, SeqCst);
+        self.is_dying_for_memory.store(false, SeqCst);
         self.ended_ticks.store(0, Relaxed);
         self.ended_counts.clear();
         self.waited_for.clear();

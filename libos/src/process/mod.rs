@@ -18,6 +18,7 @@
 //! | `end.rs` | how a process ends, and who is told |
 //! | `wait.rs` | waiting for children |
 //! | `stop.rs` | stopping a process, and letting it go on |
+//! | `oom.rs` | who is ended when memory runs out |
 //! | `settings.rs` | what prctl sets |
 //! | `inspect.rs` | who may look into another process |
 //! | `capabilities.rs` | what root may do, and what becomes of it |
@@ -30,6 +31,7 @@ pub mod elf;
 pub mod end;
 pub mod fork;
 pub mod inspect;
+pub mod oom;
 mod recent;
 mod roster;
 mod settings;
@@ -88,6 +90,8 @@ pub struct Process {
     pub children: WaitQueue,
     /// It runs in its parent's memory, which waits for it.
     pub is_borrowing: AtomicBool,
+    /// It was killed because memory ran out, and has some of it still.
+    pub is_dying_for_memory: AtomicBool,
     /// TSC ticks of its threads that ended.
     pub ended_ticks: AtomicU64,
     /// What those counted.
@@ -246,6 +250,7 @@ impl Process {
             status: AtomicU32::new(end::UNDECIDED),
             children: WaitQueue::new(),
             is_borrowing: AtomicBool::new(false),
+            is_dying_for_memory: AtomicBool::new(false),
             ended_ticks: AtomicU64::new(0),
             ended_counts: Counts::new(),
             waited_for: usage::Sum::new(),

@@ -62,8 +62,10 @@ pub struct Settings {
     pub thp_disabled: Kept,
     /// Kept, without effect.
     pub timer_slack_ns: Kept,
-    /// Kept, without effect: memory that is not there ends who asks for it. An `i32`.
+    /// How gladly it is ended when memory runs out (`oom.rs`). An `i32`.
     pub oom_score_adj: Kept,
+    /// Only CAP_SYS_RESOURCE makes it less than this. An `i32`.
+    pub oom_score_adj_min: Kept,
     /// Kept, without effect: there are no core dumps.
     pub coredump_filter: Kept,
     /// What personality(2) set; kept, without effect.
@@ -81,6 +83,7 @@ impl Settings {
             thp_disabled: Kept::new(0),
             timer_slack_ns: Kept::new(TIMER_SLACK_NS),
             oom_score_adj: Kept::new(0),
+            oom_score_adj_min: Kept::new(0),
             coredump_filter: Kept::new(COREDUMP_FILTER),
             personality: Kept::new(0),
         }
@@ -95,6 +98,7 @@ impl Settings {
         self.thp_disabled.copy(&parent.thp_disabled);
         self.timer_slack_ns.copy(&parent.timer_slack_ns);
         self.oom_score_adj.copy(&parent.oom_score_adj);
+        self.oom_score_adj_min.copy(&parent.oom_score_adj_min);
         self.coredump_filter.copy(&parent.coredump_filter);
         self.personality.copy(&parent.personality);
     }

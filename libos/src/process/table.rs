@@ -301,6 +301,13 @@ pub fn everybody() -> Vec<Seen> {
     table().by_pid.iter().map(Seen::new).collect()
 }
 
+/// The one with the lowest id above `pid`, without memory for a list.
+pub fn next(pid: u32) -> Option<Seen> {
+    let table = table();
+    let next = table.by_pid.iter().find(|(other, _)| **other > pid);
+    next.map(Seen::new)
+}
+
 /// How it ended; none while it runs.
 pub fn ended(pid: u32) -> Option<Ended> {
     table().by_pid.get(&pid)?.ended

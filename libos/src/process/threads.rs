@@ -315,6 +315,20 @@ pub(super) fn kill_others() {
     }
 }
 
+/// Has all threads of a process end at once, without memory for a list of them.
+pub(super) fn kill_all(process: &'static Process) {
+    let mut last = 0;
+    let is_next = |last: u32| {
+        find(move |thread| thread.tid() > last && core::ptr::eq(thread.process(), process))
+    };
+    while let Some(thread) = is_next(last) {
+        last = thread.tid();
+        thread.killed.store(true, SeqCst);
+        thread.attention.store(true, SeqCst);
+        sched::interrupt(thread);
+    }
+}
+
 /// Ends all threads of the process but the running one, which becomes the first.
 pub(super) fn stop_others() {
     let me = thread();

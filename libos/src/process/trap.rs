@@ -9,7 +9,7 @@ use unikiln_abi::layout::{
     LIBOS_END, LIBOS_IMAGE_BASE, LIBOS_START, PAGE_FAULT_VECTOR, UPCALL_VECTOR,
 };
 
-use super::current;
+use super::{current, oom};
 use crate::arch::Registers;
 use crate::fs::volume;
 use crate::mm::fault::{self, Attempt, Fault};
@@ -100,7 +100,14 @@ fn page_fault(regs: &mut Registers, cr2: u64, in_libos: bool) {
         Err(fault) => fault,
     };
     if fault == Fault::OutOfMemory {
-        crash::out_of_memory(regs, cr2);
+        match oom::ask(regs, cr2, in_libos) {
+            oom::Outcome::Ends if !in_libos => oom::end_current(),
+            // The copy fails, and the process ends on its way back.
+            oom::Outcome::Ends if resume_copy(regs) => {}
+            oom::Outcome::Ends => crash::libos_fault(regs, cr2),
+            oom::Outcome::Again => {}
+        }
+        return;
     }
     if in_libos {
         if !resume_copy(regs) {

@@ -12,9 +12,9 @@ use crate::errno::{Errno, SysResult};
 use crate::fs;
 use crate::fs::process_file::ProcessFile;
 use crate::mm::user;
-use crate::process;
 use crate::process::fork::{self, Wanted};
 use crate::process::threads::{self, Start};
+use crate::process::{self, oom};
 use crate::signal::number::SIGNAL_MAX;
 use crate::stats;
 
@@ -250,7 +250,7 @@ fn make(number: u64, arguments: &Arguments) -> SysResult {
         exit_signal,
     };
     if !has(CLONE_PIDFD) {
-        return Ok(fork::fork(&start, wanted, announce)? as usize);
+        return fork_with_room(&start, wanted, announce);
     }
     let files = &process::current().files;
     let fd = files.lock().reserve(true, fs::open_files())?;
@@ -260,12 +260,23 @@ fn make(number: u64, arguments: &Arguments) -> SysResult {
         }
         announce(tid);
     };
-    let made =
-        user::write(arguments.pidfd, &fd).and_then(|()| fork::fork(&start, wanted, announce_both));
+    let made = user::write(arguments.pidfd, &fd)
+        .and_then(|()| fork_with_room(&start, wanted, announce_both));
     if made.is_err() {
         files.lock().give_back(fd);
     }
-    Ok(made? as usize)
+    made
+}
+
+/// Forks; where there is no memory for that, makes room first.
+fn fork_with_room(start: &Start, wanted: Wanted, announce: impl Fn(u32) + Copy) -> SysResult {
+    loop {
+        match fork::fork(start, wanted, announce) {
+            Err(errno @ (Errno::ENOMEM | Errno::EAGAIN))
+                if oom::make_room(errno == Errno::ENOMEM) => {}
+            made => return Ok(made? as usize),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -54,14 +54,8 @@ pub(super) const ITEMS: &[Item] = &[
         out!(content, "{}\n", mm::used_bytes());
         Ok(())
     }),
-    fixed!(
-        "memory.events",
-        "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n"
-    ),
-    fixed!(
-        "memory.events.local",
-        "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n"
-    ),
+    text("memory.events", memory_events),
+    text("memory.events.local", memory_events),
     fixed!("memory.high", "max\n"),
     fixed!("memory.low", "0\n"),
     text("memory.max", |_, content| {
@@ -90,6 +84,13 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("pids.events", "max 0\n"),
     fixed!("pids.max", "max\n"),
 ];
+
+fn memory_events(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
+    let kills = process::oom::kills();
+    out!(content, "low 0\nhigh 0\nmax {kills}\noom {kills}\n");
+    out!(content, "oom_kill {kills}\noom_group_kill 0\n");
+    Ok(())
+}
 
 fn memory_stat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
     let files = used_pages() * PAGE_BYTES;

@@ -142,7 +142,7 @@ pub(super) fn vmstat(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
         ("pgpgout", 0),
         ("pswpin", 0),
         ("pswpout", 0),
-        ("oom_kill", 0),
+        ("oom_kill", process::oom::kills()),
     ];
     for (name, value) in rows {
         out!(content, "{name} {value}\n");

@@ -70,10 +70,8 @@ macro_rules! items {
                 out!(content, "allow\n");
                 Ok(())
             }),
-            own_text("oom_score", 0o444, |_, content| {
-                out!(content, "0\n");
-                Ok(())
-            }),
+            own_text("oom_score", 0o444, limits::oom_score),
+            own_setting("oom_adj", 0o644, limits::oom_adj, limits::set_oom_adj),
             own_setting(
                 "oom_score_adj",
                 0o644,

@@ -7,6 +7,9 @@ use super::{Arenas, lock};
 use crate::mm::PAGE;
 use crate::time;
 
+/// See [`use_reserve`].
+const RESERVE_FRAMES: u64 = 512;
+
 impl Arenas {
     /// Frames that may be in use: as the monitor says now, of the boot before it says.
     pub(super) fn limit_frames(&self) -> u64 {
@@ -18,7 +21,16 @@ impl Arenas {
 
     /// Counts frames as used; false where the limit forbids it.
     pub(super) fn count_used(&mut self, frames: u64) -> bool {
-        if self.used_frames + frames > self.limit_frames() {
+        if self.used_frames + frames > self.limit_frames() + self.reserve_frames {
+            return false;
+        }
+        self.add_used(frames);
+        true
+    }
+
+    /// The same for the libOS's own heap, which may need some to free more.
+    pub(super) fn count_heap(&mut self, frames: u64) -> bool {
+        if self.used_frames + frames > self.limit_frames() + self.reserve_frames + RESERVE_FRAMES {
             return false;
         }
         self.add_used(frames);
@@ -46,6 +58,18 @@ impl Arenas {
                 .store(self.peak_frames * PAGE, Relaxed);
         }
     }
+}
+
+/// Lets a little more be used than the limit allows, until a process that was killed has given
+/// its memory back: false where that was so already.
+pub fn use_reserve() -> bool {
+    let mut arenas = lock();
+    core::mem::replace(&mut arenas.reserve_frames, RESERVE_FRAMES) == 0
+}
+
+/// The limit holds again.
+pub fn end_reserve() {
+    lock().reserve_frames = 0;
 }
 
 /// What the guest may use in all.
