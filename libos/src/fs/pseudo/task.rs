@@ -289,12 +289,14 @@ fn descriptor_info(numbers: Numbers, content: &mut Vec<u8>) -> Result<(), Errno>
     let seen = source::seen(numbers)?;
     let (file, close) = {
         let files = seen.process.files.lock();
+        // Closed since it was opened here, be it with the process.
+        let file = files.get(fd).map_err(|_| Errno::ENOENT)?;
         let close = if files.closes_on_exec(fd)? {
             O_CLOEXEC
         } else {
             0
         };
-        (files.get(fd)?, close)
+        (file, close)
     };
     let attributes = file.attributes()?;
     out!(
