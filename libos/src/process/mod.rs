@@ -13,6 +13,7 @@
 //! | `stack.rs` | the initial stack: strings, auxv |
 //! | `thread.rs` | what a thread is, and the running one |
 //! | `threads.rs` | all threads by id; making, ending and stopping them |
+//! | `thread_limit.rs` | how many there may be |
 //! | `table.rs` | all processes by id: parents, groups, sessions, who has ended |
 //! | `fork.rs` | a process made from another |
 //! | `end.rs` | how a process ends, and who is told |
@@ -38,6 +39,7 @@ mod settings;
 pub mod stop;
 pub mod table;
 mod thread;
+mod thread_limit;
 pub mod threads;
 pub mod usage;
 mod user;

@@ -8,6 +8,7 @@ use spin::{Mutex, MutexGuard};
 
 use super::end::{self, Status, UNDECIDED};
 use super::thread::first;
+use super::thread_limit::Limit;
 use super::usage::{Counted, Counts};
 use super::{Process, State, Thread, current, stop, table, thread};
 use crate::arch::{self, Registers};
@@ -19,10 +20,6 @@ use crate::sorted::SortedMap;
 
 /// Thread ids go up to here, then start again (Linux's pid_max).
 const TID_MAX: u32 = 4 << 20;
-/// Most threads of a guest (half of Linux's default for a small machine).
-const THREADS_MAX: usize = 16_384;
-/// RLIMIT_NPROC.
-const LIMIT_NPROC: usize = 6;
 
 static TABLE: Mutex<Table> = Mutex::new(Table {
     by_tid: SortedMap::new(),
@@ -174,19 +171,9 @@ pub fn begin() {
     }
 }
 
-/// The limit of the container (`pids.max`).
-fn of_container() -> usize {
-    match crate::boot::info().map_or(0, |info| info.pids_max) {
-        0 => THREADS_MAX,
-        limit => limit as usize,
-    }
-}
-
 /// A structure with an id, in the table.
 fn reserve() -> Result<&'static Thread, Errno> {
-    let limit = current().limits.lock().0[LIMIT_NPROC].0;
-    let limit = usize::try_from(limit).unwrap_or(THREADS_MAX);
-    let limit = limit.min(THREADS_MAX).min(of_container());
+    let limit = Limit::of_current();
     let tid = loop {
         let tid = all().next_tid();
         // A process that has ended, and a group without its leader, keep their numbers.
@@ -195,7 +182,7 @@ fn reserve() -> Result<&'static Thread, Errno> {
         }
     };
     let mut table = all();
-    if table.by_tid.len() >= limit {
+    if limit.is_reached(table.by_tid.len(), table.by_tid.values().copied()) {
         return Err(Errno::EAGAIN);
     }
     // Room for all structures at once, so that giving one back needs no memory.
