@@ -19,6 +19,7 @@ use crate::fs::process_file;
 use crate::sched::{self, WaitQueue};
 use crate::signal::state::SIG_IGN;
 use crate::signal::{self, SigInfo};
+use crate::syscall::sem;
 use crate::{dev, fs, time};
 
 /// SIGCHLD.
@@ -107,6 +108,7 @@ pub(super) fn finish(process: &'static Process, status: Status, leave: impl FnOn
     files.into_files().for_each(fs::close);
     *process.fs.lock() = fs::FsContext::new();
     process.image.lock().file = None;
+    sem::process_ended(pid);
     signal::timer::forget(pid);
     dev::terminal::leader_ended(pid);
     process.space().leave();

@@ -101,6 +101,7 @@ messages! {
     ENOSYS "Function not implemented"
     ENOTEMPTY "Directory not empty"
     ELOOP "Too many levels of symbolic links"
+    EIDRM "Identifier removed"
     ENODATA "No data available"
     EOVERFLOW "Value too large for defined data type"
     ELIBBAD "Accessing a corrupted shared library"

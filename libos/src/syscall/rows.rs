@@ -64,9 +64,9 @@ table! {
     { 61 wait4 4 super::process::wait4, Full }
     { 62 kill 2 super::signal::kill, Partial("stop signals are ignored") }
     { 63 uname 1 super::system::uname, Full }
-    { 64 semget 3 Stub(ENOSYS, "no System V semaphores") }
-    { 65 semop 3 Stub(ENOSYS, "no System V semaphores") }
-    { 66 semctl 4 Stub(ENOSYS, "no System V semaphores") }
+    { 64 semget 3 super::sem::semget, Full }
+    { 65 semop 3 super::sem::semop, Full }
+    { 66 semctl 4 super::sem::semctl, Full }
     { 67 shmdt 1 super::shm::shmdt, Full }
     { 68 msgget 2 Stub(ENOSYS, "no System V message queues") }
     { 69 msgsnd 4 Stub(ENOSYS, "no System V message queues") }
@@ -199,6 +199,7 @@ table! {
     { 216 remap_file_pages 5 super::memory::remap_file_pages, Full }
     { 217 getdents64 3 super::directory::getdents64, Full }
     { 218 set_tid_address 1 super::thread::set_tid_address, Full }
+    { 220 semtimedop 4 super::sem::semtimedop, Full }
     { 221 fadvise64 4 super::space::fadvise64, Full }
     { 222 timer_create 3 super::clock::timer_create, Full }
     { 223 timer_settime 4 super::clock::timer_settime, Partial("a step of CLOCK_REALTIME does not move it") }

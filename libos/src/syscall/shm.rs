@@ -6,7 +6,7 @@
 //!
 //! A segment is a memory file without a name. Whoever attaches it has a shared mapping of
 //! that file, so a process that ends or runs another program detaches by itself, and how
-//! often it is attached is counted in the address spaces. Nobody here has CAP_IPC_OWNER.
+//! often it is attached is counted in the address spaces.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
@@ -14,26 +14,20 @@ use alloc::sync::{Arc, Weak};
 use linux_raw_sys::general::{MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED};
 use spin::Mutex;
 
+use super::ipc::{IPC_CREAT, IPC_EXCL, IPC_RMID, IPC_SET, IPC_STAT, Owner, PRIVATE, now};
 use crate::errno::{Errno, SysResult};
 use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
 use crate::mm::{PAGE, attach, round_up, user};
-use crate::{process, time};
+use crate::process;
 
-/// IPC_PRIVATE: no key.
-const PRIVATE: i32 = 0;
-const IPC_CREAT: u32 = 0o1000;
-const IPC_EXCL: u32 = 0o2000;
 /// Huge pages, of which there are none.
 const SHM_HUGETLB: u32 = 0o4000;
 const SHM_RDONLY: u32 = 0o10000;
 const SHM_RND: u32 = 0o20000;
 const SHM_REMAP: u32 = 0o40000;
 const SHM_EXEC: u32 = 0o100_000;
-const IPC_RMID: u32 = 0;
-const IPC_SET: u32 = 1;
-const IPC_STAT: u32 = 2;
 /// In the mode of a segment that goes with its last attachment.
 const SHM_DEST: u32 = 0o1000;
 /// Most segments, as in Linux.
@@ -53,16 +47,6 @@ struct Segments {
     last_id: i32,
 }
 
-/// Who may do what.
-#[derive(Clone, Copy)]
-struct Owner {
-    uid: u32,
-    gid: u32,
-    creator_uid: u32,
-    creator_gid: u32,
-    mode: u32,
-}
-
 /// Holds a segment's memory: until IPC_RMID, then its attachments alone do.
 enum Memory {
     Kept(Arc<OpenFile>),
@@ -78,35 +62,6 @@ struct Segment {
     last_user: u32,
     /// Seconds: attached, detached, changed.
     times: [u64; 3],
-}
-
-fn now() -> u64 {
-    time::realtime_ns() / 1_000_000_000
-}
-
-impl Owner {
-    /// Whether the running process may do what the three groups of bits of `wanted` ask for.
-    fn check(&self, wanted: u32) -> Result<(), Errno> {
-        let own = process::current().credentials.lock();
-        let in_group = |gid: u32| own.egid == gid || own.groups.contains(&gid);
-        let granted = if own.euid == self.uid || own.euid == self.creator_uid {
-            self.mode >> 6
-        } else if in_group(self.gid) || in_group(self.creator_gid) {
-            self.mode >> 3
-        } else {
-            self.mode
-        };
-        let wanted = wanted >> 6 | wanted >> 3 | wanted;
-        let is_allowed = wanted & !granted & 7 == 0;
-        is_allowed.then_some(()).ok_or(Errno::EACCES)
-    }
-
-    /// Whether the running process may change or remove what is owned.
-    fn check_change(&self) -> Result<(), Errno> {
-        let euid = process::current().credentials.lock().euid;
-        let is_owner = euid == self.uid || euid == self.creator_uid;
-        is_owner.then_some(()).ok_or(Errno::EPERM)
-    }
 }
 
 impl Segment {
@@ -133,23 +88,22 @@ impl Segment {
 
     /// struct shmid64_ds of asm-generic/shmbuf.h, which begins with an ipc64_perm.
     fn status(&self, attached: u64) -> [u8; STATUS_BYTES] {
-        let own = &self.owner;
         let is_leaving = matches!(self.memory, Memory::Leaving(_));
-        let mode = own.mode | if is_leaving { SHM_DEST } else { 0 };
-        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let more = if is_leaving { SHM_DEST } else { 0 };
+        let [a, b, c, d, e, f] = self.owner.words(self.key, more);
         let [attach, detach, change] = self.times;
         let words = [
-            pair(self.key as u32, own.uid),
-            pair(own.gid, own.creator_uid),
-            pair(own.creator_gid, mode),
-            0,
-            0,
-            0,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
             self.bytes,
             attach,
             detach,
             change,
-            pair(self.creator, self.last_user),
+            u64::from(self.creator) | u64::from(self.last_user) << 32,
             attached,
             0,
             0,
@@ -184,24 +138,13 @@ impl Segments {
             return Err(Errno::ENOSPC);
         }
         let rounded = round_up(bytes, PAGE).ok_or(Errno::EINVAL)?;
-        let process = process::current();
-        let (uid, gid) = {
-            let own = process.credentials.lock();
-            (own.euid, own.egid)
-        };
         let name = alloc::format!("/SYSV{key:08x} (deleted)").into_bytes();
         let segment = Segment {
             key,
-            owner: Owner {
-                uid,
-                gid,
-                creator_uid: uid,
-                creator_gid: gid,
-                mode: mode & 0o777,
-            },
+            owner: Owner::new(mode),
             bytes,
             memory: Memory::Kept(fs::open_shared_memory(rounded, name)),
-            creator: process.pid(),
+            creator: process::current().pid(),
             last_user: 0,
             times: [0, 0, now()],
         };
@@ -321,17 +264,10 @@ pub(super) fn shmctl(args: &[u64; 6]) -> SysResult {
             user::copy_out(address, &status)?;
         }
         IPC_SET => {
-            // Of an ipc64_perm: the key, the owner, the creator, the mode.
-            let word = |index: u64| user::read::<u32>(address.wrapping_add(4 * index));
-            let (uid, gid, mode) = (word(1)?, word(2)?, word(5)?);
+            let wanted = Owner::read(address)?;
             let mut segments = SEGMENTS.lock();
             let segment = segments.get(id)?;
-            segment.owner.check_change()?;
-            if uid == u32::MAX || gid == u32::MAX {
-                return Err(Errno::EINVAL);
-            }
-            let own = &mut segment.owner;
-            (own.uid, own.gid, own.mode) = (uid, gid, mode & 0o777);
+            segment.owner.change(wanted)?;
             let [_, _, change] = &mut segment.times;
             *change = now();
         }
