@@ -7,7 +7,8 @@ use crate::common::skip::{Need, has_all};
 use crate::common::{Unikiln, native};
 use crate::image::{Image, PROGRAMS};
 
-/// The interpreter with its library, its own tests among it.
+/// The interpreter with its library, its own tests among it, and what those start
+/// and load while they run.
 pub(crate) static PYTHON: Image = Image::new(
     "python",
     "/usr/bin/python3.11",
@@ -17,6 +18,27 @@ pub(crate) static PYTHON: Image = Image::new(
         "/etc/mime.types",
         "/usr/share/zoneinfo",
         "/usr/lib/locale/C.utf8",
+        "/lib/x86_64-linux-gnu/libgcc_s.so.1",
+        "/etc/ld.so.cache",
+        "/sbin/ldconfig",
+        "/bin/sh",
+        "/bin/dash",
+        "/bin/bash",
+        "/bin/cat",
+        "/bin/echo",
+        "/bin/false",
+        "/bin/ls",
+        "/bin/sleep",
+        "/bin/stty",
+        "/bin/tar",
+        "/bin/true",
+        "/bin/uname",
+        "/usr/bin/env",
+        "/usr/bin/getconf",
+        "/usr/bin/gzip",
+        "/usr/bin/id",
+        "/usr/bin/tr",
+        "/usr/sbin/ip",
     ],
 );
 

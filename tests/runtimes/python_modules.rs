@@ -7,6 +7,7 @@
 //! | `run MODULE` | runs |
 //! | `only PATTERN, …: REASON` | … but of the module above these tests alone |
 //! | `without PATTERN, …: REASON` | … but not these tests of the module above |
+//! | `uses RESOURCE` | … and the module above may use what is off by default |
 //! | `leave MODULE: REASON` | does not run |
 
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ const SUITE: &str = "/usr/lib/python3.11/test";
 #[derive(Debug)]
 struct Module {
     name: &'static str,
-    /// Options of `python3 -m test` that choose tests.
+    /// Options of `python3 -m test` that choose tests, and what they may use.
     choice: Vec<String>,
 }
 
@@ -73,9 +74,14 @@ fn read(list: &'static str) -> (Vec<Module>, Vec<&'static str>) {
             }
             "only" => "-m",
             "without" => "-i",
+            "uses" => "-u",
             _ => panic!("no such line: {line}"),
         };
         let module = modules.last_mut().expect("it follows its module");
+        if option == "-u" {
+            module.choice.extend([option.to_owned(), rest.to_owned()]);
+            continue;
+        }
         for name in with_reason().split(", ") {
             module.choice.extend([option.to_owned(), pattern(name)]);
         }
