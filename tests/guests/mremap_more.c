@@ -38,6 +38,10 @@ int main(void) {
     CHECK_FAILS(move(a, 4 * PAGE, 5 * PAGE, 0, 0), ENOMEM); // its own rest is in the way
     CHECK_FAILS(move(a, 13 * PAGE, 14 * PAGE, MREMAP_MAYMOVE, 0), EFAULT); // two areas
 
+    // No memory is that large, also where only its end is to go.
+    CHECK_FAILS(move(a, 1UL << 63, PAGE, MREMAP_MAYMOVE, 0), EINVAL);
+    CHECK_FAILS(move(a, 1UL << 47, PAGE, 0, 0), EINVAL);
+
     // Moving takes the contents along.
     char *b = (char *)move(a, 12 * PAGE, 20 * PAGE, MREMAP_MAYMOVE, 0);
     CHECK(b != a && b[0] == 'a' && b[8 * PAGE - 1] == 'a' && b[19 * PAGE] == 0);

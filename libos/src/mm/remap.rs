@@ -1,6 +1,7 @@
 //! mremap(2): mappings that grow, shrink and move.
 
 use linux_raw_sys::general::{MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE};
+use unikiln_abi::layout::APP_END;
 
 use super::map::checked_end;
 use super::space::{AddressSpace, Space, is_program_range};
@@ -37,6 +38,9 @@ impl AddressSpace {
         let old_end = old.checked_add(old_bytes).ok_or(Errno::EINVAL)?;
         let mut space = self.lock();
         let area = space.areas.find(old).ok_or(Errno::EFAULT)?.clone();
+        if new_bytes < old_bytes && old_end > APP_END {
+            return Err(Errno::EINVAL);
+        }
         if fixed {
             let end = checked_end(to, new_bytes).ok_or(Errno::EINVAL)?;
             if !is_program_range(to, end) || (to < old_end && end > old) {
