@@ -74,7 +74,6 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
             if arena::large_references(entry.gpa()) == 1 {
                 let own = Entry::new(entry.gpa(), access_of(area.protection), COUNTED);
                 space.root.replace(page, own.large(), true);
-                space.owe_flush(page, entry);
                 return Ok(());
             }
             if !space.root.split(page) {
@@ -125,6 +124,8 @@ pub fn populate(space: &mut Space, start: u64, end: u64, write: bool) -> Result<
             execute: false,
         };
         serve(space, attempt)?;
+        // No fault dropped the translation to what was there.
+        space.owe_flush(at, entry);
         at += PAGE;
     }
     Ok(())
@@ -326,10 +327,10 @@ fn map_file_page(
 fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<(), Fault> {
     let access = access_of(area.protection);
     if old.is_counted() && arena::frame_references(old.gpa()) == 1 {
+        // To allow more needs no flush.
         space
             .root
             .replace(page, Entry::new(old.gpa(), access, COUNTED), false);
-        space.owe_flush(page, old);
         return Ok(());
     }
     let frame = Frame::zeroed().map_err(|_| Fault::OutOfMemory)?;
@@ -339,13 +340,11 @@ fn copy_page(space: &mut Space, area: &Area, page: u64, old: Entry) -> Result<()
         Entry::new(frame.into_counted(), access, COUNTED),
         false,
     );
-    // A page of the image needs no flush here: the fault itself dropped this
-    // vCPU's translation. Another vCPU would go on reading the image's bytes.
+    // The fault itself dropped this vCPU's translation. Another vCPU would go on reading
+    // what was there.
+    space.owe_flush_elsewhere(old);
     if old.is_counted() {
-        space.owe_flush(page, old);
         space.free_later(old, false);
-    } else {
-        space.owe_flush_elsewhere(old);
     }
     Ok(())
 }
