@@ -16,6 +16,7 @@
 //! | `command.rs` | starting processes and timing them |
 //! | `measure.rs` | turns and medians |
 //! | `cpu.rs` | CPU time of a server and its clients |
+//! | `server.rs` | a server under load |
 //! | `report.rs` | rows, targets, the table, JSON |
 //! | `machine.rs` | what the figures were measured on; what must be installed |
 //! | `runc.rs` | the container that cold starts are compared with |
@@ -42,6 +43,7 @@ mod pull;
 mod report;
 mod runc;
 mod runtimes;
+mod server;
 mod threads;
 
 use std::path::PathBuf;

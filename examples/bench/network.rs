@@ -4,13 +4,10 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::Shutdown;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::bench::{Bench, text};
@@ -19,6 +16,7 @@ use crate::cpu;
 use crate::machine::find;
 use crate::measure::{Samples, Side, in_turns};
 use crate::report::{Row, Section, Target};
+use crate::server::Server;
 
 /// As much of native speed as there should be.
 pub(crate) const SPEED: Target = Target::AtLeast(0.8);
@@ -31,8 +29,6 @@ const STREAM_BYTES: usize = 256 << 20;
 /// What this side sends and receives at once.
 const PIECE_BYTES: usize = 256 << 10;
 const GIB: f64 = (1 << 30) as f64;
-/// Longer than any server takes to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ports of the two sides, below those that kernels choose.
 pub(crate) const OURS: u16 = 17_371;
@@ -41,84 +37,6 @@ pub(crate) const THEIRS: u16 = 17_372;
 /// One section for each server.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Section>> {
     Ok(vec![redis(bench)?, nginx(bench)?, stream(bench)?])
-}
-
-/// Time for a server to end when asked to.
-const END: Duration = Duration::from_secs(5);
-
-/// A server that was started; ended when dropped.
-pub(crate) struct Server {
-    child: Child,
-    port: u16,
-    stats: PathBuf,
-}
-
-impl Server {
-    pub(crate) fn start(bench: &Bench, words: &[&str], port: u16) -> Result<Self> {
-        let stats = bench.path(&format!("server-{port}"));
-        let errors = fs::File::create(&stats).context("cannot write a scratch file")?;
-        let (program, args) = words.split_first().context("no command")?;
-        let child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
-        let mut server = Self { child, port, stats };
-        let started = Instant::now();
-        while server.connect().is_err() {
-            if let Some(status) = server.child.try_wait()? {
-                bail!("{words:?} ended ({status}):\n{}", server.errors());
-            }
-            ensure!(started.elapsed() < PATIENCE, "{words:?} does not listen");
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(server)
-    }
-
-    /// Where it listens on loopback.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    fn connect(&self) -> std::io::Result<TcpStream> {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    /// Puts a load on it; the load's figures, and after them CPU time for each `size` of
-    /// what the load says that it was.
-    fn load(&self, size: f64, load: impl FnOnce() -> Result<(Vec<f64>, f64)>) -> Result<Vec<f64>> {
-        let ((mut figures, count), used) = cpu::of(self.child.id(), load)?;
-        figures.extend(used.figures(count, size));
-        Ok(figures)
-    }
-
-    fn errors(&self) -> String {
-        fs::read_to_string(&self.stats).unwrap_or_default()
-    }
-
-    /// Ends it; what `--stats=json` says then.
-    fn end(mut self) -> Result<Value> {
-        tool(&["kill", "-TERM", &self.child.id().to_string()])?;
-        self.child.wait().context("cannot wait for a server")?;
-        let text = self.errors();
-        let json = text.find('{').map_or("", |at| &text[at..]);
-        serde_json::from_str(json).with_context(|| format!("no statistics in {text:?}"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be over already. Asked first, so that it ends its own processes.
-        let _ = tool(&["kill", "-TERM", &self.child.id().to_string()]);
-        let asked = Instant::now();
-        while asked.elapsed() < END && matches!(self.child.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// `unikiln run` of a server in the host's network, with one vCPU.
@@ -161,7 +79,7 @@ fn redis(bench: &Bench) -> Result<Section> {
         let ask = |server: &Server| {
             let asked = 2.0 * requests as f64;
             server.load(1e3, || {
-                let figures = redis_benchmark(server.port, clients, pipeline, requests)?;
+                let figures = redis_benchmark(server.port(), clients, pipeline, requests)?;
                 Ok((figures, asked))
             })
         };
@@ -303,14 +221,14 @@ fn nginx(bench: &Bench) -> Result<Section> {
         let sides = {
             let mut ask_ours = || {
                 ours.load(1e3, || {
-                    let (cost, requests) = wrk(ours.port, connections, more)?;
+                    let (cost, requests) = wrk(ours.port(), connections, more)?;
                     asked += requests;
                     Ok((vec![cost], requests))
                 })
             };
             let mut ask_theirs = || {
                 theirs.load(1e3, || {
-                    let (cost, requests) = wrk(theirs.port, connections, more)?;
+                    let (cost, requests) = wrk(theirs.port(), connections, more)?;
                     Ok((vec![cost], requests))
                 })
             };

@@ -6,9 +6,11 @@ use anyhow::{Context, Result};
 use crate::bench::Bench;
 use crate::command::tool;
 use crate::machine::find;
-use crate::network::{self, OURS, SPEED, Server, THEIRS};
+use crate::measure::Samples;
+use crate::network::{self, OURS, SPEED, THEIRS};
 use crate::programs::installed;
 use crate::report::{Row, Section};
+use crate::server::Server;
 
 const OPTIONS: [&str; 6] = ["--cpus", "2", "--memory", "1G", "--network", "host"];
 /// What PostgreSQL is, and what its start needs besides.
@@ -85,7 +87,7 @@ fn postgres(bench: &Bench) -> Result<Section> {
 }
 
 /// The first figure.
-fn only(figures: Vec<crate::measure::Samples>) -> crate::measure::Samples {
+fn only(figures: Vec<Samples>) -> Samples {
     figures.into_iter().next().unwrap_or_default()
 }
 

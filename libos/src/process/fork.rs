@@ -7,7 +7,7 @@
 //!
 //! Each process has a table of its own, also after execve: programs that want fixed addresses
 //! find them free, and none can write into another. To share one table and place programs
-//! side by side would save entering the other table at each switch, about 35 µs on a software
+//! side by side would save entering the other table at each switch, about 30 µs on a software
 //! KVM and below 1 µs elsewhere; but a fork needs two tables in any case, and what a short
 //! child does (end, or call execve) costs less that way than to copy the memory of the parent
 //! and put it back, which the parent would have to wait for: 2 times a native fork and exit

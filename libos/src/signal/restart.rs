@@ -22,7 +22,7 @@ const SYSCALL: u16 = u16::from_le_bytes([0x0f, 0x05]);
 const SYSCALL_BYTES: u64 = 2;
 
 /// Calls that start again.
-const RESTARTABLE: [u32; 33] = [
+const RESTARTABLE: [u32; 24] = [
     __NR_read,
     __NR_readv,
     __NR_pread64,
@@ -43,6 +43,14 @@ const RESTARTABLE: [u32; 33] = [
     __NR_openat2,
     __NR_wait4,
     __NR_waitid,
+    __NR_flock,
+    __NR_fcntl,
+    __NR_futex,
+    __NR_getrandom,
+];
+
+/// Those of sockets; with a timeout (SO_RCVTIMEO, SO_SNDTIMEO) a stop ends them with EINTR.
+const OF_SOCKETS: [u32; 9] = [
     __NR_accept,
     __NR_accept4,
     __NR_connect,
@@ -52,15 +60,12 @@ const RESTARTABLE: [u32; 33] = [
     __NR_sendto,
     __NR_sendmsg,
     __NR_sendmmsg,
-    __NR_flock,
-    __NR_fcntl,
-    __NR_futex,
-    __NR_getrandom,
 ];
 
 /// Whether a call is among those that start again.
 pub(super) fn is_restartable(number: u64) -> bool {
-    RESTARTABLE.iter().any(|call| u64::from(*call) == number)
+    let calls = RESTARTABLE.iter().chain(&OF_SOCKETS);
+    calls.copied().any(|call| u64::from(call) == number)
 }
 
 /// Calls that end with EINTR after a stop, though no handler ran.
@@ -70,25 +75,13 @@ const ENDED_BY_STOPS: [u32; 4] = [
     __NR_epoll_pwait2,
     __NR_rt_sigtimedwait,
 ];
-/// The same where they have a timeout (SO_RCVTIMEO, SO_SNDTIMEO).
-const ENDED_BY_STOPS_TIMED: [u32; 9] = [
-    __NR_accept,
-    __NR_accept4,
-    __NR_connect,
-    __NR_recvfrom,
-    __NR_recvmsg,
-    __NR_recvmmsg,
-    __NR_sendto,
-    __NR_sendmsg,
-    __NR_sendmmsg,
-];
 
 /// Whether a stop ends the call that the program is in with EINTR, be it to start again
 /// afterwards. Others wait on when the stop is over, for what is left of their time.
 pub(super) fn is_ended_by_stop(number: u64, is_timed: bool) -> bool {
     let has = |calls: &[u32]| calls.iter().any(|call| u64::from(*call) == number);
     if is_timed || !is_restartable(number) {
-        return has(&ENDED_BY_STOPS) || is_timed && has(&ENDED_BY_STOPS_TIMED);
+        return has(&ENDED_BY_STOPS) || is_timed && has(&OF_SOCKETS);
     }
     let site = arch::program_registers().rip.wrapping_sub(SYSCALL_BYTES);
     user::read::<u16>(site) == Ok(SYSCALL)
