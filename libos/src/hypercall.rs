@@ -140,13 +140,20 @@ pub fn memory_release(gpa: u64, bytes: u64) -> Result<(), Errno> {
 
 /// Blocks this vCPU until an event or `deadline_ns` (CLOCK_MONOTONIC): `EVENT_*` bits.
 pub fn wait(deadline_ns: Option<u64>, interest: u64) -> u64 {
-    wait_then_tick(deadline_ns, interest, 0)
+    wait_then_tick(deadline_ns, interest, 0, u64::MAX)
 }
 
-/// The same; with WAIT_SETS_TIMER in `interest`, the vCPU ticks by `period_ns` afterwards.
-pub fn wait_then_tick(deadline_ns: Option<u64>, interest: u64, period_ns: u64) -> u64 {
+/// The same; with WAIT_SETS_TIMER in `interest`, the vCPU ticks by `period_ns` afterwards, and
+/// its timer is set to `timer_ns` unless the deadline came.
+pub fn wait_then_tick(
+    deadline_ns: Option<u64>,
+    interest: u64,
+    period_ns: u64,
+    timer_ns: u64,
+) -> u64 {
     let deadline_ns = deadline_ns.unwrap_or(u64::MAX);
-    call(call::WAIT, [deadline_ns, interest, period_ns, 0, 0, 0]).unwrap_or(0)
+    let arguments = [deadline_ns, interest, period_ns, timer_ns, 0, 0];
+    call(call::WAIT, arguments).unwrap_or(0)
 }
 
 /// Fills a buffer with host randomness.

@@ -24,7 +24,7 @@ pub const RECORD: u32 = 3;
 pub const MEMORY_ADD: u32 = 4;
 /// Give a page-aligned range of an arena back; it reads as zero afterwards. `[gpa, len]` → 0.
 pub const MEMORY_RELEASE: u32 = 5;
-/// Block this vCPU. `[deadline_ns, interest, period_ns]`: CLOCK_MONOTONIC, `u64::MAX` for
+/// Block this vCPU. `[deadline_ns, interest, period_ns, timer_ns]`: CLOCK_MONOTONIC, `u64::MAX` for
 /// none; → `EVENT_*` bits that are pending (0 at the deadline). One that has passed
 /// gives the host's CPU to other threads that want it.
 pub const WAIT: u32 = 6;
@@ -117,8 +117,9 @@ pub const EVENT_STDIN: u64 = 1 << 0;
 pub const EVENT_SIGNAL: u64 = 1 << 1;
 /// [`WAIT`]: another vCPU called ([`VCPU_KICK`]), or the timer ran out.
 pub const EVENT_KICK: u64 = 1 << 2;
-/// [`WAIT`], with the interest: the vCPU's [`TIMER`] is none meanwhile, and ticks by
-/// `period_ns` (0 for none) once the wait ends. Both would cost calls of their own.
+/// [`WAIT`], with the interest: the vCPU's [`TIMER`] is none meanwhile. Once the wait ends it
+/// ticks by `period_ns` (0 for none), and where the wait did not end by its deadline it is set
+/// to `timer_ns` (`u64::MAX` for none). Each would cost a call of its own.
 pub const WAIT_SETS_TIMER: u64 = 1 << 63;
 
 /// [`WAIT`]: the readiness of a socket changed ([`crate::socket::SocketTable`]).

@@ -51,14 +51,22 @@ fn publish(sleepers: &SortedMap<(u64, u32), &'static Thread>) {
 /// When to interrupt this vCPU at its work: the earliest deadline of sleepers, with
 /// slack and not before they could have its turn, and of timers that send signals.
 pub(super) fn next_ns() -> u64 {
-    let first = FIRST_NS.load(SeqCst).saturating_add(SLACK_NS);
     let turn_ns = cpu::this().turn_ends_ns();
-    let next = first.max(turn_ns).min(signal::timer::next_ns());
+    let next = first_late_ns().max(turn_ns).min(signal::timer::next_ns());
     if super::wait::waits_for_stdin() {
         next.min(time::monotonic_ns() + STDIN_LOOK_NS)
     } else {
         next
     }
+}
+
+fn first_late_ns() -> u64 {
+    FIRST_NS.load(SeqCst).saturating_add(SLACK_NS)
+}
+
+/// The same for a vCPU that is woken from its sleep before.
+pub(super) fn next_after_sleep_ns() -> u64 {
+    first_late_ns().min(signal::timer::next_ns())
 }
 
 /// The same for a vCPU that sleeps, and so notices standard input itself.

@@ -93,8 +93,16 @@ pub(super) fn sleep(this: &Cpu) {
             interest |= WAIT_SETS_TIMER;
         }
         let period_ns = if wants_ticks { SLICE_NS } else { 0 };
+        // The same for the timer: there are sleepers beside those who work.
+        let timer_ns = match had_timer {
+            true => deadline::next_after_sleep_ns(),
+            false => NEVER,
+        };
         let deadline_ns = (next != NEVER).then_some(next);
-        let events = hypercall::wait_then_tick(deadline_ns, interest, period_ns);
+        let events = hypercall::wait_then_tick(deadline_ns, interest, period_ns, timer_ns);
+        if events != 0 {
+            this.armed_ns.store(timer_ns, Relaxed);
+        }
         this.begin_slice(time::monotonic_ns());
         this.become_busy();
         if events & EVENT_STDIN != 0 {

@@ -204,7 +204,7 @@ pub fn dispatch(
         RECORD => record::handle(host, first, second)?,
         MEMORY_ADD => memory::handle_add(host, first)?,
         MEMORY_RELEASE => memory::handle_release(host, first, second)?,
-        WAIT => wait::handle(host, cpu, first, second, third)?,
+        WAIT => wait::handle(host, cpu, first, second, third, fourth)?,
         ENTROPY => entropy::handle(host, first, second)?,
         ROOTFS_MAP => rootfs::handle(host, first)?,
         STDIN_READ => stdin::handle(host, cpu, first, second, third)?,

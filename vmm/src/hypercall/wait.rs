@@ -1,4 +1,4 @@
-//! `WAIT [deadline_ns, interest, period_ns]`: blocks the vCPU until an event or a deadline.
+//! `WAIT [deadline_ns, interest, period_ns, timer_ns]`: blocks the vCPU until an event or a deadline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +22,7 @@ pub(super) fn handle(
     deadline_ns: u64,
     interest: u64,
     period_ns: u64,
+    timer_ns: u64,
 ) -> Result<i64, GuestFault> {
     let known = EVENT_STDIN | EVENT_SIGNAL | EVENT_KICK | EVENT_SOCKET | WAIT_SETS_TIMER;
     if interest & !known != 0 {
@@ -36,8 +37,9 @@ pub(super) fn handle(
         cpu.alarm.set_guest(host.now_ns(), u64::MAX, 0);
     }
     let events = wait(host, cpu, deadline_ns, interest)?;
-    if sets_timer && period_ns != 0 {
-        cpu.alarm.set_guest(host.now_ns(), u64::MAX, period_ns);
+    let timer_ns = if events == 0 { u64::MAX } else { timer_ns };
+    if sets_timer && (period_ns != 0 || timer_ns != u64::MAX) {
+        cpu.alarm.set_guest(host.now_ns(), timer_ns, period_ns);
     }
     Ok(events)
 }
