@@ -18,7 +18,6 @@ use super::end::{self, Status, UNDECIDED};
 use super::table::{self, Seen};
 use super::{Process, current, threads};
 use crate::arch::{self, Registers};
-use crate::errno::Errno;
 use crate::mm::{self, PAGE, arena};
 use crate::sched::{self, WaitQueue};
 use crate::{crash, hypercall, time};
@@ -39,6 +38,8 @@ static CHOOSING: Mutex<()> = Mutex::new(());
 static LAST_NS: AtomicU64 = AtomicU64::new(0);
 /// How many were killed.
 static KILLS: AtomicU64 = AtomicU64::new(0);
+/// How many of them have ended.
+static ENDS: AtomicU64 = AtomicU64::new(0);
 /// Told when one of them has ended.
 static ENDED: WaitQueue = WaitQueue::new();
 
@@ -54,6 +55,11 @@ pub enum Outcome {
 /// Processes that were killed for want of memory.
 pub fn kills() -> u64 {
     KILLS.load(SeqCst)
+}
+
+/// How many of them have given their memory back: for [`make_room`].
+pub fn ends() -> u64 {
+    ENDS.load(SeqCst)
 }
 
 /// Linux's measure: pages in memory and page tables, moved by the adjustment in thousandths of
@@ -169,26 +175,35 @@ pub fn ask(regs: &Registers, address: u64, in_libos: bool) -> Outcome {
     }
 }
 
-/// Makes room for a call, which holds no lock: whether to try it again. Where nobody is about to
-/// give memory back, and none was left, the largest process is ended if it is another.
-pub fn make_room(is_memory_short: bool) -> bool {
+/// Makes room for a call, which holds no lock, and which began when [`ends`] was `ends_before`:
+/// whether to try it again. Where nobody is about to give memory back or has done so since, and
+/// none was left, the largest process is ended if it is another.
+pub fn make_room(is_memory_short: bool, ends_before: u64) -> bool {
     let now_ns = time::monotonic_ns();
-    if now_ns >= LAST_NS.load(SeqCst) + PATIENCE_NS || !is_somebody_dying() {
-        let Some(_choosing) = CHOOSING.try_lock().filter(|_| is_memory_short) else {
-            return false;
-        };
-        let is_other =
-            |seen: &Seen| !seen.process.is_init() && !core::ptr::eq(seen.process, current());
-        let Some((seen, pages)) = choose().filter(|(seen, _)| is_other(seen)) else {
-            return false;
-        };
-        say(&seen, pages);
-        end_for_memory(&seen);
-        LAST_NS.store(now_ns, SeqCst);
+    let is_patient = now_ns < LAST_NS.load(SeqCst) + PATIENCE_NS;
+    if is_patient && is_somebody_dying() {
+        let ended = || (!is_somebody_dying()).then_some(());
+        // A signal that comes is taken by the call, which starts again afterwards.
+        let _ = sched::wait(&ENDED, Some(now_ns + LOOK_NS), ended);
         return true;
     }
-    let ended = || (!is_somebody_dying()).then_some(());
-    sched::wait(&ENDED, Some(now_ns + LOOK_NS), ended) != Err(Errno::EINTR)
+    let Some(_choosing) = CHOOSING.try_lock() else {
+        // Another vCPU is about to end somebody.
+        arch::idle_hint();
+        return true;
+    };
+    if ends() != ends_before || is_patient && is_somebody_dying() {
+        return true;
+    }
+    let is_other = |seen: &Seen| !seen.process.is_init() && !core::ptr::eq(seen.process, current());
+    let chosen = is_memory_short.then(choose).flatten();
+    let Some((seen, pages)) = chosen.filter(|(seen, _)| is_other(seen)) else {
+        return false;
+    };
+    say(&seen, pages);
+    end_for_memory(&seen);
+    LAST_NS.store(now_ns, SeqCst);
+    true
 }
 
 /// Kills a process and whoever runs in the same memory, and frees what is theirs alone.
@@ -226,6 +241,7 @@ fn kill(process: &'static Process) {
 pub(super) fn ended(process: &Process) {
     if process.is_dying_for_memory.swap(false, SeqCst) {
         arena::end_reserve();
+        ENDS.fetch_add(1, SeqCst);
         ENDED.wake_all();
     }
 }

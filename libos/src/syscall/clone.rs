@@ -271,9 +271,10 @@ fn make(number: u64, arguments: &Arguments) -> SysResult {
 /// Forks; where there is no memory for that, makes room first.
 fn fork_with_room(start: &Start, wanted: Wanted, announce: impl Fn(u32) + Copy) -> SysResult {
     loop {
+        let ends = oom::ends();
         match fork::fork(start, wanted, announce) {
             Err(errno @ (Errno::ENOMEM | Errno::EAGAIN))
-                if oom::make_room(errno == Errno::ENOMEM) => {}
+                if oom::make_room(errno == Errno::ENOMEM, ends) => {}
             made => return Ok(made? as usize),
         }
     }
