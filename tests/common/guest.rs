@@ -249,6 +249,8 @@ fn is_newer(out: &Path, source: &Path) -> bool {
     };
     let is_older = |input: &Path| modified(input).is_some_and(|changed| changed < made);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests");
-    let mut headers = ["check.h", "inet.h", "killed_midway.h"].iter().map(|name| folder.join(name));
+    let mut headers = ["check.h", "inet.h", "killed_midway.h"]
+        .iter()
+        .map(|name| folder.join(name));
     is_older(source) && headers.all(|header| is_older(&header))
 }

@@ -169,11 +169,8 @@ impl Pipe {
             if grows && capacity > CAPACITY_MAX_BYTES && !privileged {
                 return Err(Errno::EPERM);
             }
-            let had_room = state.queue.free_slots() > 0;
-            if !state.queue.set_slots(slots) {
-                return Err(Errno::EBUSY);
-            }
-            if had_room || state.queue.free_slots() == 0 {
+            let made_room = state.queue.set_slots(slots).ok_or(Errno::EBUSY)?;
+            if !made_room {
                 return Ok(capacity);
             }
         }
@@ -383,14 +380,17 @@ impl Pipe {
             pages.push(Segment::new(page, len, false));
             bytes += len;
         }
-        self.state.lock().queue.add_backlog(pages);
+        if self.state.lock().queue.add_backlog(pages) {
+            // Readers may have found it empty and sleep.
+            self.wake_readers();
+        }
         self.tell(progress);
         let waited = sched::wait(&self.writable, None, || {
             let state = self.state.lock();
-            match state.readers {
-                0 => Some(Err(Errno::EPIPE)),
-                _ => (!state.queue.has_backlog()).then_some(Ok(())),
+            if !state.queue.has_backlog() {
+                return Some(Ok(()));
             }
+            (state.readers == 0).then_some(Err(Errno::EPIPE))
         });
         let left = self.state.lock().queue.end_backlog();
         progress.done += bytes - left;

@@ -132,14 +132,21 @@ impl Queue {
         self.slots
     }
 
-    /// Sets how many pages it holds; false where it holds more now.
-    pub fn set_slots(&mut self, slots: usize) -> bool {
-        let fits = self.segments.len() + self.reserved <= slots;
-        if fits {
-            self.slots = slots;
-            self.refill();
+    /// Sets how many pages it holds: whether a writer may go on, as [`Taken::made_room`]. None
+    /// where it holds more now.
+    pub fn set_slots(&mut self, slots: usize) -> Option<bool> {
+        if self.segments.len() + self.reserved > slots {
+            return None;
         }
-        fits
+        Some(self.making_room(|queue| queue.slots = slots))
+    }
+
+    /// Runs what may make room, which a backlog takes first: whether a writer may go on.
+    fn making_room(&mut self, change: impl FnOnce(&mut Queue)) -> bool {
+        let (was_full, had_backlog) = (self.free_slots() == 0, self.has_backlog());
+        change(self);
+        self.refill();
+        was_full && self.free_slots() > 0 || had_backlog && !self.has_backlog()
     }
 
     /// Whether there is nothing.
@@ -174,12 +181,14 @@ impl Queue {
         begins
     }
 
-    /// What it gives.
-    pub fn add_backlog(&mut self, segments: Vec<Segment>) {
+    /// What it gives. True where some of it is in the queue at once: room came meanwhile.
+    pub fn add_backlog(&mut self, segments: Vec<Segment>) -> bool {
+        let before = self.segments.len();
         if let Some(backlog) = &mut self.backlog {
             backlog.extend(segments);
-            self.refill();
         }
+        self.refill();
+        self.segments.len() > before
     }
 
     /// Whether something of it is not in the queue yet.
@@ -263,23 +272,27 @@ impl Queue {
         count
     }
 
-    /// Gives `reserved` slots back and adds `segments`, no more than those. True
-    /// where it was full and is no longer.
+    /// Gives `reserved` slots back and adds `segments`, no more than those: whether a writer
+    /// may go on, as [`Taken::made_room`].
     pub fn fill(&mut self, reserved: usize, segments: impl Iterator<Item = Segment>) -> bool {
-        let was_full = self.free_slots() == 0;
-        self.reserved -= reserved;
-        for mut segment in segments {
-            segment.open = false;
-            self.segments.push_back(segment);
-        }
-        was_full && self.free_slots() > 0
+        self.making_room(|queue| {
+            queue.reserved -= reserved;
+            for mut segment in segments {
+                segment.open = false;
+                queue.segments.push_back(segment);
+            }
+        })
     }
 
     /// Takes up to `most` bytes. For a read, a packet ends it and is gone whole;
     /// for a splice, up to `pages` are taken and packets are as other pages.
     pub fn take(&mut self, most: usize, pages: Option<usize>) -> Taken {
         let mut taken = Taken::default();
-        let (was_full, had_backlog) = (self.free_slots() == 0, self.has_backlog());
+        taken.made_room = self.making_room(|queue| queue.take_into(&mut taken, most, pages));
+        taken
+    }
+
+    fn take_into(&mut self, taken: &mut Taken, most: usize, pages: Option<usize>) {
         let (mut left, mut pages_left) = (most, pages.unwrap_or(usize::MAX));
         while left > 0 && pages_left > 0 {
             pages_left -= 1;
@@ -303,9 +316,6 @@ impl Queue {
                 break;
             }
         }
-        self.refill();
-        taken.made_room = was_full && self.free_slots() > 0 || had_backlog && !self.has_backlog();
-        taken
     }
 
     /// Copies of up to `most` bytes in up to `slots` pages, which stay.
@@ -409,7 +419,8 @@ mod tests {
         let mut queue = Queue::new(1);
         assert!(write(&mut queue, b"a"));
         assert!(queue.begin_backlog() && !queue.begin_backlog());
-        queue.add_backlog(vec![segment(b"b", false), segment(b"cd", false)]);
+        let given = vec![segment(b"b", false), segment(b"cd", false)];
+        assert!(!queue.add_backlog(given));
         assert_eq!((queue.bytes(), queue.has_backlog()), (1, true));
         let taken = queue.take(1, None);
         assert!(!taken.made_room);
@@ -419,9 +430,29 @@ mod tests {
         assert_eq!((queue.bytes(), queue.end_backlog()), (2, 0));
 
         assert!(queue.begin_backlog());
-        queue.add_backlog(vec![segment(b"efg", false)]);
+        assert!(!queue.add_backlog(vec![segment(b"efg", false)]));
         assert_eq!(queue.end_backlog(), 3);
         assert_eq!(read(&mut queue, 9), b"cd");
+    }
+
+    #[test]
+    fn a_backlog_takes_room_however_it_comes() {
+        let mut queue = Queue::new(1);
+        assert!(write(&mut queue, b"a"));
+        assert!(queue.begin_backlog());
+        assert_eq!(read(&mut queue, 9), b"a");
+        let given = [b"b", b"c", b"d", b"e"].map(|bytes| segment(bytes, false));
+        assert!(queue.add_backlog(given.into()), "it was read empty");
+        assert_eq!((queue.set_slots(2), queue.bytes()), (Some(false), 2));
+        assert_eq!((queue.set_slots(4), queue.bytes()), (Some(true), 4));
+        assert_eq!((queue.set_slots(3), queue.end_backlog()), (None, 0));
+
+        let mut queue = Queue::new(2);
+        assert_eq!(queue.reserve(9), 2);
+        assert!(queue.begin_backlog());
+        assert!(!queue.add_backlog(vec![segment(b"f", false)]));
+        assert!(queue.fill(2, core::iter::empty()), "nothing came");
+        assert_eq!(read(&mut queue, 9), b"f");
     }
 
     #[test]

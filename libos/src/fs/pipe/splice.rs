@@ -60,7 +60,10 @@ impl Drop for Slots<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
             let nothing = core::iter::empty();
-            if self.pipe.state.lock().queue.fill(self.count, nothing) {
+            let made_room = self.pipe.state.lock().queue.fill(self.count, nothing);
+            // What a writer gave in advance may be there now.
+            self.pipe.wake_readers();
+            if made_room {
                 self.pipe.wake_writers();
             }
         }
