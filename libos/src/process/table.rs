@@ -6,25 +6,26 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `children.rs` | children that a call waits for |
 //! | `group.rs` | process groups: which there are, which are orphaned |
 //!
 //! The table is locked after a wait queue's own lock and before those of signals and
 //! threads.
 
+mod children;
 mod group;
 
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{
-    __WALL, __WCLONE, __WNOTHREAD, WCONTINUED, WEXITED, WNOWAIT, WSTOPPED,
-};
 use spin::{Mutex, MutexGuard};
 
+pub(super) use children::take_changed;
+pub use children::{Found, Which};
 pub use group::{has_any_of_group, has_group, is_orphaned};
 pub(super) use group::{has_stopped, kept_by};
 
-use super::end::{self, Ended, SIGCHLD};
+use super::end::{Ended, SIGCHLD};
 use super::{Process, init};
 use crate::errno::Errno;
 use crate::mm::spaces::Held;
@@ -104,30 +105,6 @@ impl Seen {
         let held = has_memory().then(|| self.process.space().hold())??;
         has_memory().then_some(held)
     }
-}
-
-/// Which children a call waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// Any.
-    Any,
-    /// One.
-    Process(u32),
-    /// One, as long as the number is its own: number and [`Kin::serial`].
-    Same(u32, u64),
-    /// Those of a group.
-    Group(u32),
-}
-
-/// What became of the children that a call waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// There are none.
-    None,
-    /// Nothing yet.
-    Running,
-    /// This one has ended, stopped or gone on.
-    Changed(u32, Ended),
 }
 
 fn table() -> MutexGuard<'static, Table> {
@@ -362,57 +339,4 @@ pub(super) fn thread_ended(pid: u32, from: u32, to: u32) {
             entry.kin.parent_thread = to;
         }
     }
-}
-
-impl Kin {
-    /// Whether thread `tid` may wait for it with the options of wait(2): with __WCLONE for
-    /// those alone that tell of their end otherwise than by SIGCHLD.
-    fn is_waited_for(&self, tid: u32, options: u32) -> bool {
-        let is_clone = self.exit_signal != SIGCHLD;
-        let fits = options & __WALL != 0 || is_clone == (options & __WCLONE != 0);
-        fits && (options & __WNOTHREAD == 0 || self.parent_thread == tid)
-    }
-}
-
-/// Looks for a child of process `parent`, asked by its thread `tid`, that has done what
-/// `options` of waitid(2) name. Without WNOWAIT it is seen only once, and forgotten where it
-/// has ended.
-pub(super) fn take_changed(parent: u32, tid: u32, which: Which, options: u32) -> Found {
-    let mut table = table();
-    let has = |option: u32| options & option != 0;
-    let keeps = has(WNOWAIT);
-    let mut found = Found::None;
-    for (pid, entry) in table.by_pid.iter() {
-        let is_wanted = match which {
-            Which::Any => true,
-            Which::Process(wanted) => *pid == wanted,
-            Which::Same(wanted, serial) => *pid == wanted && entry.kin.serial == serial,
-            Which::Group(group) => entry.kin.group == group,
-        };
-        if entry.kin.parent != parent || !is_wanted || !entry.kin.is_waited_for(tid, options) {
-            continue;
-        }
-        if let Some(ended) = entry.ended {
-            if has(WEXITED) {
-                found = Found::Changed(*pid, ended);
-                break;
-            }
-            continue;
-        }
-        let process = entry.process;
-        let unseen = {
-            let stop = &mut process.signals.lock().stop;
-            stop.take_unseen(has(WSTOPPED), has(WCONTINUED), keeps)
-        };
-        if let Some(status) = unseen {
-            return Found::Changed(*pid, end::described(process, status));
-        }
-        found = Found::Running;
-    }
-    if let (Found::Changed(pid, _), false) = (found, keeps)
-        && let Some(entry) = table.by_pid.remove(&pid)
-    {
-        table.unused.push(entry.process);
-    }
-    found
 }

@@ -14,6 +14,7 @@
 //! | `state.rs` | dispositions, masks, what is pending |
 //! | `send.rs` | sending them |
 //! | `next.rs` | which one is next, and what it does to a wait |
+//! | `handler.rs` | into a handler and back |
 //! | `frame.rs` | the frame on the program's stack |
 //! | `xstate.rs` | vector registers in it |
 //! | `restart.rs` | which calls start again after a handler |
@@ -31,6 +32,7 @@
 
 pub mod cpu_timer;
 mod frame;
+mod handler;
 pub mod info;
 mod next;
 pub mod number;
@@ -43,9 +45,10 @@ mod xstate;
 
 use core::sync::atomic::Ordering;
 
-use linux_raw_sys::general::{SA_NODEFER, SA_RESTART, SIGSEGV, SS_AUTODISARM};
+use linux_raw_sys::general::SA_RESTART;
 use unikiln_abi::exit;
 
+pub use handler::sigreturn;
 pub use info::SigInfo;
 pub use next::take_of;
 pub use number::Set;
@@ -60,9 +63,9 @@ use crate::process::end::{self, Status};
 use crate::process::stop;
 use crate::sched::WaitQueue;
 use crate::{hypercall, process, strace, time};
+use handler::enter_handler;
 use next::{Claimed, Next};
 use number::{Default as DefaultAction, default_action};
-use state::{Action, AltStack};
 
 /// Calls that wait for a signal itself.
 pub static ARRIVAL: WaitQueue = WaitQueue::new();
@@ -344,85 +347,4 @@ fn end_by(regs: &Registers, info: SigInfo) -> ! {
     }
     crate::fs::volume::write_back_all();
     hypercall::exit(exit::SIGNALED, u64::from(info.number()))
-}
-
-/// Puts a frame on the stack; where there is no room, SIGSEGV, and where that
-/// has none either, the end.
-fn enter_handler(regs: &mut Registers, info: &SigInfo, action: Action, trap: Trap) {
-    if push_frame(regs, info, action, trap).is_ok() {
-        return;
-    }
-    if info.number() != SIGSEGV {
-        let fallback = with_state(|process, thread| {
-            let blocked = thread.mask.has(SIGSEGV);
-            Some(process.action(SIGSEGV)).filter(|a| a.is_handler() && !blocked)
-        });
-        let kernel = SigInfo::from_kernel(SIGSEGV);
-        if let Some(action) = fallback
-            && push_frame(regs, &kernel, action, trap).is_ok()
-        {
-            return;
-        }
-    }
-    let info = if info.number() == SIGSEGV {
-        *info
-    } else {
-        SigInfo::from_kernel(SIGSEGV)
-    };
-    let note = "the program has a handler, but its stack has no room for the signal frame";
-    crash::fatal(regs, &Fatal { info, trap, note })
-}
-
-fn push_frame(
-    regs: &mut Registers,
-    info: &SigInfo,
-    action: Action,
-    trap: Trap,
-) -> Result<(), Errno> {
-    trampoline::leave(regs);
-    let (mask, stack) =
-        with_state(|_, thread| (thread.saved_mask.unwrap_or(thread.mask), thread.stack));
-    frame::enter(
-        regs,
-        &frame::Delivery {
-            info,
-            action,
-            trap,
-            mask,
-            stack,
-        },
-    )?;
-    with_state(|_, thread| {
-        thread.saved_mask = None;
-        let mut blocked = thread.mask.union(Set::from_bits(action.mask));
-        if !action.has(SA_NODEFER) {
-            blocked = blocked.union(Set::of(info.number()));
-        }
-        thread.set_mask(blocked);
-        if stack.flags & SS_AUTODISARM != 0 {
-            thread.stack = AltStack::DISABLED;
-        }
-    });
-    Ok(())
-}
-
-/// rt_sigreturn(2): back to what a handler interrupted. A frame that cannot be
-/// returned through is SIGSEGV.
-pub fn sigreturn(regs: &mut Registers) {
-    match frame::leave(regs) {
-        Ok(restored) => {
-            strace::handler_returned(restored.mask, regs.rax);
-            with_state(|_, thread| {
-                thread.set_mask(restored.mask);
-                // SS_ONSTACK in it only says where the interrupted code ran.
-                if let Ok(stack) = restored.stack.checked() {
-                    thread.stack = stack;
-                }
-            });
-        }
-        Err(_) => {
-            let note = "the signal frame that the program returned through was overwritten";
-            force_with(regs, SigInfo::from_kernel(SIGSEGV), Trap::default(), note);
-        }
-    }
 }
