@@ -66,6 +66,11 @@ impl<K, V> SortedMap<K, V> {
         self.pairs.try_reserve(more)
     }
 
+    /// Keeps those whose values are to be kept.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&V) -> bool) {
+        self.pairs.retain(|(_, value)| keeps(value));
+    }
+
     /// Takes the first.
     pub fn pop_first(&mut self) -> Option<(K, V)> {
         (!self.is_empty()).then(|| self.pairs.remove(0))

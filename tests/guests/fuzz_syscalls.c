@@ -83,7 +83,7 @@ static const struct {
     C(inotify_init, ""), C(ioctl, "fIp"), C(clone, "CkpprF"), C(clone3, "cl"), C(clone3, "cB"), C(fork, ""), C(setsid, ""), C(wait4, "wpip"), C(wait4, "wpip"), C(waitid, "iwpip"), C(waitid, "ifpip"),
     C(pidfd_open, "wF"), C(pidfd_send_signal, "fnpi"), C(pidfd_getfd, "ffi"),
     C(shmget, "ili"), C(shmget, "iAF"), C(shmat, "iaF"), C(shmat, "izz"), C(shmdt, "a"), C(shmctl, "iip"),
-    C(semget, "iiF"), C(semop, "ipi"), C(semtimedop, "ipip"), C(semctl, "iiip"),
+    C(semget, "iiF"), C(semop, "ipi"), C(semtimedop, "ipip"), C(semctl, "iiip"), C(msgget, "iF"), C(msgsnd, "iplF"), C(msgrcv, "iplrF"), C(msgctl, "iip"),
     C(faccessat2, "dsiF"), C(epoll_pwait2, "fpitml"), {"fchmodat2", 452, "dsiF"}, {"mseal", 462, "AAi"}, {"unknown", 999, "rrr"}, {"none", -1, "rrr"},
 };
 

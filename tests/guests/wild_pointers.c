@@ -12,9 +12,8 @@
 // no pointer: mlockall munlockall sync gettid readahead tkill epoll_create fadvise64 timer_getoverrun
 // no pointer: timer_delete exit_group tgkill sync_file_range timerfd_create eventfd fallocate eventfd2
 // no pointer: epoll_create1 syncfs membarrier close_range tee socket shutdown listen inotify_init
-// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp shmget
+// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp shmget semget msgget
 // no pointer: pidfd_open pidfd_getfd
-// no pointer: inotify_init1 inotify_rm_watch fork vfork setsid kcmp shmget semget
 // no pointer: rt_sigreturn, which reads the stack: must_fail/segv_no_stack.c
 // not read by the call: set_tid_address set_robust_list, see main()
 // no pointer that is read: shmat shmdt
@@ -99,7 +98,8 @@ static const struct {
     C(splice, V(FILE_FD), P(&offset), V(PIPE_IN), V(0), V(4), V(0)), C(splice, V(PIPE_OUT), V(0), V(FILE_FD), P(&offset), V(4), V(0)),
     C(vmsplice, V(PIPE_IN), P(&one), V(1), V(0)), C(getrandom, P(page), V(16), V(0)),
     C(shmctl, V(-1), V(2), P(page)), C(semctl, V(0), V(0), V(3), P(page)), C(semop, V(-1), P(page), V(1)),
-    C(semtimedop, V(-1), P(page), V(1), P(page)),
+    C(semtimedop, V(-1), P(page), V(1), P(page)), C(shmctl, V(0), V(3), P(page)), C(msgctl, V(0), V(3), P(page)),
+    C(msgctl, V(-1), V(2), P(page)), C(msgsnd, V(-1), P(page), V(9), V(0)), C(msgrcv, V(-1), P(page), L(9), V(0), V(04000)),
     C(getdents, V(DIRECTORY), P(page), V(1024)), C(getdents64, V(DIRECTORY), P(page), V(1024)),
     // Paths.
     C(open, P("a"), V(O_RDONLY)), C(openat, V(DIRECTORY), P("a"), V(O_RDONLY)), C(creat, P("b"), V(0600)),

@@ -26,7 +26,7 @@ pub(super) fn data_bytes() -> u64 {
 }
 
 /// Bytes that may be locked; CAP_IPC_LOCK knows no limit.
-pub(super) fn locked_bytes() -> u64 {
+pub fn locked_bytes() -> u64 {
     if process::current().credentials.lock().euid == 0 {
         INFINITY
     } else {

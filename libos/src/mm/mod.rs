@@ -31,7 +31,7 @@
 mod advise;
 pub mod arena;
 pub mod attach;
-mod bounds;
+pub mod bounds;
 mod brk;
 pub mod fault;
 mod file_change;

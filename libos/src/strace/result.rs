@@ -101,6 +101,7 @@ messages! {
     ENOSYS "Function not implemented"
     ENOTEMPTY "Directory not empty"
     ELOOP "Too many levels of symbolic links"
+    ENOMSG "No message of desired type"
     EIDRM "Identifier removed"
     ENODATA "No data available"
     EOVERFLOW "Value too large for defined data type"

@@ -31,7 +31,7 @@ table! {
     { 28 madvise 3 super::memory::madvise, Partial("FREE acts at once; no COLLAPSE, no guard pages, no failure injection") }
     { 29 shmget 3 super::shm::shmget, Full }
     { 30 shmat 3 super::shm::shmat, Full }
-    { 31 shmctl 3 super::shm::shmctl, Partial("no listing, no locking") }
+    { 31 shmctl 3 super::shm::shmctl, Full }
     { 32 dup 1 super::fdctl::dup, Full }
     { 33 dup2 2 super::fdctl::dup2, Full }
     { 34 pause 0 super::signal::pause, Full }
@@ -68,10 +68,10 @@ table! {
     { 65 semop 3 super::sem::semop, Full }
     { 66 semctl 4 super::sem::semctl, Full }
     { 67 shmdt 1 super::shm::shmdt, Full }
-    { 68 msgget 2 Stub(ENOSYS, "no System V message queues") }
-    { 69 msgsnd 4 Stub(ENOSYS, "no System V message queues") }
-    { 70 msgrcv 5 Stub(ENOSYS, "no System V message queues") }
-    { 71 msgctl 3 Stub(ENOSYS, "no System V message queues") }
+    { 68 msgget 2 super::queue::msgget, Full }
+    { 69 msgsnd 4 super::queue::msgsnd, Full }
+    { 70 msgrcv 5 super::queue::msgrcv, Full }
+    { 71 msgctl 3 super::queue::msgctl, Full }
     { 72 fcntl 3 super::fdctl::fcntl, Partial("no signals for I/O, no leases") }
     { 73 flock 2 super::lock::flock, Full }
     { 74 fsync 1 super::space::fsync, Full }

@@ -19,12 +19,13 @@ use self::set::{
     OPERATIONS_MAX, SEM_UNDO, State, Tried, UNDOING, VALUE_MAX, Waiting, alters, read_operations,
 };
 use super::clock::read_timeout;
-use super::ipc::{IPC_CREAT, IPC_EXCL, IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, Owner, PRIVATE, now};
+use super::ipc::{
+    IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, Outcome, Owner, Table, check_id, now, write_words,
+};
 use crate::errno::{Errno, SysResult};
 use crate::mm::user;
 use crate::process;
 use crate::sched::{self, WaitQueue};
-use crate::sorted::SortedMap;
 
 const GETPID: u32 = 11;
 const GETVAL: u32 = 12;
@@ -41,77 +42,51 @@ const PER_SET_MAX: usize = 32_000;
 const ALL_MAX: usize = 1_024_000_000;
 const SETS_MAX: usize = 32_000;
 
-static SETS: Mutex<Sets> = Mutex::new(Sets {
-    by_id: SortedMap::new(),
-    last_id: -1,
-});
-
-struct Sets {
-    by_id: SortedMap<i32, Set>,
-    last_id: i32,
-}
+static SETS: Mutex<Table<Set>> = Mutex::new(Table::new());
 
 struct Set {
-    key: i32,
-    owner: Owner,
     state: State,
-    /// Seconds: operated, changed.
-    times: [u64; 2],
+    /// When it was operated on last, in seconds.
+    operated: u64,
     outcomes: Arc<WaitQueue>,
 }
 
+/// struct semid64_ds of asm/sembuf.h, which begins with an ipc64_perm.
+pub type Status = [u64; 13];
+
 impl Set {
-    /// struct semid64_ds of asm/sembuf.h.
-    fn status(&self) -> [u64; 13] {
-        let [a, b, c, d, e, f] = self.owner.words(self.key, 0);
-        let [operated, changed] = self.times;
+    fn status(&self, owner: &Owner) -> Status {
+        let [a, b, c, d, e, f] = owner.words(0);
+        let (operated, changed) = (self.operated, owner.changed);
         let count = self.state.semaphores.len() as u64;
         [a, b, c, d, e, f, operated, 0, changed, 0, count, 0, 0]
     }
 }
 
-impl Sets {
-    fn get(&mut self, id: u64) -> Result<&mut Set, Errno> {
-        self.by_id.get_mut(&(id as i32)).ok_or(Errno::EINVAL)
-    }
+fn count_semaphores(sets: &Table<Set>) -> usize {
+    let sets = sets.by_id.values();
+    sets.map(|(_, set)| set.state.semaphores.len()).sum()
+}
 
-    fn count(&self) -> usize {
-        let sets = self.by_id.values();
-        sets.map(|set| set.state.semaphores.len()).sum()
+fn make(sets: &Table<Set>, count: usize) -> Result<Set, Errno> {
+    if count == 0 {
+        return Err(Errno::EINVAL);
     }
-
-    fn make(&mut self, key: i32, count: usize, mode: u32) -> SysResult {
-        if count == 0 {
-            return Err(Errno::EINVAL);
-        }
-        if self.by_id.len() >= SETS_MAX || self.count() + count > ALL_MAX {
-            return Err(Errno::ENOSPC);
-        }
-        let mut semaphores = Vec::new();
-        let room = semaphores.try_reserve_exact(count);
-        room.map_err(|_| Errno::ENOMEM)?;
-        semaphores.resize(count, (0, 0));
-        let room = self.by_id.try_reserve(1);
-        room.map_err(|_| Errno::ENOMEM)?;
-        let id = loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(0);
-            if !self.by_id.contains_key(&self.last_id) {
-                break self.last_id;
-            }
-        };
-        let set = Set {
-            key,
-            owner: Owner::new(mode),
-            state: State {
-                semaphores,
-                ..State::default()
-            },
-            times: [0, now()],
-            outcomes: Arc::new(WaitQueue::new()),
-        };
-        self.by_id.insert(id, set);
-        Ok(id as usize)
+    if count_semaphores(sets) + count > ALL_MAX {
+        return Err(Errno::ENOSPC);
     }
+    let mut semaphores = Vec::new();
+    let room = semaphores.try_reserve_exact(count);
+    room.map_err(|_| Errno::ENOMEM)?;
+    semaphores.resize(count, (0, 0));
+    Ok(Set {
+        state: State {
+            semaphores,
+            ..State::default()
+        },
+        operated: 0,
+        outcomes: Arc::new(WaitQueue::new()),
+    })
 }
 
 /// semget(2).
@@ -121,18 +96,9 @@ pub(super) fn semget(args: &[u64; 6]) -> SysResult {
     if count > PER_SET_MAX {
         return Err(Errno::EINVAL);
     }
-    let mut sets = SETS.lock();
-    let found = match key {
-        PRIVATE => None,
-        _ => sets.by_id.iter().find(|(_, set)| set.key == key),
-    };
-    match found {
-        Some(_) if flags & (IPC_CREAT | IPC_EXCL) == IPC_CREAT | IPC_EXCL => Err(Errno::EEXIST),
-        Some((_, set)) if set.state.semaphores.len() < count => Err(Errno::EINVAL),
-        Some((id, set)) => set.owner.check(flags).map(|()| *id as usize),
-        None if key != PRIVATE && flags & IPC_CREAT == 0 => Err(Errno::ENOENT),
-        None => sets.make(key, count, flags),
-    }
+    let fits = |set: &Set| count <= set.state.semaphores.len();
+    let make = |sets: &Table<Set>| make(sets, count);
+    SETS.lock().open(key, flags, SETS_MAX, fits, make)
 }
 
 /// semop(2).
@@ -148,16 +114,17 @@ pub(super) fn semtimedop(args: &[u64; 6]) -> SysResult {
 fn operate(args: &[u64; 6], deadline_ns: Option<u64>) -> SysResult {
     let [id, address, count, ..] = *args;
     let operations = read_operations(address, count)?;
-    let (pid, tid) = (process::current().pid(), process::thread().tid());
+    let pid = process::current().pid();
+    let outcome = Outcome::default();
     let outcomes = {
         let mut sets = SETS.lock();
-        let set = sets.get(id)?;
+        let (owner, set) = sets.get(id)?;
         let len = set.state.semaphores.len();
         if operations.iter().any(|one| usize::from(one.number) >= len) {
             return Err(Errno::EFBIG);
         }
         let is_change = alters(&operations);
-        set.owner.check(if is_change { 0o222 } else { 0o444 })?;
+        owner.check(if is_change { 0o222 } else { 0o444 })?;
         if operations.iter().any(|one| one.flags & SEM_UNDO != 0) {
             set.state.prepare_undo(pid)?;
         }
@@ -165,7 +132,7 @@ fn operate(args: &[u64; 6], deadline_ns: Option<u64>) -> SysResult {
         match set.state.attempt(pid, &operations) {
             Tried::Refused(errno) => return Err(errno),
             Tried::Done => {
-                set.times[0] = now();
+                set.operated = now();
                 let is_any_done = is_change && set.state.update();
                 drop(sets);
                 if is_any_done {
@@ -177,30 +144,27 @@ fn operate(args: &[u64; 6], deadline_ns: Option<u64>) -> SysResult {
                 let room = set.state.waiting.try_reserve(1);
                 room.map_err(|_| Errno::ENOMEM)?;
                 set.state.waiting.push(Waiting {
-                    tid,
                     pid,
                     operations,
                     blocker,
-                    outcome: None,
+                    outcome: outcome.clone(),
                 });
             }
         }
         outcomes
     };
-    let waited = sched::wait(&outcomes, deadline_ns, || match SETS.lock().get(id) {
-        Ok(set) => set.state.take(tid, false),
-        Err(_) => Some(Err(Errno::EIDRM)),
-    });
+    let waited = sched::wait(&outcomes, deadline_ns, || outcome.lock().take());
     let why = match waited {
         Ok(outcome) => return outcome,
         Err(Errno::ETIMEDOUT) => Errno::EAGAIN,
         Err(errno) => errno,
     };
-    // It may have been done at the last moment.
-    match SETS.lock().get(id) {
-        Ok(set) => set.state.take(tid, true).unwrap_or(Err(why)),
-        Err(_) => Err(Errno::EIDRM),
+    if let Ok((_, set)) = SETS.lock().get(id) {
+        let waiting = &mut set.state.waiting;
+        waiting.retain(|one| !Arc::ptr_eq(&one.outcome, &outcome));
     }
+    // It may have been done at the last moment.
+    outcome.lock().take().unwrap_or(Err(why))
 }
 
 /// A process has ended.
@@ -209,12 +173,12 @@ pub fn process_ended(pid: u32) {
         return;
     }
     let mut woken = Vec::new();
-    for (_, set) in SETS.lock().by_id.iter_mut() {
+    for (_, (_, set)) in SETS.lock().by_id.iter_mut() {
         if !set.state.undo.contains_key(&pid) {
             continue;
         }
         UNDOING.fetch_sub(1, SeqCst);
-        set.times[0] = now();
+        set.operated = now();
         if set.state.undo(pid) {
             woken.push(set.outcomes.clone());
         }
@@ -223,9 +187,9 @@ pub fn process_ended(pid: u32) {
 }
 
 /// struct seminfo; what is in use, or what limits say.
-fn info(sets: &Sets, is_use: bool) -> [u32; 10] {
+fn info(sets: &Table<Set>, is_use: bool) -> [u32; 10] {
     let (in_use, largest) = if is_use {
-        (sets.by_id.len() as u32, sets.count() as u32)
+        (sets.by_id.len() as u32, count_semaphores(sets) as u32)
     } else {
         (20, VALUE_MAX as u32)
     };
@@ -243,36 +207,28 @@ fn info(sets: &Sets, is_use: bool) -> [u32; 10] {
     ]
 }
 
-fn write_words<T: user::Pod>(mut address: u64, words: &[T]) -> Result<(), Errno> {
-    for word in words {
-        user::write(address, word)?;
-        address = address.wrapping_add(size_of::<T>() as u64);
-    }
-    Ok(())
-}
-
 /// semctl(2).
 pub(super) fn semctl(args: &[u64; 6]) -> SysResult {
     let [id, number, command, argument, ..] = *args;
     let command = command as u32;
+    check_id(id)?;
     match command {
         IPC_INFO | SEM_INFO => {
             let (info, last) = {
                 let sets = SETS.lock();
-                let last = sets.by_id.keys().last().copied().unwrap_or(0);
-                (info(&sets, command == SEM_INFO), last)
+                (info(&sets, command == SEM_INFO), sets.highest())
             };
             write_words(argument, &info)?;
-            Ok(last as usize)
+            Ok(last)
         }
         IPC_STAT | SEM_STAT | SEM_STAT_ANY => {
             let status = {
                 let mut sets = SETS.lock();
-                let set = sets.get(id)?;
+                let (owner, set) = sets.get(id)?;
                 if command != SEM_STAT_ANY {
-                    set.owner.check(0o444)?;
+                    owner.check(0o444)?;
                 }
-                set.status()
+                set.status(owner)
             };
             write_words(argument, &status)?;
             let is_by_place = command != IPC_STAT;
@@ -280,28 +236,22 @@ pub(super) fn semctl(args: &[u64; 6]) -> SysResult {
         }
         IPC_SET => {
             let wanted = Owner::read(argument)?;
-            let mut sets = SETS.lock();
-            let set = sets.get(id)?;
-            set.owner.change(wanted)?;
-            set.times[1] = now();
-            Ok(0)
+            SETS.lock().get(id)?.0.change(wanted).map(|()| 0)
         }
         IPC_RMID => {
-            let mut sets = SETS.lock();
-            sets.get(id)?.owner.check_change()?;
-            let removed = sets.by_id.remove(&(id as i32));
-            drop(sets);
-            if let Some(set) = removed {
-                UNDOING.fetch_sub(set.state.undo.len(), SeqCst);
-                set.outcomes.wake_all();
+            let set = SETS.lock().remove(id)?;
+            UNDOING.fetch_sub(set.state.undo.len(), SeqCst);
+            for one in &set.state.waiting {
+                *one.outcome.lock() = Some(Err(Errno::EIDRM));
             }
+            set.outcomes.wake_all();
             Ok(0)
         }
         GETALL => {
             let values: Vec<u16> = {
                 let mut sets = SETS.lock();
-                let set = sets.get(id)?;
-                set.owner.check(0o444)?;
+                let (owner, set) = sets.get(id)?;
+                owner.check(0o444)?;
                 let all = set.state.semaphores.iter();
                 all.map(|(value, _)| *value as u16).collect()
             };
@@ -309,8 +259,8 @@ pub(super) fn semctl(args: &[u64; 6]) -> SysResult {
         }
         GETPID | GETVAL | GETNCNT | GETZCNT => {
             let mut sets = SETS.lock();
-            let set = sets.get(id)?;
-            set.owner.check(0o444)?;
+            let (owner, set) = sets.get(id)?;
+            owner.check(0o444)?;
             let number = usize::try_from(number as i32).map_err(|_| Errno::EINVAL)?;
             let semaphore = set.state.semaphores.get(number).ok_or(Errno::EINVAL)?;
             Ok(match command {
@@ -330,8 +280,8 @@ pub(super) fn semctl(args: &[u64; 6]) -> SysResult {
         SETALL => {
             let len = {
                 let mut sets = SETS.lock();
-                let set = sets.get(id)?;
-                set.owner.check(0o222)?;
+                let (owner, set) = sets.get(id)?;
+                owner.check(0o222)?;
                 set.state.semaphores.len()
             };
             let mut values = Vec::new();
@@ -361,11 +311,11 @@ fn set_values(
 ) -> SysResult {
     let pid = process::current().pid();
     let mut sets = SETS.lock();
-    let set = sets.get(id)?;
+    let (owner, set) = sets.get(id)?;
     if first + count > set.state.semaphores.len() {
         return Err(Errno::EINVAL);
     }
-    set.owner.check(0o222)?;
+    owner.check(0o222)?;
     for index in first..first + count {
         if let Some(semaphore) = set.state.semaphores.get_mut(index) {
             *semaphore = (value(index)?, pid);
@@ -376,7 +326,7 @@ fn set_values(
             }
         }
     }
-    set.times[1] = now();
+    owner.changed = now();
     let is_any_done = set.state.update();
     let outcomes = set.outcomes.clone();
     drop(sets);
@@ -386,29 +336,10 @@ fn set_values(
     Ok(0)
 }
 
-/// A set as `/proc/sysvipc/sem` shows it.
-pub struct Shown {
-    /// Key.
-    pub key: i32,
-    /// Id.
-    pub id: i32,
-    /// Mode, owner's user and group, creator's user and group.
-    pub owner: [u32; 5],
-    /// Semaphores in it.
-    pub count: usize,
-    /// Seconds: operated, changed.
-    pub times: [u64; 2],
-}
-
-/// All sets.
-pub fn list() -> Vec<Shown> {
+/// Ids and status of all sets.
+pub fn list() -> Vec<(i32, Status)> {
     let sets = SETS.lock();
-    let shown = sets.by_id.iter().map(|(id, set)| Shown {
-        key: set.key,
-        id: *id,
-        owner: set.owner.shown(),
-        count: set.state.semaphores.len(),
-        times: set.times,
-    });
-    shown.collect()
+    let all = sets.by_id.iter();
+    all.map(|(id, (owner, set))| (*id, set.status(owner)))
+        .collect()
 }

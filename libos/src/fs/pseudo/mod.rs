@@ -32,6 +32,7 @@ mod source;
 mod status;
 mod sysctl;
 mod system;
+mod sysvipc;
 mod task;
 
 use alloc::sync::Arc;

@@ -1,13 +1,9 @@
 //! The table of `/proc` itself.
 
-use alloc::vec::Vec;
-
-use super::item::{Item, Kind, Mounted, Numbers, directory, fixed, item, link, mount, out, text};
-use super::{cpuinfo, machine, mounts, sysctl, task};
-use crate::errno::Errno;
+use super::item::{Item, Kind, Mounted, directory, fixed, item, link, mount, text};
+use super::{cpuinfo, machine, mounts, sysctl, sysvipc, task};
 use crate::fs::attributes::PROC_DEVICE;
 use crate::process::{self, table};
-use crate::syscall::sem;
 use crate::syscall::system::{RELEASE, VERSION};
 
 pub(super) static ROOT: Item = item(
@@ -64,30 +60,8 @@ const ITEMS: &[Item] = &[
         "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
     ),
     mount("sys", sysctl::ITEMS, SETTINGS),
-    directory("sysvipc", &[text("sem", semaphores)]),
+    directory("sysvipc", sysvipc::ITEMS),
     text("uptime", machine::uptime),
     fixed!("version", "Linux version {RELEASE} (unikiln) {VERSION}\n"),
     text("vmstat", machine::vmstat),
 ];
-
-/// `/proc/sysvipc/sem`.
-fn semaphores(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {
-    out!(
-        content,
-        "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"
-    );
-    for set in sem::list() {
-        let [mode, uid, gid, creator_uid, creator_gid] = set.owner;
-        let [operated, changed] = set.times;
-        out!(
-            content,
-            "{:10} {:10}  {mode:4o} {:10} ",
-            set.key,
-            set.id,
-            set.count
-        );
-        out!(content, "{uid:5} {gid:5} {creator_uid:5} {creator_gid:5} ");
-        out!(content, "{operated:10} {changed:10}\n");
-    }
-    Ok(())
-}

@@ -10,6 +10,7 @@ use crate::dev::random;
 use crate::fs::pipe::CAPACITY_MAX_BYTES;
 use crate::fs::table::NR_OPEN;
 use crate::process::{table, threads};
+use crate::syscall::queue::{MESSAGE_MAX, QUEUE_BYTES, QUEUES_MAX};
 use crate::syscall::system::{RELEASE, VERSION};
 
 pub(super) const ITEMS: &[Item] = &[
@@ -43,9 +44,9 @@ const KERNEL: &[Item] = &[
     fixed!("shmmax", "18446744073692774399\n"),
     fixed!("shmall", "18446744073692774399\n"),
     fixed!("shmmni", "4096\n"),
-    fixed!("msgmax", "8192\n"),
-    fixed!("msgmnb", "16384\n"),
-    fixed!("msgmni", "32000\n"),
+    fixed!("msgmax", "{MESSAGE_MAX}\n"),
+    fixed!("msgmnb", "{QUEUE_BYTES}\n"),
+    fixed!("msgmni", "{QUEUES_MAX}\n"),
     fixed!("sem", "32000\t1024000000\t500\t32000\n"),
     fixed!("core_pattern", "core\n"),
     fixed!("core_uses_pid", "0\n"),

@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use crate::errno::{Errno, SysResult};
+use super::super::ipc::{IPC_NOWAIT, Outcome};
+use crate::errno::Errno;
 use crate::mm::user;
 use crate::sorted::SortedMap;
 
-const IPC_NOWAIT: u16 = 0o4000;
 pub(super) const SEM_UNDO: u16 = 0o10000;
 pub(super) const OPERATIONS_MAX: u64 = 500;
 pub(super) const VALUE_MAX: i32 = 32_767;
@@ -32,12 +32,11 @@ pub(super) struct Operation {
 }
 
 pub(super) struct Waiting {
-    pub(super) tid: u32,
     pub(super) pid: u32,
     pub(super) operations: Vec<Operation>,
     /// Index of the operation that cannot be.
     pub(super) blocker: usize,
-    pub(super) outcome: Option<SysResult>,
+    pub(super) outcome: Outcome<usize>,
 }
 
 /// What became of operations.
@@ -88,7 +87,7 @@ impl State {
                 self.revert(pid, *done);
             }
             return match refused {
-                Tried::Blocked(_) if operation.flags & IPC_NOWAIT != 0 => {
+                Tried::Blocked(_) if u32::from(operation.flags) & IPC_NOWAIT != 0 => {
                     Tried::Refused(Errno::EAGAIN)
                 }
                 Tried::Blocked(_) => Tried::Blocked(index),
@@ -144,42 +143,35 @@ impl State {
     pub(super) fn update(&mut self) -> bool {
         let mut waiting = core::mem::take(&mut self.waiting);
         let mut is_any_done = false;
-        'changed: loop {
-            for one in waiting.iter_mut().filter(|one| one.outcome.is_none()) {
-                match self.attempt(one.pid, &one.operations) {
-                    Tried::Blocked(blocker) => {
-                        one.blocker = blocker;
-                        continue;
-                    }
-                    Tried::Done => one.outcome = Some(Ok(0)),
-                    Tried::Refused(errno) => one.outcome = Some(Err(errno)),
+        let mut index = 0;
+        while let Some(one) = waiting.get_mut(index) {
+            let outcome = match self.attempt(one.pid, &one.operations) {
+                Tried::Blocked(blocker) => {
+                    one.blocker = blocker;
+                    index += 1;
+                    continue;
                 }
-                is_any_done = true;
-                if alters(&one.operations) {
-                    continue 'changed;
-                }
+                Tried::Done => Ok(0),
+                Tried::Refused(errno) => Err(errno),
+            };
+            let one = waiting.remove(index);
+            *one.outcome.lock() = Some(outcome);
+            is_any_done = true;
+            if alters(&one.operations) {
+                index = 0;
             }
-            break;
         }
         self.waiting = waiting;
         is_any_done
-    }
-
-    /// What became of a thread's operations, which it forgets.
-    pub(super) fn take(&mut self, tid: u32, even_undecided: bool) -> Option<SysResult> {
-        let is_it = |one: &Waiting| one.tid == tid && (even_undecided || one.outcome.is_some());
-        let index = self.waiting.iter().position(is_it)?;
-        self.waiting.remove(index).outcome
     }
 
     /// Those who wait for a semaphore to become zero, or to grow.
     pub(super) fn count_waiting(&self, number: usize, for_zero: bool) -> usize {
         let waits = |one: &&Waiting| {
             let blocker = one.operations.get(one.blocker);
-            one.outcome.is_none()
-                && blocker.is_some_and(|operation| {
-                    usize::from(operation.number) == number && (operation.change == 0) == for_zero
-                })
+            blocker.is_some_and(|operation| {
+                usize::from(operation.number) == number && (operation.change == 0) == for_zero
+            })
         };
         self.waiting.iter().filter(waits).count()
     }
@@ -252,16 +244,17 @@ mod tests {
         state.prepare_undo(7).unwrap();
         let take = [operation(0, -2, SEM_UNDO)];
         assert_eq!(state.attempt(7, &take), Tried::Done);
+        let outcome = Outcome::default();
         state.waiting.push(Waiting {
-            tid: 9,
             pid: 9,
             operations: [operation(0, -1, 0)].to_vec(),
             blocker: 0,
-            outcome: None,
+            outcome: outcome.clone(),
         });
         assert_eq!(state.count_waiting(0, false), 1);
         assert!(state.undo(7));
-        assert_eq!(state.take(9, false), Some(Ok(0)));
+        assert_eq!(*outcome.lock(), Some(Ok(0)));
+        assert_eq!(state.waiting.len(), 0);
         assert_eq!(state.semaphores, [(1, 9)]);
         UNDOING.fetch_sub(1, SeqCst);
     }
