@@ -4,25 +4,11 @@
 //! after them, leave nothing behind: no process, no open end of a pipe, no lock, no memory.
 #include "killed_midway.h"
 
-/// As many processes at once as a slow machine lets a round make: what is kept for them is
-/// not lost.
-static void crowd(void) {
-    pid_t pids[64];
-    for (int i = 0; i < 64; i++) {
-        pids[i] = fork();
-        if (pids[i] == 0) pause(), _exit(0);
-        CHECK(pids[i] > 0);
-    }
-    for (int i = 0; i < 64; i++) CHECK_EQ(kill(pids[i], SIGKILL), 0);
-    for (int i = 0; i < 64; i++) CHECK_EQ(waitpid(pids[i], NULL, 0), pids[i]);
-}
-
 int main(int argc, char **argv) {
     if (argc > 1) return again(argv);
     begin(argv[0]);
     for (int kind = 0; kind < KINDS; kind++)
         for (int step = 0; step < 2; step++) run_round(kind, step, 50 + 400 * step);
-    crowd();
     long before = free_kib();
     // By time, at moments that move through the step; then at random ones.
     for (int round = 0; round < 40; round++)
