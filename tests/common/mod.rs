@@ -147,7 +147,7 @@ pub fn native<S: AsRef<OsStr>>(
     // Whoever started the tests in the background had these ignored.
     let mut command = Command::new("env");
     command
-        .args(["--default-signal=INT,QUIT", "setsid"])
+        .args(["--default-signal=HUP,INT,QUIT", "setsid"])
         .arg(program)
         .args(args)
         .env_clear()

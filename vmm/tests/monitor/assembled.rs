@@ -23,6 +23,13 @@ on_trap:
     movq $0, 16(%r15)
     movq $0, 24(%r15)
     DO EXIT";
+/// The services of ring 0, at addresses of their own.
+const GATES: &str = "
+gate_flush_page: int $0x81
+    ret
+gate_load_root: int $0x82
+    ret
+";
 const ON_SYSCALL: &str = "on_syscall: FINISH 99";
 /// Text and data lie this far apart (see prelude.S).
 const DATA_OFFSET: usize = 0x1_0000;
@@ -54,6 +61,7 @@ pub(crate) fn guest(source: &str) -> Guest {
             text.push('\n');
         }
     }
+    text.push_str(GATES);
     text.push_str("text_end: nop\n");
     fs::write(path("guest.S"), text).unwrap();
     tool("as", &["--64", "-o"], &[&path("guest.o"), &path("guest.S")]);

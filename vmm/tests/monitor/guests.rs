@@ -173,23 +173,19 @@ fn flushes_make_page_table_edits_seen() {
                  PRINT_WORD %rbx
                  POINT 0x5000
                  mov $0x400000, %eax
-                 int $0x81
+                 callq gate_flush_page
                  mov 0x400000, %rbx
                  PRINT_WORD %rbx
                  POINT 0x4000
-                 int $0x82
-                 mov 0x400000, %rbx
-                 PRINT_WORD %rbx
-                 POINT 0x5000
                  mov 56(%r14), %rax
-                 int $0x83
+                 callq gate_load_root
                  mov 0x400000, %rbx
                  PRINT_WORD %rbx
                  FINISH 0",
     )
     .run()
     .exits(0);
-    assert_eq!(ran.words(), [11, 22, 11, 22]);
+    assert_eq!(ran.words(), [11, 22, 11]);
 }
 
 #[test]
@@ -386,7 +382,7 @@ fn a_triple_fault_is_recorded_with_registers() {
                  movq $0, 208*8(%rsi, %rdi)
                  movq $0, 209*8(%rsi, %rdi)
                  mov %rsi, %rax
-                 int $0x83
+                 callq gate_load_root
                  FINISH 1",
     )
     .run()

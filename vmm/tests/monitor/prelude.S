@@ -63,7 +63,7 @@
 .text
 header:
     .ascii "UNIKILN\0"
-    .long 5, 320
+    .long 6, 336
     .quad start
     .quad boot_stack_top
     .quad syscall_entry
@@ -73,6 +73,7 @@ header:
     .set vector, vector + 1
 .endr
     .quad header, text_end
+    .quad gate_flush_page, gate_load_root
 
 start:
     mov %rdi, %r14
