@@ -1,6 +1,6 @@
 //! Unikernel files, as the monitor opens them.
 
-use unikiln_abi::image::{LIBOS_MAGIC, LibosHeader};
+use unikiln_abi::image::{GATES, LIBOS_MAGIC, LibosHeader};
 use unikiln_abi::layout::{LIBOS_IMAGE_BASE, TRAP_ENTRIES};
 use unikiln_abi::{ABI_VERSION, PAGE_BYTES};
 use unikiln_unikernel::{
@@ -38,7 +38,8 @@ fn run(input: &[u8]) {
             segments.any(|segment| segment.flags.executable && segment.contains(address))
         };
         assert!(in_text(file.entry()) && in_text(header.syscall_entry));
-        assert!(header.trap_entries.iter().all(|&entry| in_text(entry)));
+        let entries = header.trap_entries.iter().chain(&header.gates);
+        assert!(entries.copied().all(in_text));
         for segment in file.segments() {
             let end = segment.offset.checked_add(segment.filesz_bytes);
             assert!(end.is_some_and(|end| end <= len_bytes));
@@ -131,6 +132,7 @@ fn file(manifest: &[u8]) -> Vec<u8> {
     ];
     words.extend([entry; TRAP_ENTRIES]);
     words.extend([text, text + PAGE_BYTES]);
+    words.extend([entry; GATES]);
     for (index, word) in words.iter().enumerate() {
         bytes[PAGE + index * 8..][..8].copy_from_slice(&word.to_le_bytes());
     }
