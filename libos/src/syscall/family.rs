@@ -16,6 +16,10 @@ fn kin_of(pid: u64) -> Result<Kin, Errno> {
 
 /// getppid(2); 0 where the parent is outside.
 pub(super) fn getppid(_args: &[u64; 6]) -> SysResult {
+    if process::current().is_init() {
+        // Its parent is outside, whatever becomes of others.
+        return Ok(0);
+    }
     Ok(kin_of(0)?.parent as usize)
 }
 
