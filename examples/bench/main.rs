@@ -1,7 +1,7 @@
 //! Measures Unikiln side by side with what it replaces, and prints ratios:
 //!
 //! ```text
-//! cargo run --release --example bench            # everything, about six minutes
+//! cargo run --release --example bench            # everything, about a quarter of an hour
 //! cargo run --release --example bench -- --quick # does it measure at all? half a minute
 //! ```
 //!

@@ -10,8 +10,8 @@
 //! side by side would save entering the other table at each switch, about 30 µs on a software
 //! KVM and below 1 µs elsewhere; but a fork needs two tables in any case, and what a short
 //! child does (end, or call execve) costs less that way than to copy the memory of the parent
-//! and put it back, which the parent would have to wait for: 2 times a native fork and exit
-//! for a small process, a hundredth for one of 500 MiB, whose large pages are shared whole.
+//! and put it back, which the parent would have to wait for: 2.5 times a native fork and exit,
+//! be the process small or of 500 MiB, whose large pages are shared whole.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};

@@ -302,7 +302,7 @@ impl Write for Line {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{shown, weigh};
 
     #[test]
     fn an_adjustment_counts_in_thousandths_of_all_memory() {

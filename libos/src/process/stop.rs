@@ -221,7 +221,7 @@ fn tell(process: &'static Process) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{CLD_CONTINUED, CLD_STOPPED, SIGCONT, Status, Stop};
 
     #[test]
     fn the_last_thread_that_rests_stops_the_process() {

@@ -200,7 +200,7 @@ fn make(number: u64, arguments: &Arguments) -> SysResult {
     };
     if flags & !allowed != 0 || flags & needed != needed {
         // Threads with files or a working directory of their own, processes that share
-        // them, descriptors of processes.
+        // them, descriptors of threads.
         stats::note_unsupported(number);
         return Err(Errno::ENOSYS);
     }

@@ -1,5 +1,10 @@
-use super::*;
+//! What goes in comes out: joined, apart, awaited and in advance.
+
+use alloc::sync::Arc;
 use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Queue, Segment, blank_page};
 
 fn segment(bytes: &[u8], packet: bool) -> Segment {
     let mut page = blank_page();
