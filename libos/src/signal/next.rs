@@ -96,7 +96,7 @@ pub fn take_of(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Claimed, Next, ProcessSignals, SigInfo, ThreadSignals, claim, next, next_stop};
     use crate::signal::number::SI_USER;
     use linux_raw_sys::general::{SIGKILL, SIGTSTP, SIGUSR1};
 

@@ -193,7 +193,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Errno, IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, Message, Queue, Vec, Wanted};
 
     #[test]
     fn a_type_and_flags_say_which_is_wanted() {

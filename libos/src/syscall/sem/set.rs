@@ -208,7 +208,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Errno, Operation, Outcome, SEM_UNDO, SeqCst, State, Tried, UNDOING, Waiting};
 
     fn state(values: &[i32]) -> State {
         State {
