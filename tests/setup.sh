@@ -37,4 +37,10 @@ done
 echo "tests/setup.sh: installing ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 install() { apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }
-install || { apt-get update -qq; install; }
+# A network that is away for a moment is waited for.
+for pause in 0 10 30 60 0; do
+    install && exit 0
+    sleep "$pause"
+    apt-get update -qq || true
+done
+install

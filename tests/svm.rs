@@ -13,7 +13,7 @@ use std::process::Command;
 
 use common::guest::{Build, Guest, all};
 use common::skip::{Need, has_all};
-use common::{Unikiln, cache_dir};
+use common::{Unikiln, cache_dir, downloads};
 
 const NEEDS: &[Need<'static>] = &[
     Need::Program("qemu-system-x86_64"),
@@ -261,7 +261,7 @@ fn every_case_runs_under_hardware_style_kvm() {
 
     let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/svm.sh");
     let output = Command::new(machine)
-        .arg(cache_dir("svm-machine"))
+        .arg(downloads::svm_machine())
         .arg(&root)
         .output()
         .expect("bash is there");

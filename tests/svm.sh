@@ -8,17 +8,8 @@
 # hold /script, and gets /bin/busybox. The serial console is standard output.
 set -euo pipefail
 cache=$1 root=$2
-mkdir -p "$cache"
 
-if [ ! -d "$cache/kernel" ]; then
-    # The kernel is unpacked, never installed.
-    fresh=$(mktemp -d "$cache/kernel.XXXXXX")
-    package=$(apt-cache depends linux-image-amd64 | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ { print $2; exit }')
-    [ -n "$package" ] || { apt-get update -qq; package=$(apt-cache depends linux-image-amd64 | awk '$2 ~ /^linux-image-[0-9]/ { print $2; exit }'); }
-    (cd "$fresh" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg -x ./linux-image-*.deb . && rm ./*.deb) >&2
-    chmod 755 "$fresh"
-    mv -T "$fresh" "$cache/kernel"
-fi
+"$(dirname "$0")/svm_kernel.sh" "$cache"
 modules=$(echo "$cache"/kernel/lib/modules/*/kernel)
 
 mkdir -p "$root"/{bin,dev,proc,sys,tmp,modules}

@@ -8,11 +8,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::cache_dir;
 use super::skip::Need;
-
-/// Packages of the Debian image, unmodified.
-const PACKAGES: &str = "python3.11,perl,sqlite3,lua5.4,gawk,coreutils,busybox-static";
+use super::{cache_dir, downloads};
 
 /// What making images takes.
 pub const IMAGE_TOOLS: [Need<'static>; 3] = [
@@ -23,20 +20,24 @@ pub const IMAGE_TOOLS: [Need<'static>; 3] = [
 
 /// A tool that must succeed.
 pub fn tool(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output();
-    let output = output.unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {args:?}: {}\n{said}",
-        output.status
-    );
+    attempt(program, args).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// An OCI layout whose tag `debian` is Debian 12 with [`PACKAGES`].
+/// A tool that may fail; what it said then.
+pub fn attempt(program: &str, args: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(args).output();
+    let output = output.map_err(|error| format!("cannot start {program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} {args:?}: {}\n{said}", output.status))
+}
+
+/// An OCI layout whose tag `debian` is Debian 12 with the programs of `tests/packages`.
 pub fn debian_layout() -> PathBuf {
     make("debian-oci", |layout| {
-        let tar = packages_tar("debian", PACKAGES);
+        let tar = downloads::debian_tar();
         new_layout(layout, "debian", &[&tar]);
         let image = format!("{}:debian", layout.display());
         tool(
@@ -67,26 +68,6 @@ pub fn key(parts: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
-}
-
-/// Debian 12 packages and all that they depend on, as the tar file of a layer.
-pub fn packages_tar(name: &str, packages: &str) -> PathBuf {
-    packages_tar_without(name, packages, &[])
-}
-
-/// The same without files of these patterns.
-pub fn packages_tar_without(name: &str, packages: &str, patterns: &[&str]) -> PathBuf {
-    let parts = [&[packages], patterns].concat();
-    make(&format!("{name}-{}.tar", key(&parts)), |tar| {
-        let options = patterns.iter();
-        let options: Vec<String> = options
-            .map(|pattern| format!("--dpkgopt=path-exclude={pattern}"))
-            .collect();
-        let mut words = vec!["--quiet", "--variant=extract", "--include", packages];
-        words.extend(options.iter().map(String::as_str));
-        words.extend(["bookworm", text(tar)]);
-        tool("mmdebstrap", &words);
-    })
 }
 
 /// An OCI layout with one image of these layers (tar files), lowest first.
@@ -139,6 +120,7 @@ pub fn make(name: &str, write: impl FnOnce(&Path)) -> PathBuf {
     place
 }
 
-fn text(path: &Path) -> &str {
+/// A path as a word of a command.
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("the target directory's path is UTF-8")
 }

@@ -16,15 +16,19 @@
 //! | `server.rs` | a guest that serves: its ports, its log, its end; clients of this machine |
 //! | `skip.rs` | what a test needs from the machine, and how it is missed |
 //! | `compile.rs` | programs made by Go and by cargo |
+//! | `downloads.rs` | all that comes from the network, and waiting for it |
+//! | `registries.rs` | packages from PyPI and npm, by pip and npm |
 //! | `image.rs` | images made by other people's tools: umoci, skopeo, dpkg |
 
 // Each test binary uses its own part of this module.
 #![allow(dead_code, unreachable_pub)]
 
 pub mod compile;
+pub mod downloads;
 pub mod guest;
 pub mod image;
 pub mod outcome;
+pub mod registries;
 pub mod server;
 pub mod skip;
 

@@ -4,29 +4,11 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use crate::common::image::{IMAGE_TOOLS, key, make, new_layout, packages_tar_without, tool};
+use crate::common::image::{IMAGE_TOOLS, make, new_layout, tool};
 use crate::common::skip::{Need, has_all};
-use crate::common::{Unikiln, cache_dir};
+use crate::common::{Unikiln, cache_dir, downloads};
 
 pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/processes");
-const PACKAGES: &str = "bash,busybox-static,coreutils,dash,diffutils,findutils,grep,gzip,sed,\
-                        util-linux,gettext-base,gosu,tini,dumb-init,\
-                        gcc,git,libc6-dev,make,nodejs,php8.2-fpm,python3.11,supervisor,\
-                        mariadb-client-core,mariadb-server-core,nginx-light,postgresql-15,\
-                        redis-server";
-/// Half of the bytes, and none of the programs' work: documents, translations, a compiler
-/// for PostgreSQL's expressions, gcc's own checkers.
-const LEFT_OUT: [&str; 8] = [
-    "/usr/share/doc/*",
-    "/usr/share/i18n/*",
-    "/usr/share/locale/*",
-    "/usr/share/man/*",
-    "/usr/lib/*/libLLVM*",
-    "/usr/lib/*/lib?san.so*",
-    "/usr/lib/postgresql/15/lib/bitcode/*",
-    "/usr/lib/postgresql/15/lib/llvmjit*",
-];
-
 /// Two vCPUs, so that parent and child truly run at once.
 pub(crate) const OPTIONS: [&str; 4] = ["--memory", "1G", "--cpus", "2"];
 
@@ -43,9 +25,9 @@ pub(crate) fn debian() -> PathBuf {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
         // To pack half a gigabyte takes longer than any of the trials.
-        let parts = [&[PACKAGES], &LEFT_OUT[..]].concat();
-        let base = make(&format!("processes-{}-oci", key(&parts)), |layout| {
-            let packages = packages_tar_without("processes", PACKAGES, &LEFT_OUT);
+        let packages = downloads::processes_tar();
+        let name = packages.file_stem().expect("it has a name");
+        let base = make(&format!("{}-oci", name.display()), |layout| {
             new_layout(layout, "processes", &[&packages]);
         });
         let work = tempfile::tempdir().expect("temporary directory");

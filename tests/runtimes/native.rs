@@ -2,14 +2,14 @@
 //! assembler of gcc, one process after the other.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::common::image::{make, tool};
+use crate::common::image::tool;
 use crate::common::skip::{Need, has_all};
-use crate::common::{Outcome, Unikiln, cache_dir, native};
+use crate::common::{Outcome, Unikiln, cache_dir, downloads, native};
 use crate::image::{PROGRAMS, build};
 
 const CC1: &str = "/usr/lib/gcc/x86_64-linux-gnu/12/cc1";
@@ -48,19 +48,11 @@ fn thousand_threads() -> Result<(), Failed> {
     Ok(())
 }
 
-/// speedtest1.c as it comes with SQLite, from Debian's source package.
-fn speedtest_source() -> PathBuf {
-    make("speedtest1.c", |file| {
-        let script = format!("{PROGRAMS}/sqlite_source.sh");
-        tool(&script, &[file.to_str().expect("UTF-8")]);
-    })
-}
-
 /// The same answers to all queries: SQLite hashes them.
 fn sqlite_speedtest() -> Result<(), Failed> {
     let needs = [Need::Kvm, Need::File(SQLITE), Need::Program("apt-get")];
     if has_all("sqlite_speedtest", &needs) {
-        let source = speedtest_source();
+        let source = downloads::speedtest_source();
         let program = compile(source.to_str().expect("UTF-8"), &["-lsqlite3", "-lm"]);
         let args = ["--size", "20", "--verify", "/tmp/speedtest.db"];
         let native = native(&program, args, &[]);
@@ -91,7 +83,7 @@ fn gcc() -> Result<(), Failed> {
     if !has_all("gcc", &needs) {
         return Ok(());
     }
-    let source = speedtest_source();
+    let source = downloads::speedtest_source();
     let source = source.to_str().expect("UTF-8");
     let files = files_of(source);
     let options = ["--memory", "512M"];

@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::common::image::{IMAGE_TOOLS, new_layout, packages_tar, tool};
+use crate::common::image::{IMAGE_TOOLS, new_layout, tool};
 use crate::common::skip::{Need, has_all};
-use crate::common::{Unikiln, cache_dir};
+use crate::common::{Unikiln, cache_dir, downloads};
 use crate::image::PROGRAMS;
 
 const NAMES: [&str; 5] = ["crypto", "files", "jit", "timers", "workers"];
@@ -26,7 +26,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn unikernel() -> &'static PathBuf {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
-        let packages = packages_tar("node", "nodejs");
+        let packages = downloads::node_tar();
         let work = tempfile::tempdir().expect("temporary directory");
         let (layout, programs) = (work.path().join("oci"), work.path().join("programs.tar"));
         let words = [

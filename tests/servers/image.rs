@@ -5,15 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::common::compile::{self, GO};
-use crate::common::image::{IMAGE_TOOLS, new_layout, packages_tar, tool};
+use crate::common::image::{IMAGE_TOOLS, new_layout, tool};
 use crate::common::skip::{Need, has_all};
-use crate::common::{Unikiln, cache_dir};
-use crate::registries;
+use crate::common::{Unikiln, cache_dir, downloads, registries};
 
 pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
 const JAVA_HOME: &str = "/usr/lib/jvm/java-17-openjdk-amd64";
-const PACKAGES: &str = "redis-server,nginx-light,memcached,lighttpd,haproxy,curl,\
-                        python3.11,nodejs";
 
 /// Whether the image can be made and its servers be driven by these `clients`.
 pub(crate) fn can_run(test: &str, clients: &[&str]) -> bool {
@@ -29,7 +26,7 @@ pub(crate) fn can_run(test: &str, clients: &[&str]) -> bool {
 pub(crate) fn debian() -> PathBuf {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
     FILE.get_or_init(|| {
-        let packages = packages_tar("servers", PACKAGES);
+        let packages = downloads::servers_tar();
         let work = tempfile::tempdir().expect("temporary directory");
         let layout = work.path().join("oci");
         let trees = [

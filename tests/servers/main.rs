@@ -9,7 +9,6 @@
 //! | `clients.rs` | names and HTTP from inside a guest: Python, Go, curl |
 //! | `load.rs` | 1,000 connections at once, 10,000 one after another |
 //! | `image.rs` | the image of all packages; programs that are made here |
-//! | `registries.rs` | packages from PyPI and npm, by pip and npm |
 //!
 //! `files` is a layer of the image; other folders hold programs that are made here.
 
@@ -20,7 +19,6 @@ mod debian;
 mod image;
 mod languages;
 mod load;
-mod registries;
 
 use common::server;
 use libtest_mimic::Arguments;

