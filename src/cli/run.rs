@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use unikiln_builder::registry::{Local, Reference};
 use unikiln_builder::{Digest, ImageRef};
@@ -41,6 +42,20 @@ pub(super) struct Run {
     /// The program's working directory.
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<OsString>,
+    /// Run as this user, names or numbers, instead of the image's; HOME becomes the user's
+    /// home unless it is set.
+    #[arg(short, long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
+    user: Option<String>,
+    /// Give the user one more group.
+    #[arg(long, value_name = "GID")]
+    group_add: Vec<u32>,
+    /// Let the program change nothing in the root file system; volumes and /dev/shm stay
+    /// writable.
+    #[arg(long)]
+    read_only: bool,
+    /// Let no program gain rights by its set-user-ID bit or capabilities.
+    #[arg(long)]
+    no_new_privileges: bool,
     /// The host name that the guest sees.
     #[arg(long, value_name = "NAME", default_value = unikiln_vmm::config::HOSTNAME_DEFAULT)]
     hostname: OsString,
@@ -140,6 +155,10 @@ impl Run {
             .map(OsString::from)
             .collect();
         config.working_dir = self.workdir;
+        config.user = self.user;
+        config.groups = self.group_add;
+        config.read_only_root = self.read_only;
+        config.no_new_privileges = self.no_new_privileges;
         config.hostname = self.hostname;
         config.network = network;
         config.processes = self.processes;

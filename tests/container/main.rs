@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use unikiln_vmm::config::Processes;
 use unikiln_vmm::container::{Ending, Ready};
 use unikiln_vmm::control::{Reply, Request, Update, ask};
-use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork, SpecUser, SpecVolume};
+use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork, SpecVolume};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -209,10 +209,7 @@ fn a_program_is_who_and_where_the_pod_says() {
     container.volume("inner", "/outer/inner", true);
     container.volume("outer", "/outer", false);
     container.volume("last", "/dev/termination-log", false);
-    container.spec.user = Some(SpecUser {
-        name: "daemon:2".into(),
-        sets_home: true,
-    });
+    container.spec.user = Some("daemon:2".to_owned());
     container.spec.groups = vec![4242];
     container.spec.image_groups = false;
     container.spec.no_new_privileges = true;

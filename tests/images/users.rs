@@ -109,8 +109,13 @@ fn layout() -> PathBuf {
 }
 
 fn run(tag: &str, args: &[&str]) -> Outcome {
+    run_with(tag, &[], args)
+}
+
+fn run_with(tag: &str, options: &[&str], args: &[&str]) -> Outcome {
     Unikiln::run(format!("oci:{}:{tag}", layout().display()))
         .options(["--entrypoint", "/bin/busybox"])
+        .options(options)
         .args(args)
         .output()
 }
@@ -190,5 +195,48 @@ fn a_set_id_program_runs_as_its_owner() {
         ids("0", "/sbin/as-5").assert_stdout("0 5 0 6 1\n");
         // Also when a program starts it.
         run("potter", &["env", "/sbin/as-5"]).assert_stdout("1000 5 1000 6 1\n");
+    }
+}
+
+#[test]
+fn the_user_option_replaces_the_images_user() {
+    if ready("the_user_option_replaces_the_images_user") {
+        let who = ["ash", "-c", "echo $(id -u) $(id -g) $(id -G) $HOME"];
+        for (options, line) in [
+            (&["--user", "potter"][..], "1000 1000 1000 1002 /\n"),
+            (&["-u", "1000:kiln"], "1000 1002 1002 /\n"),
+            (&["-u", "7:8", "-e", "HOME=/srv"], "7 8 8 /srv\n"),
+            (&["-u", "7", "--group-add", "9"], "7 0 0 9 /\n"),
+        ] {
+            run_with("0", options, &who)
+                .assert_code(0)
+                .assert_stdout(line);
+        }
+        run_with("potter", &["--user", "0"], &["cat", "/etc/shadow"])
+            .assert_code(0)
+            .assert_stdout("secret\n");
+        run_with("0", &["--user", "absent"], &["true"])
+            .assert_code(125)
+            .assert_stderr_has("cannot run as absent");
+        run_with("0", &["--user", ""], &["true"])
+            .assert_code(125)
+            .assert_stderr_has("--user");
+    }
+}
+
+#[test]
+fn options_take_rights_away() {
+    if ready("options_take_rights_away") {
+        let script = "touch /new || echo kept; touch /dev/shm/new && echo made";
+        run_with("0", &["--read-only"], &["ash", "-c", script])
+            .assert_code(0)
+            .assert_stdout("kept\nmade\n")
+            .assert_stderr_has("Read-only file system");
+        run_with(
+            "1000-1000",
+            &["--no-new-privileges"],
+            &["env", "/sbin/as-5"],
+        )
+        .assert_stdout("1000 1000 1000 1000 0\n");
     }
 }

@@ -41,8 +41,9 @@ pub struct Config {
     pub env: Vec<OsString>,
     /// Replaces the image's working directory.
     pub working_dir: Option<OsString>,
-    /// Runs the program instead of the image's user.
-    pub user: Option<NamedUser>,
+    /// Runs the program instead of the image's user: `USER[:GROUP]`, each a name or a number.
+    /// The guest looks it up, and gives it `HOME` where that is not set.
+    pub user: Option<String>,
     /// Supplementary groups beside those of the user.
     pub groups: Vec<u32>,
     /// Whether the user has the supplementary groups that the image gives it.
@@ -104,15 +105,6 @@ impl FromStr for Processes {
             _ => Err(format!("{text:?} is not deny, spawn or fork")),
         }
     }
-}
-
-/// A user that is looked up in the image, by the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedUser {
-    /// `USER[:GROUP]`, each a name or a number.
-    pub name: String,
-    /// `HOME` is the user's home directory.
-    pub sets_home: bool,
 }
 
 impl Config {

@@ -69,7 +69,7 @@ pub mod vcpus;
 pub mod vm;
 pub mod volume;
 
-pub use config::{Config, NamedUser};
+pub use config::Config;
 pub use error::Error;
 pub use hypercall::{OnStart, Stdin};
 pub use log::{LogFormat, LogTarget};

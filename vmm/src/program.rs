@@ -59,6 +59,8 @@ pub struct Program {
     pub envc: u32,
     /// Volumes.
     pub volume_count: u32,
+    /// `HOME` is the guest's to set, once it has found the user.
+    pub lacks_home: bool,
 }
 
 impl Program {
@@ -99,7 +101,7 @@ impl Program {
             true => String::new(),
             false => config.network.hosts(&config.hostname.to_string_lossy()),
         };
-        let user = config.user.as_ref().map_or("", |user| user.name.as_str());
+        let user = config.user.as_deref().unwrap_or_default();
         let mounted = volumes.flags().zip(&config.volumes).map(|(flags, mount)| {
             let mut text = format!("{flags} ").into_bytes();
             text.extend_from_slice(mount.place.as_bytes());
@@ -136,6 +138,7 @@ impl Program {
             argc: args.len() as u32,
             envc: env.len() as u32,
             volume_count: mounted.len() as u32,
+            lacks_home: !env.iter().any(|setting| setting.starts_with(b"HOME=")),
         })
     }
 }
@@ -169,16 +172,10 @@ fn environment(manifest: &Manifest, config: &Config) -> Result<Vec<Vec<u8>>, Pro
     for setting in [PATH_DEFAULT, &hostname] {
         set(&mut env, setting, false)?;
     }
-    let home: &[u8] = if manifest.user.uid == 0 {
-        b"HOME=/root"
-    } else {
-        b"HOME=/"
-    };
-    if config.user.as_ref().is_some_and(|user| user.sets_home) {
-        // The guest knows it, once it has found the user.
-        env.retain(|setting| !setting.starts_with(b"HOME="));
-    } else {
-        set(&mut env, home, false)?;
+    match (&config.user, manifest.user.uid) {
+        (Some(_), _) => {}
+        (None, 0) => set(&mut env, b"HOME=/root", false)?,
+        (None, _) => set(&mut env, b"HOME=/", false)?,
     }
     Ok(env)
 }
@@ -272,6 +269,20 @@ mod tests {
             let error = strings(|config| config.env = vec![bad.into()]).unwrap_err();
             assert!(matches!(error, ProgramError::BadEnv { .. }), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_home_of_a_named_user_is_the_guests_to_find() {
+        let lacks_home = |env: Vec<OsString>| {
+            let mut config = Config::new("x.uk");
+            config.user = Some("nobody".into());
+            config.env = env;
+            let program = Program::new(&manifest(), &config, &Volumes::default()).unwrap();
+            let strings = String::from_utf8(program.strings).unwrap();
+            (program.lacks_home, strings.matches("HOME=").count())
+        };
+        assert_eq!(lacks_home(vec![]), (true, 0));
+        assert_eq!(lacks_home(vec!["HOME=/data".into()]), (false, 1));
     }
 
     #[test]

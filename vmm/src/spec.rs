@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, NamedUser, Processes};
+use crate::config::{Config, Processes};
 use crate::log::{LogFormat, LogTarget};
 use crate::net::Mode;
 use crate::stats::StatsFormat;
@@ -16,7 +16,7 @@ use crate::strace::FilterError;
 use crate::volume::{Mount, MountError};
 
 /// Version of [`Spec`].
-pub const SPEC_VERSION: u32 = 1;
+pub const SPEC_VERSION: u32 = 2;
 /// Longer files are none.
 const FILE_MAX_BYTES: u64 = 16 << 20;
 
@@ -85,9 +85,9 @@ pub struct Spec {
     pub working_dir: Option<String>,
     /// Host name.
     pub hostname: String,
-    /// Runs the program instead of the image's user.
+    /// Runs the program instead of the image's user: `USER[:GROUP]`, each a name or a number.
     #[serde(default)]
-    pub user: Option<SpecUser>,
+    pub user: Option<String>,
     /// Supplementary groups beside those of the user.
     #[serde(default)]
     pub groups: Vec<u32>,
@@ -135,16 +135,6 @@ pub struct Spec {
     /// Where the end is recorded ([`crate::container::Ending`]).
     #[serde(default)]
     pub exit: Option<PathBuf>,
-}
-
-/// A user that is looked up in the image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SpecUser {
-    /// `USER[:GROUP]`, each a name or a number.
-    pub name: String,
-    /// `HOME` becomes the user's home directory.
-    pub sets_home: bool,
 }
 
 /// A directory or file of the host.
@@ -214,10 +204,7 @@ impl Spec {
         config.env = list(&self.env);
         config.working_dir = self.working_dir.as_ref().map(OsString::from);
         config.hostname = OsString::from(&self.hostname);
-        config.user = self.user.as_ref().map(|user| NamedUser {
-            name: user.name.clone(),
-            sets_home: user.sets_home,
-        });
+        config.user.clone_from(&self.user);
         config.groups = self.groups.clone();
         config.image_groups = self.image_groups;
         config.read_only_root = self.read_only_root;

@@ -76,7 +76,7 @@ impl Machine {
         let strings_bytes = program.strings.len() as u64;
         let plan = plan(unikernel.segments(), strings_bytes, config.cpus)?;
         let groups = groups(&unikernel.manifest().user, &config)?;
-        let flags = stream_flags(&config) | flush_flags() | container_flags(&config);
+        let flags = stream_flags(&config) | flush_flags() | container_flags(&config, &program);
         let mut log = Log::open(config.log_format, config.log_target)?;
         for note in &config.notes {
             // As with every line of the log: one that cannot be written is lost.
@@ -277,9 +277,8 @@ fn boot_info(
 }
 
 /// Flags for what a container is.
-fn container_flags(config: &Config) -> u32 {
+fn container_flags(config: &Config, program: &Program) -> u32 {
     let flag = |is_set, flag| if is_set { flag } else { 0 };
-    let sets_home = config.user.as_ref().is_some_and(|user| user.sets_home);
     flag(config.strace.is_some(), FLAG_STRACE)
         | flag(config.read_only_root, FLAG_ROOT_READ_ONLY)
         | flag(config.no_new_privileges, FLAG_NO_NEW_PRIVILEGES)
@@ -287,7 +286,7 @@ fn container_flags(config: &Config) -> u32 {
         | flag(config.processes != Processes::Fork, FLAG_NO_FORK)
         | flag(config.on_start.is_some(), FLAG_TELL_START)
         | flag(config.image_groups, FLAG_USER_GROUPS)
-        | flag(sets_home, FLAG_USER_HOME)
+        | flag(program.lacks_home, FLAG_USER_HOME)
 }
 
 /// Supplementary groups: those of the image's user, where it runs the program and keeps

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use unikiln_vmm::StatsFormat;
 use unikiln_vmm::config::Processes;
-use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork, SpecUser, SpecVolume};
+use unikiln_vmm::spec::{SPEC_VERSION, Spec, SpecNetwork, SpecVolume};
 
 use super::{CONTROL, EXIT};
 use crate::handler::{HandlerError, Launch};
@@ -44,12 +44,6 @@ pub(super) fn spec(launch: &Launch<'_>, unikernel: PathBuf) -> Result<Spec, Hand
     let resources = linux.and_then(|linux| linux.resources.clone());
     let resources = resources.unwrap_or_default();
     let env = env(config)?;
-    let sets_home = !launch
-        .image
-        .env
-        .iter()
-        .chain(&env)
-        .any(|it| it.starts_with("HOME="));
     let procs = launch.cgroup.directories.iter();
     let volumes = launch.mounts.iter().map(|mount| {
         let place = mount.place.to_str().ok_or_else(|| {
@@ -69,7 +63,7 @@ pub(super) fn spec(launch: &Launch<'_>, unikernel: PathBuf) -> Result<Spec, Hand
         env,
         working_dir: Some(config.working_dir.clone()).filter(|it| !it.is_empty()),
         hostname: hostname(pod),
-        user: user(security, sets_home)?,
+        user: user(security)?,
         groups: groups(security)?,
         image_groups: security.supplemental_groups_policy() == SupplementalGroupsPolicy::Merge,
         read_only_root: security.readonly_rootfs,
@@ -165,10 +159,7 @@ fn hostname(pod: &PodSandboxConfig) -> String {
     }
 }
 
-fn user(
-    security: &LinuxContainerSecurityContext,
-    sets_home: bool,
-) -> Result<Option<SpecUser>, HandlerError> {
+fn user(security: &LinuxContainerSecurityContext) -> Result<Option<String>, HandlerError> {
     let group = (security.run_as_group.as_ref())
         .map(|group| id("run_as_group", group.value))
         .transpose()?;
@@ -192,10 +183,8 @@ fn user(
         (None, Some(_)) => Err(HandlerError::Invalid(
             "run_as_group is given without run_as_user or run_as_username".to_owned(),
         )),
-        (Some(user), group) => Ok(Some(SpecUser {
-            name: group.map_or(user.clone(), |group| format!("{user}:{group}")),
-            sets_home,
-        })),
+        (Some(user), None) => Ok(Some(user)),
+        (Some(user), Some(group)) => Ok(Some(format!("{user}:{group}"))),
     }
 }
 
@@ -333,8 +322,7 @@ mod tests {
     }
 
     fn user_name(security: &LinuxContainerSecurityContext) -> Result<Option<String>, String> {
-        let found = user(security, true).map_err(|error| error.to_string())?;
-        Ok(found.map(|user| user.name))
+        user(security).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -255,8 +255,7 @@ fn a_description_says_all_of_a_container() {
         (spec.env, spec.hostname.as_str()),
         (vec!["A=1=2".to_owned()], "web-0")
     );
-    let user = spec.user.unwrap();
-    assert_eq!((user.name.as_str(), user.sets_home), ("1000", true));
+    assert_eq!(spec.user.as_deref(), Some("1000"));
     assert_eq!((spec.groups, spec.image_groups), (vec![7], true));
     assert!(spec.read_only_root && spec.volumes[0].read_only);
     assert_eq!(
