@@ -12,6 +12,7 @@ use tonic::Code;
 use unikiln_daemon::proto::{self, ContainerState};
 
 use crate::client::PATIENCE;
+use crate::common::image::tool;
 use crate::network::host_network;
 use crate::node::{Node, Wants, shared};
 use crate::pod::Handler;
@@ -110,7 +111,11 @@ fn plugins_that_fail() {
 }
 
 fn a_plugin_that_hangs() {
-    let (_place, node) = node_with("[ $CNI_COMMAND = ADD ] && sleep 1000000\nexit 0");
+    let own = tempfile::tempdir().expect("temporary directory");
+    let pid = own.path().join("pid");
+    let hangs = format!("echo $$ >{}; exec sleep 1000000", pid.display());
+    let script = format!("if [ $CNI_COMMAND = ADD ]; then {hangs}; fi\nexit 0");
+    let (_place, node) = node_with(&script);
     let mut client = node.client.runtime_service();
     let request = node.pod(Handler::Unikiln).request();
     let call = async move {
@@ -131,6 +136,10 @@ fn a_plugin_that_hangs() {
         "{:?}",
         since.elapsed()
     );
+    // What is left of the pod can be removed once the plugin is gone; it would be ended
+    // by the daemon after a minute and a half.
+    let pid = fs::read_to_string(&pid).expect("the plugin runs");
+    tool("kill", &["-KILL", pid.trim()]);
 }
 
 fn a_full_disk() {

@@ -49,9 +49,10 @@ fn build_programs() {
     let target = directory.parent().expect("of a target directory");
     let mut command = Command::new(env!("CARGO"));
     command
-        // Of all members, as the tests are: with other features of what they share, all of it
+        // As tests/run makes the tests: with other features of what they share, all of it
         // would be compiled again.
-        .args(["build", "--locked", "--quiet", "--bins"])
+        .args(["build", "--locked", "--quiet", "--bins", "--test", "cri"])
+        .args(["--workspace", "--exclude", "unikiln-libos"])
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .arg("--target-dir")
