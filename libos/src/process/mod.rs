@@ -39,7 +39,7 @@ mod settings;
 pub mod stop;
 pub mod table;
 mod thread;
-mod thread_limit;
+pub mod thread_limit;
 pub mod threads;
 pub mod usage;
 mod user;

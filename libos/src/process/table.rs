@@ -16,7 +16,7 @@ mod children;
 mod group;
 
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::{Mutex, MutexGuard};
 
@@ -26,7 +26,7 @@ pub use group::{has_any_of_group, has_group, is_orphaned};
 pub(super) use group::{has_stopped, kept_by};
 
 use super::end::{Ended, SIGCHLD};
-use super::{Process, init};
+use super::{Process, init, threads};
 use crate::errno::Errno;
 use crate::mm::spaces::Held;
 use crate::signal;
@@ -38,6 +38,9 @@ static TABLE: Mutex<Table> = Mutex::new(Table {
     last_serial: 0,
     made: 0,
 });
+
+/// Processes that have ended and were not waited for.
+static ZOMBIES: AtomicUsize = AtomicUsize::new(0);
 
 struct Table {
     by_pid: SortedMap<u32, Entry>,
@@ -84,6 +87,19 @@ pub struct Seen {
     pub kin: Kin,
     /// How it ended; none while it runs.
     pub ended: Option<Ended>,
+}
+
+impl Table {
+    /// Makes the number of a process that has ended free.
+    fn remove(&mut self, pid: u32) {
+        if let Some(entry) = self.by_pid.remove(&pid) {
+            self.unused.push(entry.process);
+            if entry.ended.is_some() {
+                ZOMBIES.fetch_sub(1, Ordering::SeqCst);
+                threads::publish();
+            }
+        }
+    }
 }
 
 impl Seen {
@@ -320,16 +336,26 @@ pub(super) fn note_end(pid: u32, ended: Ended) -> Vec<u32> {
     }
     if let Some(entry) = table.by_pid.get_mut(&pid) {
         entry.ended = Some(ended);
+        ZOMBIES.fetch_add(1, Ordering::SeqCst);
+        threads::publish();
     }
     orphans
 }
 
 /// Forgets a process that has ended, where nobody will wait for it.
 pub(super) fn forget(pid: u32) {
-    let mut table = table();
-    if let Some(entry) = table.by_pid.remove(&pid) {
-        table.unused.push(entry.process);
-    }
+    table().remove(pid);
+}
+
+/// How many have ended and were not waited for.
+pub fn zombies() -> usize {
+    ZOMBIES.load(Ordering::SeqCst)
+}
+
+/// How many of a user.
+pub(super) fn zombies_of(uid: u32) -> usize {
+    let is_own = |entry: &&Entry| entry.ended.is_some_and(|ended| ended.uid == uid);
+    table().by_pid.values().filter(is_own).count()
 }
 
 /// A thread of a process has ended: what were its children are another one's.

@@ -42,8 +42,13 @@ impl Table {
     /// Shows the monitor how many there are.
     fn publish(&self) {
         if let Some(page) = crate::time::shared() {
-            page.threads.store(self.by_tid.len() as u64, Relaxed);
+            page.threads.store(self.pids() as u64, Relaxed);
         }
+    }
+
+    /// What a limit of pids counts.
+    fn pids(&self) -> usize {
+        self.by_tid.len() + table::zombies()
     }
 
     fn next_tid(&mut self) -> u32 {
@@ -74,6 +79,16 @@ fn all() -> MutexGuard<'static, Table> {
         table.by_tid.insert(first.tid(), first);
     }
     table
+}
+
+/// Shows the monitor how many pids are taken.
+pub(super) fn publish() {
+    all().publish();
+}
+
+/// How many threads there are, and processes that were not waited for.
+pub fn pids() -> usize {
+    all().pids()
 }
 
 /// Makes the flow of control that booted the first thread.
@@ -182,7 +197,7 @@ fn reserve() -> Result<&'static Thread, Errno> {
         }
     };
     let mut table = all();
-    if limit.is_reached(table.by_tid.len(), table.by_tid.values().copied()) {
+    if limit.is_reached(table.pids(), table.by_tid.values().copied()) {
         return Err(Errno::EAGAIN);
     }
     // Room for all structures at once, so that giving one back needs no memory.

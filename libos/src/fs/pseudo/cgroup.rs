@@ -10,7 +10,7 @@ use super::source;
 use crate::errno::Errno;
 use crate::fs::PAGE_BYTES;
 use crate::fs::memory::used_pages;
-use crate::process::table;
+use crate::process::{table, thread_limit, threads};
 use crate::{mm, process};
 
 pub(super) const ITEMS: &[Item] = &[
@@ -74,15 +74,20 @@ pub(super) const ITEMS: &[Item] = &[
     fixed!("memory.swap.max", "0\n"),
     text("pids.current", |_, content| {
         // Those that were not waited for keep their place.
-        let ended = table::everybody()
-            .iter()
-            .filter(|seen| seen.ended.is_some())
-            .count();
-        out!(content, "{}\n", process::everybody().len() + ended);
+        out!(content, "{}\n", threads::pids());
         Ok(())
     }),
-    fixed!("pids.events", "max 0\n"),
-    fixed!("pids.max", "max\n"),
+    text("pids.events", |_, content| {
+        out!(content, "max {}\n", thread_limit::reached());
+        Ok(())
+    }),
+    text("pids.max", |_, content| {
+        match thread_limit::limit_of_guest() {
+            Some(limit) => out!(content, "{limit}\n"),
+            None => out!(content, "max\n"),
+        }
+        Ok(())
+    }),
 ];
 
 fn memory_events(_: Numbers, content: &mut Vec<u8>) -> Result<(), Errno> {

@@ -76,10 +76,8 @@ pub(in crate::process) fn take_changed(parent: u32, tid: u32, which: Which, opti
         }
         found = Found::Running;
     }
-    if let (Found::Changed(pid, _), false) = (found, keeps)
-        && let Some(entry) = table.by_pid.remove(&pid)
-    {
-        table.unused.push(entry.process);
+    if let (Found::Changed(pid, _), false) = (found, keeps) {
+        table.remove(pid);
     }
     found
 }
