@@ -221,11 +221,37 @@ static void fetched(void) {
     close(ready[1]);
 }
 
+/// A directory of /proc names a process for a signal, and for nothing else.
+static void named_by_a_directory(void) {
+    pid_t pid = sleeper();
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d", pid);
+    int directory = open(path, O_RDONLY | O_DIRECTORY);
+    CHECK(directory >= 0);
+    CHECK_EQ(send_by(directory, 0, NULL), 0);
+    CHECK_FAILS(get_by(directory, 0), EBADF);
+    siginfo_t info;
+    CHECK_FAILS(waitid(P_PIDFD, directory, &info, WEXITED), EBADF);
+    CHECK_EQ(send_by(directory, SIGTERM, NULL), 0);
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    CHECK_FAILS(send_by(directory, 0, NULL), ESRCH);
+    close(directory);
+    for (int i = 0; i < 2; i++) {
+        int other = open(i ? "/proc" : "/proc/self/task", O_RDONLY | O_DIRECTORY);
+        CHECK(other >= 0);
+        CHECK_FAILS(send_by(other, 0, NULL), EBADF);
+        close(other);
+    }
+}
+
 int main(void) {
     opened();
     lives();
     waited_for();
     made_with_the_process();
     fetched();
+    named_by_a_directory();
     return done("pidfd");
 }

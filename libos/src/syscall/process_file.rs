@@ -7,6 +7,7 @@ use super::file::descriptor;
 use super::open::install;
 use super::signal;
 use crate::errno::{Errno, SysResult};
+use crate::fs::node::Node;
 use crate::fs::process_file::ProcessFile;
 use crate::mm::user;
 use crate::process::inspect::{Identity, may_inspect};
@@ -22,6 +23,20 @@ pub(super) fn of(fd: u64) -> Result<(ProcessFile, bool), Errno> {
     let file = descriptor(fd)?;
     let of = *file.file().as_process_file().ok_or(Errno::EBADF)?;
     Ok((of, file.flags() & O_NONBLOCK != 0))
+}
+
+/// The process that a signal is for: a directory of `/proc` names one, too.
+fn target(fd: u64) -> Result<ProcessFile, Errno> {
+    let file = descriptor(fd)?;
+    if let Some(of) = file.file().as_process_file() {
+        return Ok(*of);
+    }
+    let Some(Node::Pseudo(place)) = file.file().node() else {
+        return Err(Errno::EBADF);
+    };
+    let pid = place.process().ok_or(Errno::EBADF)?;
+    let serial = table::kin(pid).ok_or(Errno::ESRCH)?.serial;
+    Ok(ProcessFile { pid, serial })
 }
 
 /// pidfd_open(2).
@@ -44,7 +59,7 @@ pub(super) fn pidfd_send_signal(args: &[u64; 6]) -> SysResult {
     if flags as u32 != 0 {
         return Err(Errno::EINVAL);
     }
-    let (target, _) = of(fd)?;
+    let target = target(fd)?;
     let told: Option<SigInfo> = match address {
         0 => None,
         address => Some(user::read(address)?),

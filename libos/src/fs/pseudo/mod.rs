@@ -80,6 +80,12 @@ impl Pseudo {
         }
     }
 
+    /// The process that this is the directory of.
+    pub fn process(&self) -> Option<u32> {
+        let process = self.numbers.process();
+        process.filter(|_| core::ptr::eq(self.item, &raw const task::PROCESS))
+    }
+
     fn child(&self, item: &'static Item, numbers: Numbers) -> Pseudo {
         Pseudo {
             device: item.mounted.map_or(self.device, |mounted| mounted.device),
