@@ -309,7 +309,9 @@ pub fn uses_root(root: Root) -> bool {
 /// Returns when none of them can use one any more: one that enters the table later forgets
 /// them by that.
 pub fn flush_others(root: Root) {
-    if online() == 1 || boot::has_flag(FLAG_FLUSH_REACHES_ALL) {
+    // A flush of this vCPU may have reached all, where it uses the table itself.
+    let is_reached = boot::has_flag(FLAG_FLUSH_REACHES_ALL) && uses_root(root);
+    if online() == 1 || is_reached {
         return;
     }
     let mut mask = 0;
