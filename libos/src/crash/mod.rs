@@ -170,6 +170,7 @@ pub fn fatal(registers: &Registers, fatal: &Fatal) -> ! {
     if !process::current().is_init() {
         log_report(Reason::Signal(fatal), registers);
         strace::killed(signal);
+        process::current().space().draw_again();
         end_current(Status::signaled(signal, true));
     }
     begin(

@@ -18,9 +18,14 @@ pub fn seed(entropy: &[u8; 32]) {
 
 /// A random number below `limit`; for layouts, where a slight bias is no matter.
 pub fn below(limit: u64) -> u64 {
+    number() % limit.max(1)
+}
+
+/// Any number.
+pub fn number() -> u64 {
     let mut bytes = [0; 8];
     fill(&mut bytes);
-    u64::from_le_bytes(bytes) % limit.max(1)
+    u64::from_le_bytes(bytes)
 }
 
 /// Fills `buffer` with random bytes.

@@ -84,6 +84,11 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
         }
         let copy = attempt.write && !entry.is_writable() && entry.is_copy_on_write();
         if copy {
+            if entry.is_forked()
+                && let Some(mut written) = space.family.and_then(|it| it.written.try_lock())
+            {
+                written.note(page);
+            }
             copy_page(space, &area, page, entry)?;
             copy_around(space, &area, page);
             return Ok(());

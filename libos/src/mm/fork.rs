@@ -7,33 +7,72 @@
 //! | shared | of a memory file | the same |
 //!
 //! Large pages are shared whole. A write to one that is still shared splits it first.
+//!
+//! Pages that both sides are known to write soon are copied at once (`written.rs`).
 
-use super::pagetable::{self, Entry};
-use super::space::{AddressSpace, Space};
-use super::vma::Area;
-use super::{Frame, PAGE, arena, phys, round_down, spaces};
+use super::pagetable::{self, COUNTED, Entry};
+use super::space::{AddressSpace, Space, access_of};
+use super::spaces::{self, For};
+use super::vma::{Area, PROT_WRITE};
+use super::written::Written;
+use super::{Frame, PAGE, arena, phys, round_down};
 use crate::errno::Errno;
 
 /// Pages on both sides of an address that is written at once, which are copied with it.
 const BESIDE_PAGES: u64 = 1;
+/// What is copied in hope is at most this part of the memory that is left.
+const SHARE_OF_FREE: u64 = 16;
+
+/// What both sides will write soon.
+struct Soon<'a> {
+    addresses: [u64; 2],
+    written: Option<&'a Written>,
+}
+
+impl Soon<'_> {
+    fn has(&self, page: u64) -> bool {
+        let is_beside = |address: &u64| {
+            let distance = round_down(*address, PAGE).abs_diff(page);
+            distance <= BESIDE_PAGES * PAGE
+        };
+        self.addresses.iter().any(is_beside) || self.written.is_some_and(|it| it.has(page))
+    }
+}
 
 impl AddressSpace {
     /// A copy, with one user. Both sides will write at the addresses `soon`: what is there is
-    /// copied now, which costs less than a fault on each side.
+    /// copied now, which costs less than a fault on each side. So is what earlier forks
+    /// taught, where nobody else writes to it meanwhile: `is_quiet`.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn fork(&self, soon: [u64; 2]) -> Result<&'static AddressSpace, Errno> {
-        let child = spaces::make()?;
+    pub fn fork(
+        &'static self,
+        soon: [u64; 2],
+        is_quiet: bool,
+    ) -> Result<&'static AddressSpace, Errno> {
+        let child = spaces::make(For::Fork)?;
         let copied = {
             let mut parent = self.lock();
             let mut space = child.lock();
+            let family = *parent.family.get_or_insert_with(|| {
+                self.written.lock().clear();
+                self
+            });
+            space.family = Some(family);
+            let mut written = family.written.lock();
+            written.forget_some();
+            let is_cheap = written.bytes() <= arena::available_bytes() / SHARE_OF_FREE;
+            let soon = Soon {
+                addresses: soon,
+                written: (is_quiet && is_cheap).then_some(&*written),
+            };
             space.brk_start = parent.brk_start;
             space.brk = parent.brk;
             space.mmap_top = parent.mmap_top;
             let areas: alloc::vec::Vec<Area> = parent.areas.iter().cloned().collect();
             areas.into_iter().all(|area| {
-                let is_copied = parent.copy_pages(&area, &space, soon);
+                let is_copied = parent.copy_pages(&area, &space, &soon);
                 let mut area = area;
                 // Locks are not inherited.
                 area.traits.locked = false;
@@ -51,7 +90,7 @@ impl AddressSpace {
 
 impl Space {
     /// Gives `child` the pages of an area. False without memory for tables.
-    fn copy_pages(&mut self, area: &Area, child: &Space, soon: [u64; 2]) -> bool {
+    fn copy_pages(&mut self, area: &Area, child: &Space, soon: &Soon<'_>) -> bool {
         let mut at = area.start;
         loop {
             at = self.root.skip_empty(at, area.end);
@@ -67,15 +106,7 @@ impl Space {
                 continue;
             }
             if !entry.is_empty() {
-                let is_soon = soon.iter().any(|address| {
-                    let distance = round_down(*address, PAGE).abs_diff(at);
-                    distance <= BESIDE_PAGES * PAGE
-                });
-                if is_soon
-                    && !area.shared
-                    && !large
-                    && entry.is_own_and_writable()
-                    && give_copy(child, at, entry)
+                if !area.shared && !large && soon.has(at) && self.give_copy(area, child, at, entry)
                 {
                     at += bytes;
                     continue;
@@ -92,19 +123,29 @@ impl Space {
             at += bytes;
         }
     }
-}
 
-/// Gives a new space a copy of a page. False without memory for it.
-fn give_copy(child: &Space, at: u64, entry: Entry) -> bool {
-    let Ok(frame) = Frame::zeroed() else {
-        return false;
-    };
-    phys::copy_page(entry.gpa(), frame.gpa());
-    let is_set = child.root.set_small(at, entry.with_frame(frame.gpa()));
-    if is_set {
-        frame.into_counted();
+    /// Gives a new space a copy of a page that either side may write. False for others, and
+    /// without memory for it.
+    fn give_copy(&self, area: &Area, child: &Space, at: u64, entry: Entry) -> bool {
+        let was_forked = entry.is_forked() && area.protection & PROT_WRITE != 0;
+        if !was_forked && !entry.is_own_and_writable() {
+            return false;
+        }
+        let Ok(frame) = Frame::zeroed() else {
+            return false;
+        };
+        phys::copy_page(entry.gpa(), frame.gpa());
+        let own = Entry::new(entry.gpa(), access_of(area.protection), COUNTED);
+        let is_set = child.root.set_small(at, own.with_frame(frame.gpa()));
+        if is_set {
+            frame.into_counted();
+            if was_forked && arena::frame_references(entry.gpa()) == 1 {
+                // Nobody shares it any more. To allow more needs no flush.
+                self.root.replace(at, own, false);
+            }
+        }
+        is_set
     }
-    is_set
 }
 
 /// Puts an entry into a new space, with a reference of its own.

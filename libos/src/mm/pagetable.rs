@@ -180,6 +180,16 @@ impl Root {
         Some(Root(new))
     }
 
+    /// How many tables the program's part has below the uppermost page.
+    pub fn count_tables(self) -> usize {
+        let program = (0..512).filter(|slot| !LIBOS_SLOTS.contains(slot));
+        let tables = program.map(|slot| load(self.0, slot));
+        let tables = tables.filter(|entry| entry & PRESENT != 0);
+        tables
+            .map(|entry| 1 + count_below(entry & ADDRESS, 2))
+            .sum()
+    }
+
     /// Takes all tables of the program's part away, in which nothing is mapped any more.
     /// They are freed by [`Tables::free`], once no vCPU remembers them.
     pub fn take_tables(self) -> Tables {
@@ -375,6 +385,19 @@ impl Tables {
         for table in self.0.into_iter().filter(|table| *table != 0) {
             free_tables(table, 2);
         }
+    }
+}
+
+/// Tables that the entries of a table of `level` lead to.
+fn count_below(table_gpa: u64, level: u32) -> usize {
+    let entries = (0..512).map(|index| load(table_gpa, index));
+    let tables = entries.filter(|entry| entry & PRESENT != 0 && entry & LARGE == 0);
+    match level {
+        0 => 0,
+        1 => tables.count(),
+        _ => tables
+            .map(|entry| 1 + count_below(entry & ADDRESS, level - 1))
+            .sum(),
     }
 }
 

@@ -13,6 +13,7 @@ use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 
 use super::pagetable::{self, Access, Entry, Root};
 use super::vma::{Area, Areas, PROT_EXEC, PROT_READ, PROT_WRITE};
+use super::written::Written;
 use super::{LARGE_PAGE, PAGE, arena, bounds, spaces};
 use crate::{arch, sched};
 
@@ -33,10 +34,18 @@ pub struct AddressSpace {
     inner: Mutex<Space>,
     /// The table, to switch to without the lock.
     root: Root,
+    /// What it and those that it was forked into write soon after a fork.
+    pub(super) written: Mutex<Written>,
+    /// See [`AddressSpace::chance`].
+    pub(super) chance: Mutex<Option<spaces::Chance>>,
     /// Processes that run in it; vfork has two.
     pub(super) users: AtomicUsize,
     /// Nobody's, empty, to be used again.
     pub(super) is_free: AtomicBool,
+    /// What it was made for, the last time.
+    pub(super) was_forked: AtomicBool,
+    /// Tables that it kept when it became free.
+    pub(super) kept: AtomicUsize,
     /// Index of the vCPU that holds the lock, plus one.
     holder: AtomicUsize,
 }
@@ -55,6 +64,8 @@ pub struct Space {
     pub mmap_top: u64,
     /// New areas are locked (MCL_FUTURE).
     pub lock_future: bool,
+    /// Whose list of written pages counts, once it was forked.
+    pub(super) family: Option<&'static AddressSpace>,
     /// Its process is killed, and gets no page any more.
     pub is_reaped: bool,
     flush: Flush,
@@ -78,8 +89,12 @@ impl AddressSpace {
     pub(super) const fn new(root: Root) -> AddressSpace {
         AddressSpace {
             root,
+            written: Mutex::new(Written::new()),
+            chance: Mutex::new(None),
             users: AtomicUsize::new(1),
             is_free: AtomicBool::new(false),
+            was_forked: AtomicBool::new(false),
+            kept: AtomicUsize::new(0),
             inner: Mutex::new(Space {
                 root,
                 areas: Areas::new(),
@@ -87,6 +102,7 @@ impl AddressSpace {
                 brk: 0,
                 mmap_top: APP_END,
                 lock_future: false,
+                family: None,
                 is_reaped: false,
                 flush: Flush {
                     root,
@@ -315,12 +331,19 @@ impl Space {
         }
     }
 
-    /// Takes everything away, page tables too. Nobody runs in it any more.
+    /// Takes all that is mapped away. Nobody runs in it any more.
     pub(super) fn clear(&mut self) {
         let _ = self.unmap_sealed(LOWEST, LIBOS_START);
         let _ = self.unmap_sealed(LIBOS_END, APP_END);
         (self.brk_start, self.brk, self.mmap_top) = (0, 0, APP_END);
         (self.lock_future, self.is_reaped) = (false, false);
+        self.family = None;
+        self.flush.everything = true;
+        self.flush.run();
+    }
+
+    /// Frees the page tables, in which nothing is mapped.
+    pub(super) fn free_tables(&mut self) {
         let tables = self.root.take_tables();
         self.flush.everything = true;
         self.flush.run();

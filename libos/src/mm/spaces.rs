@@ -2,6 +2,11 @@
 //!
 //! The structures are never freed, only used again, with their root: a vCPU may go on
 //! with the root of a space that has ended, in which nothing but the libOS is left.
+//!
+//! Their page tables are kept, too, up to [`KEPT_SHARE`] of the memory: a host that
+//! shadows them keeps what it knows of them. The next child of the same parent has the same
+//! pages at the same addresses, where the host then has nothing to learn: 60 to 1,000 faults
+//! of its own less for a fork.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,13 +18,39 @@ use unikiln_abi::layout::APP_END;
 use super::file_change::FilePages;
 use super::pagetable::Root;
 use super::space::{AddressSpace, LOWEST, Space};
+use super::{PAGE, arena};
 use crate::errno::Errno;
-use crate::sched;
+use crate::{dev, sched};
+
+/// Tables of spaces that are nobody's take at most this part of the memory limit.
+const KEPT_SHARE: u64 = 64;
+
+/// Random numbers for where a program's parts lie in a space.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance {
+    /// Of its mappings.
+    pub mappings: u64,
+    /// Of the program itself.
+    pub program: u64,
+    /// Of its heap.
+    pub heap: u64,
+}
+
+/// What a space is made for: it is made of one that was used alike, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// A copy of another one.
+    Fork,
+    /// A new program.
+    Program,
+}
 
 /// Every space that was ever made.
 static ALL: Mutex<Vec<&'static AddressSpace>> = Mutex::new(Vec::new());
 /// How many, to know without the lock that there is one.
 static COUNT: AtomicUsize = AtomicUsize::new(1);
+/// Tables of spaces that are nobody's.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
 /// Changes of files that other spaces have not heard of.
 static OWED: Mutex<Vec<(FilePages, Root)>> = Mutex::new(Vec::new());
 /// Whether there are any.
@@ -39,21 +70,51 @@ pub fn first() -> &'static AddressSpace {
 ///
 /// # Errors
 /// ENOMEM.
-pub fn make() -> Result<&'static AddressSpace, Errno> {
-    let mut all = ALL.lock();
-    if let Some(unused) = all.iter().find(|space| space.is_free.swap(false, SeqCst)) {
-        unused.users.store(1, SeqCst);
-        return Ok(unused);
+pub fn make(purpose: For) -> Result<&'static AddressSpace, Errno> {
+    let is_forked = purpose == For::Fork;
+    let is_alike = |space: &AddressSpace| space.was_forked.load(SeqCst) == is_forked;
+    let found = take_free(is_alike)
+        .or_else(make_new)
+        .or_else(|| take_free(|_| true));
+    let space = found.ok_or(Errno::ENOMEM)?;
+    space.was_forked.store(is_forked, SeqCst);
+    space.users.store(1, SeqCst);
+    Ok(space)
+}
+
+/// One that is nobody's.
+fn take_free(is_wanted: impl Fn(&AddressSpace) -> bool) -> Option<&'static AddressSpace> {
+    let all = ALL.lock();
+    let mut wanted = all.iter().copied().filter(|space| is_wanted(space));
+    let space = wanted.find(|space| space.is_free.swap(false, SeqCst))?;
+    KEPT.fetch_sub(space.kept.swap(0, SeqCst), SeqCst);
+    Some(space)
+}
+
+/// Frees the tables of those that are nobody's. False where there were none.
+pub fn free_kept_tables() -> bool {
+    let mut is_any = false;
+    let keeps = |space: &AddressSpace| space.kept.load(SeqCst) > 0;
+    while let Some(space) = take_free(keeps) {
+        is_any = true;
+        space.lock().free_tables();
+        space.is_free.store(true, SeqCst);
     }
-    all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    is_any
+}
+
+/// One more; none without memory.
+fn make_new() -> Option<&'static AddressSpace> {
+    let mut all = ALL.lock();
+    all.try_reserve(1).ok()?;
     let mut made = Vec::new();
-    made.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
-    made.push(AddressSpace::new(Root::new().ok_or(Errno::ENOMEM)?));
+    made.try_reserve_exact(1).ok()?;
+    made.push(AddressSpace::new(Root::new()?));
     let slice: &'static [AddressSpace] = Box::leak(made.into_boxed_slice());
-    let space = slice.first().ok_or(Errno::ENOMEM)?;
+    let space = slice.first()?;
     all.push(space);
     COUNT.store(all.len(), SeqCst);
-    Ok(space)
+    Some(space)
 }
 
 impl AddressSpace {
@@ -69,6 +130,32 @@ impl AddressSpace {
 
     /// Takes all that is mapped away, for another program of the same process.
     pub fn renew(&self) {
+        self.clear();
+        self.lock().free_tables();
+        self.draw_again();
+    }
+
+    /// Where things lie in it: for one program after the other the same, so that its tables
+    /// fit again. A guess that was wrong crashes: then it is all drawn again.
+    pub fn chance(&self) -> Chance {
+        *self.chance.lock().get_or_insert_with(|| Chance {
+            mappings: dev::random::number(),
+            program: dev::random::number(),
+            heap: dev::random::number(),
+        })
+    }
+
+    /// See [`AddressSpace::chance`].
+    pub fn draw_again(&self) {
+        *self.chance.lock() = None;
+    }
+
+    /// Whether it began as a copy of another one.
+    pub fn is_forked(&self) -> bool {
+        self.was_forked.load(SeqCst)
+    }
+
+    fn clear(&self) {
         let files = self.shared_files(LOWEST, APP_END);
         self.lock().clear();
         for (file, first, last) in files {
@@ -92,8 +179,23 @@ impl AddressSpace {
                 // What a flush costs, too, and the next process enters its own anyway.
                 sched::enter_first_root();
             }
-            self.renew();
+            self.clear();
+            self.keep_tables();
             self.is_free.store(true, SeqCst);
+        }
+    }
+}
+
+impl AddressSpace {
+    /// Keeps its tables for the next process as far as that is worth their memory.
+    fn keep_tables(&self) {
+        let tables = self.root().count_tables();
+        let most = (arena::limit_bytes() / KEPT_SHARE / PAGE) as usize;
+        if KEPT.fetch_add(tables, SeqCst) + tables <= most {
+            self.kept.store(tables, SeqCst);
+        } else {
+            KEPT.fetch_sub(tables, SeqCst);
+            self.lock().free_tables();
         }
     }
 }

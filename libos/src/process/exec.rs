@@ -23,8 +23,9 @@ use crate::fs::attributes::ROOT_DEVICE;
 use crate::fs::{self, OpenFile};
 use crate::mm::map::Request;
 use crate::mm::space::AddressSpace;
+use crate::mm::spaces::{self, For};
 use crate::mm::vma::{PROT_EXEC, PROT_READ, PROT_WRITE};
-use crate::mm::{PAGE, arena, round_down, spaces};
+use crate::mm::{PAGE, arena, round_down};
 use crate::{boot, dev, hypercall, signal, stats, strace, time};
 
 /// `#!` lines followed before ELOOP.
@@ -112,10 +113,13 @@ pub fn start(directory: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>
 /// execve(2). Returns only errors.
 pub fn replace(path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> SysResult {
     let program = prepare(path, arguments).map_err(|refused| refused.errno)?;
-    // Who runs in memory of another process gets some of its own, and may not fail later.
-    let new = match current().space().is_shared() {
-        true => Some(spaces::make()?),
-        false => None,
+    // Who runs in memory of another process gets some of its own, and may not fail later. A
+    // copy of another's goes to the next copy.
+    let old = current().space();
+    let new = match (old.is_shared(), old.is_forked()) {
+        (true, _) => Some(spaces::make(For::Program)?),
+        (false, true) => spaces::make(For::Program).ok(),
+        (false, false) => None,
     };
     threads::stop_others();
     let closed = current().files.lock().close_on_exec();
@@ -158,8 +162,8 @@ impl Process {
             Some(new) => {
                 let old = self.space();
                 self.set_space(new);
-                old.leave();
                 crate::sched::enter_space();
+                old.leave();
             }
             None => self.space().renew(),
         }
@@ -325,7 +329,8 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
     let stack_bytes = process.limits.lock().0[3]
         .0
         .clamp(128 << 10, STACK_GAP_BYTES / 2);
-    let moved = dev::random::below(load::RANDOM_PAGES) * PAGE;
+    let chance = process.space().chance();
+    let moved = chance.mappings % load::RANDOM_PAGES * PAGE;
     process.space().lock().mmap_top = APP_END - STACK_GAP_BYTES - moved;
     let placed = program.object.map(process.space(), false)?;
     let interpreter = match &program.interpreter {
@@ -335,7 +340,7 @@ fn load(program: &Program, environment: &[Vec<u8>]) -> Result<Registers, Errno> 
     {
         let mut space = process.space().lock();
         // A page between .bss and the heap, so that the two never look like one.
-        let start = placed.end + PAGE + dev::random::below(BREAK_RANDOM_PAGES) * PAGE;
+        let start = placed.end + PAGE + chance.heap % BREAK_RANDOM_PAGES * PAGE;
         (space.brk_start, space.brk) = (start, start);
     }
     let executable_stack = (program.object.segments.iter())

@@ -114,7 +114,9 @@ impl Process {
             parent.space().share();
             parent.space()
         } else {
-            parent.space().fork([start.regs.rsp, start.fs_base])?
+            let space = parent.space();
+            let is_quiet = parent.threads.load(SeqCst) == 1 && !space.is_shared();
+            space.fork([start.regs.rsp, start.fs_base], is_quiet)?
         };
         self.set_space(space);
         self.is_borrowing.store(wanted.parent_waits, SeqCst);

@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE};
 
 use super::elf::{self, Header, Segment};
-use crate::dev;
 use crate::errno::Errno;
 use crate::fs::OpenFile;
 use crate::mm::map::Request;
@@ -90,7 +89,7 @@ impl Object {
         } else {
             let align = self.segments.iter().filter(|s| s.kind == elf::LOAD);
             let align = align.map(|s| s.align).filter(|a| a.is_power_of_two()).max();
-            let base = PROGRAM_BASE + dev::random::below(RANDOM_PAGES) * PAGE;
+            let base = PROGRAM_BASE + space.chance().program % RANDOM_PAGES * PAGE;
             let base = round_up(base, align.unwrap_or(PAGE).max(PAGE));
             base.ok_or(Errno::ENOEXEC)?.wrapping_sub(low)
         };

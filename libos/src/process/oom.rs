@@ -18,7 +18,7 @@ use super::end::{self, Status, UNDECIDED};
 use super::table::{self, Seen};
 use super::{Process, current, threads};
 use crate::arch::{self, Registers};
-use crate::mm::{self, PAGE, arena};
+use crate::mm::{self, PAGE, arena, spaces};
 use crate::sched::{self, WaitQueue};
 use crate::{crash, hypercall, time};
 
@@ -138,6 +138,9 @@ pub fn ask(regs: &Registers, address: u64, in_libos: bool) -> Outcome {
         arch::idle_hint();
         return Outcome::Again;
     };
+    if spaces::free_kept_tables() {
+        return Outcome::Again;
+    }
     let now_ns = time::monotonic_ns();
     if now_ns < LAST_NS.load(SeqCst) + PATIENCE_NS && is_somebody_dying() {
         if arena::use_reserve() {
@@ -185,6 +188,9 @@ pub fn make_room(is_memory_short: bool, ends_before: u64) -> bool {
         let ended = || (!is_somebody_dying()).then_some(());
         // A signal that comes is taken by the call, which starts again afterwards.
         let _ = sched::wait(&ENDED, Some(now_ns + LOOK_NS), ended);
+        return true;
+    }
+    if is_memory_short && spaces::free_kept_tables() {
         return true;
     }
     let Some(_choosing) = CHOOSING.try_lock() else {

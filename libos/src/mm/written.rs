@@ -1,0 +1,111 @@
+//! Pages that are written soon after a fork, learned from the forks before: a server's children
+//! all write the same ones, and so does the server. What is learned is copied by fork itself,
+//! which costs less than a fault on each side.
+//!
+//! What is no longer written is forgotten: in turn, pages are taken off the list and come back
+//! with the next fault. One in [`TURNS`] is, at each fork.
+
+use alloc::vec::Vec;
+
+use super::PAGE;
+
+/// Pages of a list: what is copied in vain is bounded.
+const PAGES_MAX: usize = 512;
+/// Forks until all pages of a list were taken off it once.
+const TURNS: usize = 64;
+
+/// Page addresses of a program, lowest first.
+pub(super) struct Written {
+    pages: Vec<u64>,
+    /// Taken off next.
+    next: usize,
+    /// Parts of a page that are due.
+    due: usize,
+}
+
+impl Written {
+    pub(super) const fn new() -> Written {
+        Written {
+            pages: Vec::new(),
+            next: 0,
+            due: 0,
+        }
+    }
+
+    /// Another program.
+    pub(super) fn clear(&mut self) {
+        self.pages.clear();
+    }
+
+    /// A page was written. One that finds no room, or no memory, is learned another time.
+    pub(super) fn note(&mut self, page: u64) {
+        let missing = PAGES_MAX - self.pages.len();
+        if missing > 0
+            && let Err(place) = self.pages.binary_search(&page)
+            && self.pages.try_reserve_exact(missing).is_ok()
+        {
+            self.pages.insert(place, page);
+        }
+    }
+
+    /// Whether a page is on the list.
+    pub(super) fn has(&self, page: u64) -> bool {
+        self.pages.binary_search(&page).is_ok()
+    }
+
+    /// What the list would take to copy.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pages.len() as u64 * PAGE
+    }
+
+    /// Takes off what is to show again that it is written.
+    pub(super) fn forget_some(&mut self) {
+        self.due += self.pages.len();
+        while self.due >= TURNS && !self.pages.is_empty() {
+            self.due -= TURNS;
+            self.next = (self.next + 1) % self.pages.len();
+            self.pages.remove(self.next);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_still_stays_known() {
+        let mut written = Written::new();
+        let pages: Vec<u64> = (0..200).map(|page| page * 3 * PAGE).collect();
+        for page in pages.iter().rev() {
+            written.note(*page);
+            written.note(*page);
+        }
+        assert_eq!(written.bytes(), 200 * PAGE);
+        let mut missed = 0;
+        for _ in 0..10 * TURNS {
+            written.forget_some();
+            for page in &pages {
+                missed += usize::from(!written.has(*page));
+                written.note(*page);
+            }
+        }
+        // Each page once in all turns.
+        assert!((1900..=2100).contains(&missed), "{missed}");
+    }
+
+    #[test]
+    fn what_is_written_no_more_is_forgotten() {
+        let mut written = Written::new();
+        for page in 0..2 * PAGES_MAX as u64 {
+            written.note(page * PAGE);
+        }
+        assert_eq!(written.bytes(), PAGES_MAX as u64 * PAGE);
+        for _ in 0..8 * TURNS {
+            written.forget_some();
+        }
+        assert!(written.bytes() < 64 * PAGE, "{}", written.bytes());
+        written.clear();
+        assert!(!written.has(0));
+    }
+}
