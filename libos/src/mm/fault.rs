@@ -13,6 +13,7 @@ use super::file_change::FilePages;
 use super::pagetable::{self, COPY_ON_WRITE, COUNTED, Entry};
 use super::space::{Space, access_of};
 use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE};
+use super::wanted::Wanted;
 use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down, spaces};
 use crate::errno::Errno;
 use crate::fs::{OpenFile, Page};
@@ -84,10 +85,8 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
         }
         let copy = attempt.write && !entry.is_writable() && entry.is_copy_on_write();
         if copy {
-            if entry.is_forked()
-                && let Some(mut written) = space.family.and_then(|it| it.written.try_lock())
-            {
-                written.note(page);
+            if entry.is_forked() {
+                space.note_for_family(page);
             }
             copy_page(space, &area, page, entry)?;
             copy_around(space, &area, page);
@@ -106,6 +105,9 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
     match &area.backing {
         Backing::Anonymous => give_anonymous(space, &area, page),
         Backing::File { file, offset } => {
+            if area.shared || !attempt.write {
+                space.note_for_family(page);
+            }
             give_file(space, &area, file, *offset, page, attempt.write)
         }
     }
@@ -134,6 +136,29 @@ pub fn populate(space: &mut Space, start: u64, end: u64, write: bool) -> Result<
         at += PAGE;
     }
     Ok(())
+}
+
+impl Space {
+    /// Those that it was forked with, and their children, will want the page, too.
+    fn note_for_family(&self, page: u64) {
+        if let Some(mut wanted) = self.family.and_then(|it| it.wanted.try_lock()) {
+            wanted.note(page);
+        }
+    }
+
+    /// Maps what of files the family is known to want, for the next child to have it.
+    pub(super) fn map_wanted(&mut self, wanted: &Wanted) {
+        for page in wanted.pages() {
+            if let Some(area) = self.areas.find(page).cloned()
+                && let Backing::File { file, offset } = &area.backing
+                && area.protection != 0
+                && self.root.lookup(page).0.is_empty()
+            {
+                let (first, last) = around(&area, page, AROUND_FILE);
+                populate_there(self, &area, file, *offset, first, last);
+            }
+        }
+    }
 }
 
 fn give_anonymous(space: &Space, area: &Area, page: u64) -> Result<(), Fault> {

@@ -8,13 +8,14 @@
 //!
 //! Large pages are shared whole. A write to one that is still shared splits it first.
 //!
-//! Pages that both sides are known to write soon are copied at once (`written.rs`).
+//! Pages that both sides are known to write soon are copied at once, those of files that
+//! children are known to touch are mapped before (`wanted.rs`).
 
 use super::pagetable::{self, COUNTED, Entry};
 use super::space::{AddressSpace, Space, access_of};
 use super::spaces::{self, For};
 use super::vma::{Area, PROT_WRITE};
-use super::written::Written;
+use super::wanted::Wanted;
 use super::{Frame, PAGE, arena, phys, round_down};
 use crate::errno::Errno;
 
@@ -26,7 +27,7 @@ const SHARE_OF_FREE: u64 = 16;
 /// What both sides will write soon.
 struct Soon<'a> {
     addresses: [u64; 2],
-    written: Option<&'a Written>,
+    wanted: Option<&'a Wanted>,
 }
 
 impl Soon<'_> {
@@ -35,7 +36,7 @@ impl Soon<'_> {
             let distance = round_down(*address, PAGE).abs_diff(page);
             distance <= BESIDE_PAGES * PAGE
         };
-        self.addresses.iter().any(is_beside) || self.written.is_some_and(|it| it.has(page))
+        self.addresses.iter().any(is_beside) || self.wanted.is_some_and(|it| it.has(page))
     }
 }
 
@@ -56,16 +57,17 @@ impl AddressSpace {
             let mut parent = self.lock();
             let mut space = child.lock();
             let family = *parent.family.get_or_insert_with(|| {
-                self.written.lock().clear();
+                self.wanted.lock().clear();
                 self
             });
             space.family = Some(family);
-            let mut written = family.written.lock();
-            written.forget_some();
-            let is_cheap = written.bytes() <= arena::available_bytes() / SHARE_OF_FREE;
+            let mut wanted = family.wanted.lock();
+            wanted.forget_some();
+            parent.map_wanted(&wanted);
+            let is_cheap = wanted.bytes() <= arena::available_bytes() / SHARE_OF_FREE;
             let soon = Soon {
                 addresses: soon,
-                written: (is_quiet && is_cheap).then_some(&*written),
+                wanted: (is_quiet && is_cheap).then_some(&*wanted),
             };
             space.brk_start = parent.brk_start;
             space.brk = parent.brk;

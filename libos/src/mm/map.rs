@@ -22,8 +22,10 @@ use crate::fs::{self, OpenFile};
 
 /// Most areas of one process (Linux's vm.max_map_count).
 pub(super) const AREAS_MAX: usize = 65_530;
-/// Private anonymous mappings up to here get their frames at once.
-const POPULATE_ANONYMOUS_BYTES: u64 = 128 << 10;
+/// Private anonymous mappings up to here get their frames at once: glibc's heap grows by a
+/// little over 128 KiB, and a fault for each part of it costs more than frames that stay
+/// untouched, which the host does not back.
+const POPULATE_ANONYMOUS_BYTES: u64 = 288 << 10;
 /// Private file mappings up to here get their translations at once.
 const POPULATE_FILE_BYTES: u64 = 16 << 20;
 /// Writable private file mappings up to here are copied at once.

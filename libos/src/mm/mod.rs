@@ -10,7 +10,7 @@
 //! space.rs      an address space: both of the above under one lock
 //! spaces.rs     all address spaces
 //! fork.rs       a space that shows what another does
-//! written.rs    pages that are written soon after a fork
+//! wanted.rs    pages that are wanted soon after a fork
 //! foreign.rs    memory of a process that does not run here
 //! map.rs        mmap, munmap
 //! protect.rs    mprotect, mseal, remap_file_pages
@@ -54,7 +54,7 @@ pub mod spaces;
 pub mod stack;
 pub mod user;
 pub mod vma;
-mod written;
+mod wanted;
 
 pub use arena::{
     arena_bytes, available_bytes, give_free_to_host, limit_bytes, peak_bytes, used_bytes,

@@ -13,7 +13,7 @@ use unikiln_abi::layout::{APP_END, LIBOS_END, LIBOS_START};
 
 use super::pagetable::{self, Access, Entry, Root};
 use super::vma::{Area, Areas, PROT_EXEC, PROT_READ, PROT_WRITE};
-use super::written::Written;
+use super::wanted::Wanted;
 use super::{LARGE_PAGE, PAGE, arena, bounds, spaces};
 use crate::{arch, sched};
 
@@ -34,8 +34,8 @@ pub struct AddressSpace {
     inner: Mutex<Space>,
     /// The table, to switch to without the lock.
     root: Root,
-    /// What it and those that it was forked into write soon after a fork.
-    pub(super) written: Mutex<Written>,
+    /// What it and those that it was forked into want soon after a fork.
+    pub(super) wanted: Mutex<Wanted>,
     /// See [`AddressSpace::chance`].
     pub(super) chance: Mutex<Option<spaces::Chance>>,
     /// Processes that run in it; vfork has two.
@@ -64,7 +64,7 @@ pub struct Space {
     pub mmap_top: u64,
     /// New areas are locked (MCL_FUTURE).
     pub lock_future: bool,
-    /// Whose list of written pages counts, once it was forked.
+    /// Whose list of wanted pages counts, once it was forked.
     pub(super) family: Option<&'static AddressSpace>,
     /// Its process is killed, and gets no page any more.
     pub is_reaped: bool,
@@ -89,7 +89,7 @@ impl AddressSpace {
     pub(super) const fn new(root: Root) -> AddressSpace {
         AddressSpace {
             root,
-            written: Mutex::new(Written::new()),
+            wanted: Mutex::new(Wanted::new()),
             chance: Mutex::new(None),
             users: AtomicUsize::new(1),
             is_free: AtomicBool::new(false),

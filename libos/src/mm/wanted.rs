@@ -1,8 +1,8 @@
-//! Pages that are written soon after a fork, learned from the forks before: a server's children
-//! all write the same ones, and so does the server. What is learned is copied by fork itself,
-//! which costs less than a fault on each side.
+//! Pages that are wanted soon after a fork, learned from the forks before: a server's children
+//! all write the same ones, and so does the server, and they read the same parts of files. fork
+//! itself copies and maps what is learned, which costs less than a fault on each side.
 //!
-//! What is no longer written is forgotten: in turn, pages are taken off the list and come back
+//! What is no longer wanted is forgotten: in turn, pages are taken off the list and come back
 //! with the next fault. One in [`TURNS`] is, at each fork.
 
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ const PAGES_MAX: usize = 512;
 const TURNS: usize = 64;
 
 /// Page addresses of a program, lowest first.
-pub(super) struct Written {
+pub(super) struct Wanted {
     pages: Vec<u64>,
     /// Taken off next.
     next: usize,
@@ -23,9 +23,9 @@ pub(super) struct Written {
     due: usize,
 }
 
-impl Written {
-    pub(super) const fn new() -> Written {
-        Written {
+impl Wanted {
+    pub(super) const fn new() -> Wanted {
+        Wanted {
             pages: Vec::new(),
             next: 0,
             due: 0,
@@ -37,7 +37,7 @@ impl Written {
         self.pages.clear();
     }
 
-    /// A page was written. One that finds no room, or no memory, is learned another time.
+    /// A page was wanted. One that finds no room, or no memory, is learned another time.
     pub(super) fn note(&mut self, page: u64) {
         let missing = PAGES_MAX - self.pages.len();
         if missing > 0
@@ -46,6 +46,11 @@ impl Written {
         {
             self.pages.insert(place, page);
         }
+    }
+
+    /// All, lowest first.
+    pub(super) fn pages(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pages.iter().copied()
     }
 
     /// Whether a page is on the list.
@@ -58,7 +63,7 @@ impl Written {
         self.pages.len() as u64 * PAGE
     }
 
-    /// Takes off what is to show again that it is written.
+    /// Takes off what is to show again that it is wanted.
     pub(super) fn forget_some(&mut self) {
         self.due += self.pages.len();
         while self.due >= TURNS && !self.pages.is_empty() {
@@ -74,20 +79,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_still_stays_known() {
-        let mut written = Written::new();
+    fn what_is_wanted_still_stays_known() {
+        let mut wanted = Wanted::new();
         let pages: Vec<u64> = (0..200).map(|page| page * 3 * PAGE).collect();
         for page in pages.iter().rev() {
-            written.note(*page);
-            written.note(*page);
+            wanted.note(*page);
+            wanted.note(*page);
         }
-        assert_eq!(written.bytes(), 200 * PAGE);
+        assert_eq!(wanted.bytes(), 200 * PAGE);
         let mut missed = 0;
         for _ in 0..10 * TURNS {
-            written.forget_some();
+            wanted.forget_some();
             for page in &pages {
-                missed += usize::from(!written.has(*page));
-                written.note(*page);
+                missed += usize::from(!wanted.has(*page));
+                wanted.note(*page);
             }
         }
         // Each page once in all turns.
@@ -95,17 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_no_more_is_forgotten() {
-        let mut written = Written::new();
+    fn what_is_wanted_no_more_is_forgotten() {
+        let mut wanted = Wanted::new();
         for page in 0..2 * PAGES_MAX as u64 {
-            written.note(page * PAGE);
+            wanted.note(page * PAGE);
         }
-        assert_eq!(written.bytes(), PAGES_MAX as u64 * PAGE);
+        assert_eq!(wanted.bytes(), PAGES_MAX as u64 * PAGE);
         for _ in 0..8 * TURNS {
-            written.forget_some();
+            wanted.forget_some();
         }
-        assert!(written.bytes() < 64 * PAGE, "{}", written.bytes());
-        written.clear();
-        assert!(!written.has(0));
+        assert!(wanted.bytes() < 64 * PAGE, "{}", wanted.bytes());
+        wanted.clear();
+        assert!(!wanted.has(0));
     }
 }
