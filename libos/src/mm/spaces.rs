@@ -29,7 +29,7 @@ use crate::errno::Errno;
 use crate::{dev, sched};
 
 /// Tables of spaces that are nobody's take at most this part of the memory limit.
-const KEPT_SHARE: u64 = 64;
+const KEPT_SHARE: u64 = 256;
 
 /// Random numbers for where a program's parts lie in a space.
 #[derive(Clone, Copy, Debug)]
