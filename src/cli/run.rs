@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,13 @@ pub(super) struct Run {
     /// Pass standard input on; without this it is empty.
     #[arg(short, long)]
     interactive: bool,
+    /// Fail where standard output, and with -i standard input, is no terminal. The program has
+    /// the terminal in any case.
+    #[arg(short, long)]
+    tty: bool,
+    /// Does nothing: a guest leaves nothing behind.
+    #[arg(long)]
+    rm: bool,
     /// Show the host's directory or file SRC at DST in the guest; a missing SRC is made a
     /// directory. With :ro the guest cannot change it.
     #[arg(short, long = "volume", value_name = "SRC:DST[:ro]")]
@@ -139,6 +147,12 @@ impl Run {
             .as_deref()
             .map(unikiln_vmm::strace::parse)
             .transpose()?;
+        if self.tty {
+            ensure!(
+                io::stdout().is_terminal() && (!self.interactive || io::stdin().is_terminal()),
+                "--tty: standard input or output is no terminal; leave --tty out"
+            );
+        }
         let network = self.network.to_config()?;
         let volumes = self.volumes.iter().map(|text| Mount::parse(text));
         let volumes = volumes.collect::<Result<_, _>>()?;

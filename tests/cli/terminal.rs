@@ -11,7 +11,7 @@ fn a_terminal_is_passed_on() {
     let name = "a_terminal_is_passed_on";
     if kvm(name) && has_all(name, &[Need::Program("script")]) {
         let line = format!(
-            "{} run -i host:/bin/busybox ash -c 'echo by tty > /dev/tty; echo by console > /dev/console; test -t 0 && echo a terminal; exec /bin/busybox tty'",
+            "{} run --rm -it host:/bin/busybox ash -c 'echo by tty > /dev/tty; echo by console > /dev/console; test -t 0 && echo a terminal; exec /bin/busybox tty'",
             env!("CARGO_BIN_EXE_unikiln")
         );
         let mut command = Command::new("script");
@@ -31,5 +31,14 @@ fn without_one_there_is_none() {
             .assert_code(1)
             .assert_stdout("no terminal\n")
             .assert_stderr_has("No such device or address");
+    }
+}
+
+#[test]
+fn a_terminal_that_is_asked_for_must_be_there() {
+    if kvm("a_terminal_that_is_asked_for_must_be_there") {
+        crate::busybox(&["-t"], &["true"])
+            .assert_code(125)
+            .assert_stderr_has("--tty: standard input or output is no terminal");
     }
 }
