@@ -12,7 +12,7 @@ use linux_raw_sys::general::{
 
 use super::fault::{self, Fault};
 use super::space::{AddressSpace, Space};
-use super::vma::{Area, Backing, PROT_WRITE};
+use super::vma::{Area, Backing, PROT_WRITE, Traits};
 use super::{LARGE_PAGE, PAGE, arena, round_down, round_up};
 use crate::errno::{Errno, SysResult};
 use crate::fs;
@@ -25,7 +25,9 @@ enum Action {
     Punch,
     /// Large pages, or none.
     LargePages(bool),
-    /// Nothing: there is no swap, no dump, and one process.
+    /// What children of fork have there.
+    Inherit(fn(&mut Traits)),
+    /// Nothing: there is no swap, and no dump.
     Nothing,
 }
 
@@ -53,6 +55,10 @@ impl Area {
             MADV_REMOVE => Ok(Action::Punch),
             MADV_HUGEPAGE => Ok(Action::LargePages(true)),
             MADV_NOHUGEPAGE => Ok(Action::LargePages(false)),
+            MADV_DONTFORK => Ok(Action::Inherit(|traits| traits.stays_here = true)),
+            MADV_DOFORK => Ok(Action::Inherit(|traits| traits.stays_here = false)),
+            MADV_WIPEONFORK => Ok(Action::Inherit(|traits| traits.is_wiped = true)),
+            MADV_KEEPONFORK => Ok(Action::Inherit(|traits| traits.is_wiped = false)),
             _ => Ok(Action::Nothing),
         }
     }
@@ -119,6 +125,7 @@ impl AddressSpace {
                 Action::LargePages(wanted) => {
                     space.set_traits(part.start, part.end, |t| t.small_pages = !wanted)?;
                 }
+                Action::Inherit(change) => space.set_traits(part.start, part.end, change)?,
                 Action::Punch => punched.push(part),
             }
         }

@@ -5,6 +5,8 @@
 //! | private | its own frame | the same, read-only in both: a write copies it |
 //! | private | a page of a file | the same; a write copies it as before |
 //! | shared | of a memory file | the same |
+//! | MADV_WIPEONFORK | any | nothing: zeros when it is touched |
+//! | MADV_DONTFORK | any | not even the area |
 //!
 //! Large pages are shared whole. A write to one that is still shared splits it first.
 //!
@@ -73,8 +75,9 @@ impl AddressSpace {
             space.brk = parent.brk;
             space.mmap_top = parent.mmap_top;
             let areas: alloc::vec::Vec<Area> = parent.areas.iter().cloned().collect();
-            areas.into_iter().all(|area| {
-                let is_copied = parent.copy_pages(&area, &space, &soon);
+            let mut inherited = (areas.into_iter()).filter(|area| !area.traits.stays_here);
+            inherited.all(|area| {
+                let is_copied = area.traits.is_wiped || parent.copy_pages(&area, &space, &soon);
                 let mut area = area;
                 // Locks are not inherited.
                 area.traits.locked = false;

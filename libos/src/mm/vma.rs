@@ -62,6 +62,10 @@ pub struct Traits {
     pub never_writable: bool,
     /// Can be neither changed nor taken away (mseal).
     pub sealed: bool,
+    /// Children have nothing there (MADV_DONTFORK).
+    pub stays_here: bool,
+    /// Children have zeros there (MADV_WIPEONFORK).
+    pub is_wiped: bool,
 }
 
 impl Area {
