@@ -101,7 +101,7 @@ table! {
     { 98 getrusage 2 super::system::getrusage, Partial("all CPU time is user time") }
     { 99 sysinfo 1 super::system::sysinfo, Partial("no load averages") }
     { 100 times 1 super::system::times, Partial("all CPU time is user time") }
-    { 101 ptrace 4 Stub(EPERM, "there is no other process to trace") }
+    { 101 ptrace 4 Stub(EPERM, "processes do not trace each other; --strace writes calls to the log") }
     { 102 getuid 0 super::credentials::getuid, Full }
     { 103 syslog 3 Stub(EPERM, "there is no kernel log") }
     { 104 getgid 0 super::credentials::getgid, Full }
