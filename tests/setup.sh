@@ -19,7 +19,7 @@ packages=(
     media-types tzdata xz-utils
     python3-pip                                           # what comes from PyPI, npm among it, is installed below target/tmp
     curl wrk redis-tools libmemcached-tools               # clients of tests/servers; servers are only unpacked, so no service starts
-    postgresql-client-15 bash dash                        # client of tests/processes, and its shells on this machine
+    postgresql-client-15 openssh-client bash dash         # clients of tests/processes, and its shells on this machine
 )
 
 # rustup fetches what rust-toolchain.toml names by itself, unless it was told not to.

@@ -17,7 +17,8 @@ const PROCESSES: &str = "bash,busybox-static,coreutils,dash,diffutils,findutils,
                         util-linux,gettext-base,gosu,tini,dumb-init,\
                         gcc,git,libc6-dev,make,nodejs,php8.2-fpm,python3.11,supervisor,\
                         mariadb-client-core,mariadb-server-core,nginx-light,postgresql-15,\
-                        redis-server";
+                        redis-server,\
+                         apache2,gunicorn,openssh-server";
 /// Half of the bytes, and none of the programs' work: documents, translations, a compiler
 /// for PostgreSQL's expressions, gcc's own checkers.
 const LEFT_OUT: [&str; 8] = [

@@ -30,6 +30,14 @@ int main(void) {
     CHECK_FAILS(setsockopt(six, IPPROTO_IPV6, IPV6_JOIN_GROUP, &of_six, sizeof of_six), ENOPROTOOPT);
     close(six);
     CHECK_FAILS(setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), EPERM);
+    char device[16];
+    socklen_t length = sizeof device;
+    CHECK_EQ(getsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, device, &length), 0);
+    CHECK_EQ(length, 0);
+    int mark = 7;
+    length = sizeof mark;
+    CHECK_EQ(getsockopt(s, SOL_SOCKET, SO_MARK, &mark, &length), 0);
+    CHECK_EQ(mark, 0);
     // What it is already: whoever runs this as a process by mistake keeps the interface.
     struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING};
     CHECK_FAILS(ioctl(s, SIOCSIFFLAGS, &request), EPERM);

@@ -1,11 +1,13 @@
 //! Servers that are several processes, and a parent that starts them again.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::common::outcome;
 use crate::common::server::{PATIENCE, Server, client, curl, free_port, wrk};
 use crate::image::{OPTIONS, can_run, debian, guest};
 
@@ -28,6 +30,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("servers::nginx_reload", nginx_reload),
         Trial::test("servers::redis_in_background", redis_in_background),
         Trial::test("servers::supervisord", supervisord),
+        Trial::test("servers::apache_prefork", apache_prefork),
+        Trial::test("servers::gunicorn", gunicorn),
+        Trial::test("servers::sshd", sshd),
     ]
 }
 
@@ -44,6 +49,76 @@ fn nginx_workers() -> Result<(), Failed> {
         assert_eq!(curl(&[], &url), "<p>fired in a kiln</p>\n");
         wrk(16, &url);
         assert_eq!(curl(&[], &url), "<p>fired in a kiln</p>\n");
+        server.ends(0);
+    }
+    Ok(())
+}
+
+/// A process for each connection.
+fn apache_prefork() -> Result<(), Failed> {
+    if can_run("apache_prefork", &["curl", "wrk"]) {
+        let (server, port) = publish("apache", 80, "/bin/dash", &["/srv/apache/start.sh"]);
+        let url = format!("http://127.0.0.1:{port}/index.html");
+        assert_eq!(curl(&[], &url), "<p>forked in a kiln</p>\n");
+        wrk(16, &url);
+        assert_eq!(curl(&[], &url), "<p>forked in a kiln</p>\n");
+        server.ends(0);
+    }
+    Ok(())
+}
+
+/// Python's: a parent whose workers accept from the socket that it made.
+fn gunicorn() -> Result<(), Failed> {
+    if can_run("gunicorn", &["curl", "wrk"]) {
+        let args = [
+            "--chdir",
+            "/srv/gunicorn",
+            "-w",
+            "3",
+            "-b",
+            "0.0.0.0:80",
+            "app:app",
+        ];
+        let (server, port) = publish("gunicorn", 80, "/usr/bin/gunicorn", &args);
+        let url = format!("http://127.0.0.1:{port}/");
+        assert_eq!(curl(&[], &url), "a worker of 1\n");
+        wrk(16, &url);
+        assert_eq!(curl(&[], &url), "a worker of 1\n");
+        server.ends(0);
+    }
+    Ok(())
+}
+
+/// sshd executes itself for each connection, gives up its rights in one of two processes,
+/// and starts shells, with a terminal and without.
+fn sshd() -> Result<(), Failed> {
+    if can_run("sshd", &["ssh", "ssh-keygen"]) {
+        let keys = tempfile::tempdir()?;
+        let key = keys.path().join("id").display().to_string();
+        client("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", &key]).assert_code(0);
+        let volume = format!("{}:/keys:ro", keys.path().display());
+        let options = ["--entrypoint", "/bin/dash", "-v", &volume];
+        let options = [&OPTIONS[..], &options].concat();
+        let (mut server, port) =
+            Server::publish("sshd", 22, &options, debian(), &["/srv/ssh/start.sh"]);
+        drop(server.connect((Ipv4Addr::LOCALHOST, port).into()));
+        let port = port.to_string();
+        let enter = |terminal: &str, command: &str| {
+            let known = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"];
+            let known = known.map(|option| format!("-o{option}"));
+            let words = [
+                "-q", terminal, &known[0], &known[1], "-i", &key, "-p", &port,
+            ];
+            let mut ssh = Command::new("ssh");
+            ssh.args(words).args(["root@127.0.0.1", command]);
+            outcome::run(ssh, Some(Vec::new()))
+        };
+        enter("-T", "echo $HOME; cat | tr a-z A-Z; exit 3")
+            .assert_code(3)
+            .assert_stdout("/root\n");
+        enter("-tt", "tty; test -t 0 && echo a terminal")
+            .assert_code(0)
+            .assert_stdout("/dev/pts/0\r\na terminal\r\n");
         server.ends(0);
     }
     Ok(())

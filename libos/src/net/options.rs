@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use linux_raw_sys::net::{
-    SO_ACCEPTCONN, SO_BROADCAST, SO_COOKIE, SO_DOMAIN, SO_DONTROUTE, SO_ERROR, SO_KEEPALIVE,
-    SO_LINGER, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS, SO_PRIORITY, SO_PROTOCOL,
-    SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_REUSEADDR,
-    SO_SNDBUF, SO_SNDBUFFORCE, SO_SNDLOWAT, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TIMESTAMP,
-    SO_TYPE, SOL_SOCKET,
+    SO_ACCEPTCONN, SO_BINDTODEVICE, SO_BROADCAST, SO_COOKIE, SO_DOMAIN, SO_DONTROUTE, SO_ERROR,
+    SO_KEEPALIVE, SO_LINGER, SO_MARK, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS,
+    SO_PRIORITY, SO_PROTOCOL, SO_RCVBUF, SO_RCVBUFFORCE, SO_RCVLOWAT, SO_RCVTIMEO_NEW,
+    SO_RCVTIMEO_OLD, SO_REUSEADDR, SO_SNDBUF, SO_SNDBUFFORCE, SO_SNDLOWAT, SO_SNDTIMEO_NEW,
+    SO_SNDTIMEO_OLD, SO_TIMESTAMP, SO_TYPE, SOL_SOCKET,
 };
 
 use super::control::PeerCredentials;
@@ -290,6 +290,9 @@ pub fn get(socket: &dyn Family, name: u32) -> Result<Value, Errno> {
             let groups = peer.groups.iter();
             Value::List(groups.flat_map(|group| group.to_ne_bytes()).collect())
         }
+        // Neither can be set.
+        SO_BINDTODEVICE => Value::Whole(Vec::new()),
+        SO_MARK => int(0),
         SO_COOKIE => Value::Whole(socket.ino().to_ne_bytes().to_vec()),
         _ => return Err(Errno::ENOPROTOOPT),
     })

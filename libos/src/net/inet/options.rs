@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
 use linux_raw_sys::net::{
-    AF_INET, SO_DOMAIN, SO_ERROR, SO_LINGER, SO_OOBINLINE, SO_PASSCRED, SO_PEERCRED, SO_PEERGROUPS,
-    SO_PROTOCOL, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD, SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD,
-    SO_TIMESTAMP_NEW, SO_TIMESTAMP_OLD, SO_TIMESTAMPING_NEW, SO_TIMESTAMPING_OLD,
-    SO_TIMESTAMPNS_NEW, SO_TIMESTAMPNS_OLD, SO_TYPE, SOL_IP, SOL_SOCKET, SOL_TCP,
+    AF_INET, SO_BINDTODEVICE, SO_DOMAIN, SO_ERROR, SO_LINGER, SO_MARK, SO_OOBINLINE, SO_PASSCRED,
+    SO_PEERCRED, SO_PEERGROUPS, SO_PROTOCOL, SO_RCVLOWAT, SO_RCVTIMEO_NEW, SO_RCVTIMEO_OLD,
+    SO_SNDTIMEO_NEW, SO_SNDTIMEO_OLD, SO_TIMESTAMP_NEW, SO_TIMESTAMP_OLD, SO_TIMESTAMPING_NEW,
+    SO_TIMESTAMPING_OLD, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPNS_OLD, SO_TYPE, SOL_IP, SOL_SOCKET,
+    SOL_TCP,
 };
 use unikiln_abi::socket::OPTION_MAX_BYTES;
 
@@ -85,7 +86,8 @@ pub(super) fn set(own: &HostSocket, level: u32, name: u32, bytes: &[u8]) -> Resu
 pub(super) fn get(socket: &InetSocket, level: u32, name: u32, room: usize) -> Result<Value, Errno> {
     let own = &socket.0;
     if level == SOL_SOCKET {
-        if is_own(name) || name == SO_RCVLOWAT && own.rings().is_some() {
+        let is_never_set = name == SO_BINDTODEVICE || name == SO_MARK;
+        if is_own(name) || is_never_set || name == SO_RCVLOWAT && own.rings().is_some() {
             return options::get(socket, name);
         }
         if name == SO_ERROR
