@@ -7,21 +7,21 @@
 //! | file, private | the page of the root file system or of the inode, read-only | copy |
 //! | file, shared | the page of the inode | — |
 
+mod file;
+
 use alloc::sync::Arc;
 
-use super::file_change::FilePages;
-use super::pagetable::{self, COPY_ON_WRITE, COUNTED, Entry};
+pub(super) use file::populate_around;
+pub use file::{populate_file, populate_there};
+
+use super::pagetable::{self, COUNTED, Entry};
 use super::space::{Space, access_of};
 use super::vma::{Area, Backing, PROT_EXEC, PROT_READ, PROT_WRITE};
-use super::wanted::Wanted;
-use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down, spaces};
-use crate::errno::Errno;
-use crate::fs::{OpenFile, Page};
+use super::{Frame, LARGE_PAGE, PAGE, arena, phys, round_down};
+use crate::fs::OpenFile;
 
 /// Pages mapped around a first touch of anonymous memory.
 const AROUND_ANONYMOUS: u64 = 16;
-/// Pages mapped around a first touch of a file.
-const AROUND_FILE: u64 = 64;
 
 /// Why a fault cannot be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub fn serve(space: &mut Space, attempt: Attempt) -> Result<(), Fault> {
             if area.shared || !attempt.write {
                 space.note_for_family(page);
             }
-            give_file(space, &area, file, *offset, page, attempt.write)
+            file::give(space, &area, file, *offset, page, attempt.write)
         }
     }
 }
@@ -136,29 +136,6 @@ pub fn populate(space: &mut Space, start: u64, end: u64, write: bool) -> Result<
         at += PAGE;
     }
     Ok(())
-}
-
-impl Space {
-    /// Those that it was forked with, and their children, will want the page, too.
-    fn note_for_family(&self, page: u64) {
-        if let Some(mut wanted) = self.family.and_then(|it| it.wanted.try_lock()) {
-            wanted.note(page);
-        }
-    }
-
-    /// Maps what of files the family is known to want, for the next child to have it.
-    pub(super) fn map_wanted(&mut self, wanted: &Wanted) {
-        for page in wanted.pages() {
-            if let Some(area) = self.areas.find(page).cloned()
-                && let Backing::File { file, offset } = &area.backing
-                && area.protection != 0
-                && self.root.lookup(page).0.is_empty()
-            {
-                let (first, last) = around(&area, page, AROUND_FILE);
-                populate_there(self, &area, file, *offset, first, last);
-            }
-        }
-    }
 }
 
 fn give_anonymous(space: &Space, area: &Area, page: u64) -> Result<(), Fault> {
@@ -219,138 +196,6 @@ pub fn populate_anonymous(
         at += PAGE;
     }
     Ok(())
-}
-
-fn give_file(
-    space: &mut Space,
-    area: &Area,
-    file: &Arc<OpenFile>,
-    offset: u64,
-    page: u64,
-    write: bool,
-) -> Result<(), Fault> {
-    let end = file_end(file, area, offset);
-    if page >= end {
-        return Err(Fault::PastEnd);
-    }
-    map_file_page(space, area, file, offset, page, write)?;
-    if write && !area.shared {
-        let (entry, _) = space.root.lookup(page);
-        if entry.is_present() && !entry.is_writable() {
-            return copy_page(space, area, page, entry);
-        }
-        return Ok(());
-    }
-    // Frames for holes cost memory: fewer of those, as for anonymous memory.
-    let (first, last) = around(area, page, AROUND_ANONYMOUS);
-    populate_file(space, area, file, offset, first, last.min(end));
-    let (first, last) = around(area, page, AROUND_FILE);
-    populate_there(space, area, file, offset, first, last);
-    Ok(())
-}
-
-/// First address of `area` that is past the file's last page.
-fn file_end(file: &OpenFile, area: &Area, offset: u64) -> u64 {
-    let pages = file.size().div_ceil(PAGE).saturating_sub(offset / PAGE);
-    area.start
-        .saturating_add(pages.saturating_mul(PAGE))
-        .min(area.end)
-}
-
-/// Maps the pages of `first..last` that can be had without trouble.
-pub fn populate_file(
-    space: &mut Space,
-    area: &Area,
-    file: &Arc<OpenFile>,
-    offset: u64,
-    first: u64,
-    last: u64,
-) {
-    populate_pages(space, area, (file, offset), (first, last), |_| true);
-}
-
-/// The same for the pages that the file has: no frames for holes.
-pub fn populate_there(
-    space: &mut Space,
-    area: &Area,
-    file: &Arc<OpenFile>,
-    offset: u64,
-    first: u64,
-    last: u64,
-) {
-    let there = |index| file.file().is_resident(index);
-    populate_pages(space, area, (file, offset), (first, last), there);
-}
-
-fn populate_pages(
-    space: &mut Space,
-    area: &Area,
-    (file, offset): (&Arc<OpenFile>, u64),
-    (first, last): (u64, u64),
-    wanted: impl Fn(u64) -> bool,
-) {
-    let last = last.min(file_end(file, area, offset));
-    let mut at = first;
-    while at < last {
-        if space.root.lookup(at).0.is_empty()
-            && wanted((offset + (at - area.start)) / PAGE)
-            && map_file_page(space, area, file, offset, at, false).is_err()
-        {
-            return;
-        }
-        at += PAGE;
-    }
-}
-
-fn map_file_page(
-    space: &mut Space,
-    area: &Area,
-    file: &Arc<OpenFile>,
-    offset: u64,
-    page: u64,
-    write: bool,
-) -> Result<(), Fault> {
-    let access = access_of(area.protection);
-    let index = (offset + (page - area.start)) / PAGE;
-    let to_write = area.shared && (write || area.protection & PROT_WRITE != 0);
-    let was_image = file.file().shows_image(index);
-    let source = if to_write {
-        file.page_for_write(index)
-    } else {
-        file.page(index)
-    };
-    let source = source.map_err(|errno| match errno {
-        Errno::ENOMEM => Fault::OutOfMemory,
-        _ => Fault::PastEnd,
-    })?;
-    if was_image && matches!(source, Page::Frame(_)) {
-        // Other mappings show the image's page, which is the file's no longer.
-        let pages = FilePages {
-            file: file.inode_id(),
-            first: index,
-            end: index + 1,
-        };
-        space.forget(pages, false);
-        spaces::owe(pages, space.root);
-    }
-    let entry = match source {
-        Page::Rootfs { gpa } => Entry::new(gpa, access, COPY_ON_WRITE),
-        Page::Frame(frame) => {
-            let extra = if area.shared {
-                COUNTED
-            } else {
-                COUNTED | COPY_ON_WRITE
-            };
-            Entry::new(frame.into_counted(), access, extra)
-        }
-    };
-    if space.root.set_small(page, entry) {
-        return Ok(());
-    }
-    if entry.is_counted() {
-        drop(Frame::from_counted(entry.gpa()));
-    }
-    Err(Fault::OutOfMemory)
 }
 
 /// Gives a private mapping a page of its own.

@@ -7,7 +7,9 @@
 
 use alloc::vec::Vec;
 
-use super::PAGE;
+use super::space::Space;
+use super::vma::Backing;
+use super::{PAGE, fault};
 
 /// Pages of a list: what is copied in vain is bounded.
 const PAGES_MAX: usize = 512;
@@ -48,11 +50,6 @@ impl Wanted {
         }
     }
 
-    /// All, lowest first.
-    pub(super) fn pages(&self) -> impl Iterator<Item = u64> + '_ {
-        self.pages.iter().copied()
-    }
-
     /// Whether a page is on the list.
     pub(super) fn has(&self, page: u64) -> bool {
         self.pages.binary_search(&page).is_ok()
@@ -70,6 +67,28 @@ impl Wanted {
             self.due -= TURNS;
             self.next = (self.next + 1) % self.pages.len();
             self.pages.remove(self.next);
+        }
+    }
+}
+
+impl Space {
+    /// Those that it was forked with, and their children, will want the page, too.
+    pub(super) fn note_for_family(&self, page: u64) {
+        if let Some(mut wanted) = self.family.and_then(|it| it.wanted.try_lock()) {
+            wanted.note(page);
+        }
+    }
+
+    /// Maps what of files the family is known to want, for the next child to have it.
+    pub(super) fn map_wanted(&mut self, wanted: &Wanted) {
+        for page in &wanted.pages {
+            if let Some(area) = self.areas.find(*page).cloned()
+                && let Backing::File { file, offset } = &area.backing
+                && area.protection != 0
+                && self.root.lookup(*page).0.is_empty()
+            {
+                fault::populate_around(self, &area, file, *offset, *page);
+            }
         }
     }
 }
