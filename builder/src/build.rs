@@ -178,14 +178,12 @@ pub(crate) fn complete(
     rootfs: &RootFs,
     manifest: &mut Manifest,
 ) -> Result<(), BuildError> {
-    let resolved =
+    manifest.user =
         user::resolve(rootfs, &manifest.user.spec).map_err(|source| BuildError::User {
             reference: reference.to_owned(),
             source,
         })?;
-    manifest.user = resolved.user;
     add_variable(&mut manifest.env, "PATH", DEFAULT_PATH);
-    add_variable(&mut manifest.env, "HOME", &resolved.home);
     Ok(())
 }
 

@@ -45,8 +45,7 @@ pub fn documents(bytes: &[u8]) {
     oci::fuzz_documents(bytes);
     let text = String::from_utf8_lossy(bytes);
     for spec in ["", "web", "7:logs", "4294967295"] {
-        if let Ok(resolved) = user::resolve_in(&text, &text, spec) {
-            let user = resolved.user;
+        if let Ok(user) = user::resolve_in(&text, &text, spec) {
             assert!(user.uid != u32::MAX && user.gid != u32::MAX, "{spec:?}");
         }
     }

@@ -59,14 +59,6 @@ pub enum UserError {
     Storage(#[from] StorageError),
 }
 
-/// A resolved user.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    pub(crate) user: User,
-    /// Home directory, `/` where none is known.
-    pub(crate) home: String,
-}
-
 /// Who a user of an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageUser {
@@ -83,23 +75,23 @@ pub struct ImageUser {
 /// Resolves `spec`, `USER` or `USER:GROUP`, each a name or a number, by the text of an
 /// image's /etc/passwd and /etc/group.
 pub fn resolve_user(passwd: &str, group: &str, spec: &str) -> Result<ImageUser, UserError> {
-    let Resolved { user, home } = resolve_in(passwd, group, spec)?;
+    let user = resolve_in(passwd, group, spec)?;
     Ok(ImageUser {
         uid: user.uid,
         gid: user.gid,
         groups: user.groups,
-        home,
+        home: user.home,
     })
 }
 
 /// Resolves `spec`: `user`, `user:group`, each a name or a number; empty for root.
-pub(crate) fn resolve(rootfs: &RootFs, spec: &str) -> Result<Resolved, UserError> {
+pub(crate) fn resolve(rootfs: &RootFs, spec: &str) -> Result<User, UserError> {
     let passwd = read(rootfs, "etc/passwd")?;
     let group = read(rootfs, "etc/group")?;
     resolve_in(&passwd, &group, spec)
 }
 
-pub(crate) fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolved, UserError> {
+pub(crate) fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<User, UserError> {
     let (user_spec, group_spec) = match spec.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (spec, None),
@@ -173,13 +165,11 @@ pub(crate) fn resolve_in(passwd: &str, group: &str, spec: &str) -> Result<Resolv
         });
     }
     let groups = groups.into_iter().collect();
-    Ok(Resolved {
-        user: User {
-            spec: spec.to_owned(),
-            uid,
-            gid,
-            groups,
-        },
+    Ok(User {
+        spec: spec.to_owned(),
+        uid,
+        gid,
+        groups,
         home,
     })
 }
@@ -244,8 +234,8 @@ mod tests {
             ("1000:1001", 1000, 1001, vec![1001], "/"),
         ] {
             let found = resolve_in(PASSWD, GROUP, spec).expect(spec);
-            assert_eq!((found.user.uid, found.user.gid), (uid, gid), "{spec}");
-            assert_eq!(found.user.groups, groups, "{spec}");
+            assert_eq!((found.uid, found.gid), (uid, gid), "{spec}");
+            assert_eq!(found.groups, groups, "{spec}");
             assert_eq!(found.home, home, "{spec}");
         }
     }
@@ -284,6 +274,6 @@ mod tests {
         }
         // Linux has users up to here, other runtimes end at half of it.
         let found = resolve_in(passwd, group, "4294967294:2147483648").expect("in range");
-        assert_eq!((found.user.uid, found.user.gid), (u32::MAX - 1, 1 << 31));
+        assert_eq!((found.uid, found.gid), (u32::MAX - 1, 1 << 31));
     }
 }

@@ -57,7 +57,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// An image of user 1000, group 1000, who is also in group 1002.
 fn layout() -> PathBuf {
-    make("users-oci", |layout| {
+    make("users-home-oci", |layout| {
         let work = tempfile::tempdir().expect("temporary directory");
         let work = work.path();
         let source = work.join("ids.c");
@@ -72,7 +72,7 @@ fn layout() -> PathBuf {
                 put(top.join("bin/ids"), &ids, 0o755);
                 put(
                     top.join("etc/passwd"),
-                    b"root:x:0:0::/:/\npotter:x:1000:1000::/:/\n",
+                    b"root:x:0:0::/:/\npotter:x:1000:1000::/:/\nwheel:x:1003:0::/home:/\n",
                     0o644,
                 );
                 put(
@@ -205,6 +205,7 @@ fn the_user_option_replaces_the_images_user() {
         for (options, line) in [
             (&["--user", "potter"][..], "1000 1000 1000 1002 /\n"),
             (&["-u", "1000:kiln"], "1000 1002 1002 /\n"),
+            (&["-u", "1003"], "1003 0 0 /home\n"),
             (&["-u", "7:8", "-e", "HOME=/srv"], "7 8 8 /srv\n"),
             (&["-u", "7", "--group-add", "9"], "7 0 0 9 /\n"),
         ] {

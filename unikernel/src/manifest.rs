@@ -76,6 +76,9 @@ pub struct User {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+    /// Its home directory, which is `HOME` where the image does not set that.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub home: String,
 }
 
 /// The image that a unikernel was made of.

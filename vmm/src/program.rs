@@ -172,10 +172,14 @@ fn environment(manifest: &Manifest, config: &Config) -> Result<Vec<Vec<u8>>, Pro
     for setting in [PATH_DEFAULT, &hostname] {
         set(&mut env, setting, false)?;
     }
-    match (&config.user, manifest.user.uid) {
-        (Some(_), _) => {}
-        (None, 0) => set(&mut env, b"HOME=/root", false)?,
-        (None, _) => set(&mut env, b"HOME=/", false)?,
+    // Another user's is the guest's to find.
+    if config.user.is_none() {
+        let home = match (manifest.user.home.as_str(), manifest.user.uid) {
+            ("", 0) => "/root",
+            ("", _) => "/",
+            (home, _) => home,
+        };
+        set(&mut env, format!("HOME={home}").as_bytes(), false)?;
     }
     Ok(env)
 }
@@ -277,7 +281,9 @@ mod tests {
             let mut config = Config::new("x.uk");
             config.user = Some("nobody".into());
             config.env = env;
-            let program = Program::new(&manifest(), &config, &Volumes::default()).unwrap();
+            let mut manifest = manifest();
+            manifest.user.home = "/var/www".into();
+            let program = Program::new(&manifest, &config, &Volumes::default()).unwrap();
             let strings = String::from_utf8(program.strings).unwrap();
             (program.lacks_home, strings.matches("HOME=").count())
         };
