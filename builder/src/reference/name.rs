@@ -138,8 +138,14 @@ mod tests {
     fn compare(text: &str) -> Result<(), String> {
         let theirs = Reference::try_from(text).ok();
         let ours = parse(text).ok();
-        // Theirs takes digests of upper-case and of sha384, and ports above 65535.
-        let is_stricter = text.contains('@') || text.contains(':');
+        // Theirs takes digests of upper-case and of sha384, ports above 65535, and upper-case
+        // in the first word of a repository (`A/a`), but not in others.
+        let has_upper_case = |theirs: &Reference| {
+            let letters = theirs.repository().bytes();
+            letters.into_iter().any(|byte| byte.is_ascii_uppercase())
+        };
+        let is_stricter =
+            text.contains('@') || text.contains(':') || theirs.as_ref().is_some_and(has_upper_case);
         if ours == theirs || (ours.is_none() && is_stricter) {
             Ok(())
         } else {
@@ -172,6 +178,7 @@ mod tests {
             "_a",
             "a_",
             "A",
+            "A/a",
             "a/B",
             "H.x/a",
             "",
