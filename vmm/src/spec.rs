@@ -245,7 +245,7 @@ impl Spec {
 mod tests {
     use super::*;
 
-    const LEAST: &str = r#"{"version":1,"unikernel":"/a.uk","hostname":"h","imageGroups":true,
+    const LEAST: &str = r#"{"version":2,"unikernel":"/a.uk","hostname":"h","imageGroups":true,
         "memoryBytes":1048576,"cpus":1,"network":{"namespace":"/run/netns/x"}}"#;
 
     fn parse(text: &str) -> Result<Spec, SpecError> {
@@ -289,10 +289,10 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        let newer = LEAST.replace("\"version\":1", "\"version\":2");
+        let newer = LEAST.replace("\"version\":2", "\"version\":3");
         assert!(matches!(
             parse(&newer),
-            Err(SpecError::Version { version: 2 })
+            Err(SpecError::Version { version: 3 })
         ));
         let unknown = LEAST.replace("{\"version\"", "{\"x\":1,\"version\"");
         for text in ["", "{}", "[1]", &unknown, &LEAST[..60]] {
